@@ -1,0 +1,388 @@
+"""The walk: every layer's shapes, weights, counts and receptive field, and the totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cnncost.count import Count
+from cnncost.errors import CnncostError, GeometryError, nearest
+from cnncost.findings import Finding
+from cnncost.graph import Graph, Layer
+from cnncost.kinds.base import MacTerm, Weight, total
+from cnncost.reach import Seen, see
+from cnncost.tensor import DTYPES, DType, Policy, Shape, Tensor, policy, shape_text
+from cnncost.window import Window
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = "cnncost/analysis/1"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer's row. Counts are per instance; ``activation_bytes`` is for the whole batch."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    outputs: tuple[Tensor, ...]
+    weights: tuple[Weight, ...]
+    params: int
+    trainable_params: int
+    mac_terms: tuple[MacTerm, ...]
+    macs_count: Count
+    other_flops: Count
+    training_macs: int
+    activation_bytes: int
+    weight_bytes: int
+    windows: tuple[Window, ...]
+    seen: Seen | None
+    notes: tuple[str, ...]
+    compute: DType
+    layer: Layer
+    shared: bool  # a later call of a layer whose weights were counted before
+
+    @property
+    def macs(self) -> int:
+        return int(self.macs_count)
+
+    @property
+    def flops(self) -> int:
+        """2·macs, plus the other arithmetic."""
+        return 2 * self.macs + int(self.other_flops)
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.outputs[0].shape
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as CONTRACT's JSON has it."""
+        shapes = [list(tensor.shape) for tensor in self.outputs]
+        shape = {"output_shape": shapes[0]} if len(shapes) == 1 else {"output_shapes": shapes}
+        seen = self.seen.to_dict() if self.seen else {"receptive_field": None, "jump": None, "start": None}
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "inputs": list(self.inputs),
+            **shape,
+            "params": self.params,
+            "trainable_params": self.trainable_params,
+            "macs": self.macs,
+            "training_macs": self.training_macs,
+            "flops": self.flops,
+            "activation_bytes": self.activation_bytes,
+            "weight_bytes": self.weight_bytes,
+            "dtype": self.outputs[0].dtype.name,
+            **seen,
+            "padding": [[w.before, w.after] for w in self.windows] or None,
+            "ignored": [w.ignored for w in self.windows] or None,
+            "weights": [
+                {"name": w.name, "shape": list(w.shape), "params": w.size, "trainable": w.trainable and self.layer.trainable}
+                for w in self.weights
+            ],
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the layers. Weights of a layer that is used twice are counted once, its arithmetic twice."""
+
+    layers: int
+    params: int
+    trainable_params: int
+    macs: int
+    training_macs: int
+    flops: int
+    activation_bytes: int
+    weight_bytes: int
+
+    def to_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class TextbookMemory:
+    """The lecture's two bounds, in bytes for the whole batch: training keeps every output; at inference a layer's input and
+    output live together, and nothing else."""
+
+    training_bytes: int
+    inference_bytes: int
+    inference_layer: str  # the layer whose input and output are the largest pair
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory figures; the runtime simulation adds its own beside the textbook's."""
+
+    textbook: TextbookMemory
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"textbook": self.textbook.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The whole answer for one model; plain data in ``to_dict``."""
+
+    model: str
+    source: str
+    batch: int
+    dtype: str
+    mode: str
+    optimizer: str | None
+    layers: tuple[LayerCost, ...]
+    totals: Totals
+    memory: Memory
+    findings: tuple[Finding, ...]
+    graph: Graph
+
+    @property
+    def input_shapes(self) -> list[list[int | None]]:
+        return [list(self.layers[i].output_shape) for i in self.graph.inputs]
+
+    @property
+    def ok(self) -> bool:
+        """No finding is an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``--format json`` prints."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "source": self.source,
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "mode": self.mode,
+            "optimizer": self.optimizer,
+            "input_shapes": self.input_shapes,
+            "totals": self.totals.to_dict(),
+            "memory": self.memory.to_dict(),
+            "layers": [layer.to_dict() for layer in self.layers],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A pandas frame with one row for each layer. Raises MissingExtra without pandas."""
+        from cnncost.errors import MissingExtra
+
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("pandas", "report") from error
+        return pandas.DataFrame([layer.to_dict() for layer in self.layers])
+
+
+def analyze_graph(
+    graph: Graph,
+    *,
+    batch: int = 1,
+    inputs: Mapping[str, Shape] | Sequence[Shape] | None = None,
+    dtype: str | None = None,
+    mode: str = "inference",
+    optimizer: str | None = None,
+) -> Analysis:
+    """Walk a graph. ``inputs`` overrides input shapes (by name, or in order); ``dtype`` overrides every layer's policy.
+
+    Raises GeometryError with the layer's place when a layer cannot stand where it is.
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch < 2**31:
+        raise CnncostError("a wrong batch", rule="it must be a whole number from 1 to 2^31 - 1", received=str(batch)[:40])
+    if mode not in ("inference", "training"):
+        raise CnncostError("a wrong mode", rule="it must be inference or training", received=str(mode)[:40])
+    if inputs:
+        graph = with_inputs(graph, inputs)
+    fixed = policy(dtype) if dtype else None
+    walk = _Walk(graph, batch, fixed)
+    rows = walk.run()
+    return Analysis(
+        model=graph.name, source=graph.source, batch=batch, dtype=dtype or graph.dtype, mode=mode, optimizer=optimizer,
+        layers=rows, totals=_totals(rows), memory=Memory(_textbook(rows, graph)), findings=graph.findings, graph=graph,
+    )  # fmt: skip
+
+
+def with_inputs(graph: Graph, shapes: Mapping[str, Shape] | Sequence[Shape]) -> Graph:
+    """The graph with other input shapes."""
+    names = [graph.layers[i].name for i in graph.inputs]
+    if not isinstance(shapes, Mapping):
+        if len(shapes) > len(names):
+            raise CnncostError(
+                f"{len(shapes)} input shapes for {len(names)} inputs", rule=f"the inputs are {', '.join(names)}"
+            )
+        shapes = dict(zip(names, shapes, strict=False))
+    for name in shapes:
+        if name not in names:
+            raise CnncostError(
+                f"the model has no input '{name}'", rule=f"its inputs are {', '.join(names)}",
+                nearest=nearest(name, names),
+            )  # fmt: skip
+    layers = list(graph.layers)
+    for i in graph.inputs:
+        if layers[i].name in shapes:
+            kind = replace(layers[i].kind, shape=tuple(shapes[layers[i].name]))  # type: ignore[call-arg]
+            layers[i] = replace(layers[i], kind=kind)
+    return replace(graph, layers=tuple(layers))
+
+
+class _Walk:
+    """One pass over the layers; keeps what later layers need to know of earlier ones."""
+
+    def __init__(self, graph: Graph, batch: int, fixed: Policy | None) -> None:
+        self.graph, self.batch, self.fixed = graph, batch, fixed
+        self.tensors: list[tuple[Tensor, ...]] = []
+        self.seen: list[Seen | None] = []
+        self.wants_gradient: list[bool] = []  # something trainable at or below this layer
+        self.policies: dict[str, Policy] = {}
+        self.rows: list[LayerCost] = []
+        self.channels_first = any(getattr(y.kind, "data_format", None) == "channels_first" for y in graph.layers)
+
+    def run(self) -> tuple[LayerCost, ...]:
+        for layer in self.graph.layers:
+            try:
+                self.rows.append(self.row(layer))
+            except GeometryError as error:
+                if layer.name not in error.problem:
+                    error.problem = f"layer '{layer.name}': {error.problem}"
+                raise error.at(layer.location or self.graph.location) from None
+            except CnncostError as error:
+                raise error.at(layer.location or self.graph.location) from None
+        return tuple(self.rows)
+
+    def policy_of(self, layer: Layer) -> Policy:
+        if self.fixed is not None:
+            return self.fixed
+        name = layer.dtype or self.graph.dtype
+        if name not in self.policies:
+            self.policies[name] = policy(name)
+        return self.policies[name]
+
+    def row(self, layer: Layer) -> LayerCost:
+        kind, own = layer.kind, self.policy_of(layer)
+        read = [self.tensors[ref.layer][ref.output] for ref in self._refs(layer)]
+        shapes = tuple(tensor.shape for tensor in read)
+        outputs = kind.outputs(shapes)
+        dtype = kind.output_dtype(tuple(tensor.dtype for tensor in read), own.compute)
+        tensors = tuple(Tensor(shape, dtype) for shape in outputs)
+        weights = kind.weights(shapes)
+        terms = kind.macs(shapes, outputs)
+        below = [self.wants_gradient[ref.layer] for ref in layer.inputs]
+        trains = layer.trainable and any(w.trainable for w in weights)
+        self._same_weights(layer, weights)
+        shared = layer.shares is not None
+        macs_count = total(terms)
+        other = kind.other_flops(shapes, outputs)
+        self._must_be_known(layer, tensors, macs_count, other)
+        seen = see(kind, shapes, outputs, [self.seen[ref.layer] for ref in layer.inputs], layer.name,
+                   self.channels_first)  # fmt: skip
+        self.tensors.append(tensors)
+        self.seen.append(seen)
+        self.wants_gradient.append(trains or any(below))
+        notes = kind.notes(shapes)
+        if shared:
+            first = self.graph.layers[layer.shares or 0].name
+            notes = (*notes, f"shares the weights of '{first}', which are counted there")
+        if not layer.trainable and weights:
+            notes = (*notes, "frozen: its weights are not trained")
+        return LayerCost(
+            name=layer.name,
+            kind=kind.name(),
+            inputs=tuple(self.graph.layers[ref.layer].name for ref in layer.inputs),
+            input_shapes=shapes,
+            outputs=tensors,
+            weights=weights,
+            params=0 if shared else sum(w.size for w in weights),
+            trainable_params=0 if shared or not layer.trainable else sum(w.size for w in weights if w.trainable),
+            mac_terms=terms,
+            macs_count=macs_count,
+            other_flops=other,
+            training_macs=_training_macs(terms, weights, layer.trainable, below),
+            activation_bytes=self.batch * sum(tensor.bytes or 0 for tensor in tensors),
+            weight_bytes=0 if shared else _weight_bytes(weights, own),
+            windows=kind.windows(shapes),
+            seen=seen,
+            notes=notes,
+            compute=own.compute,
+            layer=layer,
+            shared=shared,
+        )
+
+    def _refs(self, layer: Layer) -> Sequence[Any]:
+        for ref in layer.inputs:
+            count = len(self.tensors[ref.layer])
+            if ref.output >= count:
+                before = self.graph.layers[ref.layer].name
+                raise GeometryError(f"'{before}' has {count} outputs, number {ref.output + 1} is asked for")
+        return layer.inputs
+
+    def _same_weights(self, layer: Layer, weights: tuple[Weight, ...]) -> None:
+        if layer.shares is None:
+            return
+        first = self.rows[layer.shares]
+        if [w.shape for w in first.weights] != [w.shape for w in weights]:
+            raise GeometryError(
+                f"it shares the weights of '{first.name}' but its input would need others",
+                rule="a layer that is used twice needs inputs that fit the same weights",
+                received=f"{shape_text(first.input_shapes[0])}, then another shape",
+            )
+
+    def _must_be_known(self, layer: Layer, tensors: tuple[Tensor, ...], *counts: Count) -> None:
+        if any(t.elements is None for t in tensors) or any(c.value is None for c in counts):
+            unknown = next((i for i in self.graph.inputs if None in self.graph.layers[i].kind.outputs(())[0]), None)
+            where = f" (input '{self.graph.layers[unknown].name}')" if unknown is not None else ""
+            raise CnncostError(
+                f"the shape of layer '{layer.name}' stays unknown: {shape_text(tensors[0].shape)}{where}",
+                rule="costs need every dimension",
+                nearest="give the unknown dimensions with --input H,W,C",
+            )
+
+
+def _weight_bytes(weights: tuple[Weight, ...], own: Policy) -> int:
+    return sum(w.size * (DTYPES[w.dtype] if w.dtype else own.variable).bytes for w in weights)
+
+
+def _training_macs(
+    terms: tuple[MacTerm, ...], weights: tuple[Weight, ...], trainable: bool, below: Sequence[bool]
+) -> int:
+    """One training step's multiplications: forward, the data's gradient where something below trains, the weight's
+    gradient where it trains. Each gradient of a product of sums costs as many multiplications as the product itself."""
+    trained = {w.name for w in weights if w.trainable} if trainable else set()
+    result = 0
+    for term in terms:
+        data = any(below) or (term.inner and bool(trained))
+        if term.weight is None:
+            operands = 2 if term.inner and data else sum(below)
+        else:
+            operands = int(data) + int(term.weight in trained)
+        result += int(term.count) * (1 + operands)
+    return result
+
+
+def _totals(rows: Sequence[LayerCost]) -> Totals:
+    return Totals(
+        layers=sum(not row.shared for row in rows),
+        params=sum(row.params for row in rows),
+        trainable_params=sum(row.trainable_params for row in rows),
+        macs=sum(row.macs for row in rows),
+        training_macs=sum(row.training_macs for row in rows),
+        flops=sum(row.flops for row in rows),
+        activation_bytes=sum(row.activation_bytes for row in rows),
+        weight_bytes=sum(row.weight_bytes for row in rows),
+    )
+
+
+def _textbook(rows: Sequence[LayerCost], graph: Graph) -> TextbookMemory:
+    """All outputs in training; the largest layer input + output pair at inference."""
+    pairs = [
+        row.activation_bytes + sum(rows[i].activation_bytes for i in {ref.layer for ref in layer.inputs})
+        for row, layer in zip(rows, graph.layers, strict=True)
+    ]
+    largest = max(range(len(pairs)), key=pairs.__getitem__)
+    return TextbookMemory(sum(row.activation_bytes for row in rows), pairs[largest], rows[largest].name)

@@ -1,0 +1,52 @@
+"""The Python interface: ``analyze``, ``load`` and ``get_flops``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnncost.analysis import Analysis, analyze_graph
+from cnncost.expectations import with_findings
+from cnncost.graph import Graph
+from cnncost.sources import load
+from cnncost.tensor import Shape
+
+__all__ = ["analyze", "get_flops", "load"]
+
+
+def analyze(
+    source: Any,
+    *,
+    batch: int = 1,
+    input: Mapping[str, Shape] | Sequence[Shape] | Shape | None = None,
+    dtype: str | None = None,
+    mode: str = "inference",
+    optimizer: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> Analysis:
+    """What a model costs: shapes, parameters, multiplications, activation memory.
+
+    ``source`` is a path, a ``zoo:``/``keras:`` name, ``package.module:attribute``, a live Keras model, a dict (a spec or a
+    Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by name.
+    Raises CnncostError with ``.location``.
+
+    >>> totals = analyze({"input": [150, 100, 3], "layers": [{"Conv2D": [200, 5], "padding": "same"}]}, batch=100).totals
+    >>> totals.params, totals.macs
+    (15200, 225000000)
+    """
+    graph = source if isinstance(source, Graph) else load(source, variables=variables)
+    shapes: Any = input
+    if input and not isinstance(input, Mapping) and not isinstance(input[0], Sequence):
+        shapes = [tuple(input)]
+    return with_findings(
+        analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
+    )
+
+
+def get_flops(model: Any, batch_size: int = 1) -> int:
+    """Floating-point operations of one forward pass over a batch: 2·macs and the other arithmetic, as keras-flops had it.
+
+    >>> get_flops({"input": [8], "layers": [{"Dense": 2}]}, batch_size=10)
+    340
+    """
+    return analyze(model).totals.flops * batch_size

@@ -1,0 +1,94 @@
+"""The immutable graph: layers in topological order, validated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cnncost.errors import CnncostError, Location, nearest, printable
+from cnncost.findings import Finding
+from cnncost.kinds.base import Kind
+
+MAX_LAYERS = 200_000
+
+
+class Ref(NamedTuple):
+    """Output ``output`` of the layer at index ``layer``."""
+
+    layer: int
+    output: int = 0
+
+
+class Expected(NamedTuple):
+    """A claim about one figure (``output_shape``, ``params``, ``macs``, …): what was claimed, how it was written, where."""
+
+    metric: str
+    value: Any  # an exact integer or a shape, or (low, high) when the claim was rounded text such as "25.6M"
+    text: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One call of a layer. A layer that is called twice stands twice; the later call ``shares`` the first one's weights."""
+
+    name: str  # blocks and nested models as a path: "stage1/conv"
+    kind: Kind
+    inputs: tuple[Ref, ...] = ()
+    trainable: bool = True
+    dtype: str | None = None  # the layer's own policy; None takes the model's
+    shares: int | None = None  # index of the first call
+    location: Location | None = None
+    expects: tuple[Expected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model: ``layers[i]`` reads only layers before ``i``. Raises CnncostError when that or a name is broken."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    outputs: tuple[Ref, ...]
+    source: str = ""
+    dtype: str = "float32"
+    location: Location | None = None
+    expects: tuple[Expected, ...] = ()
+    budgets: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    dialect: str = "spec"  # "spec", "keras2" or "keras3": what it was read from
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise CnncostError("the model has no layers", location=self.location)
+        if len(self.layers) > MAX_LAYERS:
+            raise CnncostError(
+                f"the model has {len(self.layers):,} layers", rule=f"at most {MAX_LAYERS:,}", location=self.location
+            )
+        names: set[str] = set()
+        for index, layer in enumerate(self.layers):
+            if layer.name in names:
+                raise CnncostError(f"two layers are named '{printable(layer.name)}'", location=layer.location)
+            names.add(layer.name)
+            for ref in layer.inputs:
+                if not 0 <= ref.layer < index:
+                    raise CnncostError(
+                        f"layer '{printable(layer.name)}' reads a layer that does not stand before it",
+                        location=layer.location,
+                    )
+        if any(not 0 <= ref.layer < len(self.layers) for ref in self.outputs) or not self.outputs:
+            raise CnncostError("the model's outputs name no layer of it", location=self.location)
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Indices of the input layers."""
+        return tuple(i for i, layer in enumerate(self.layers) if not layer.inputs and layer.kind.name() == "InputLayer")
+
+    def index(self, name: str) -> int:
+        """The index of a layer by name. Raises CnncostError naming the nearest."""
+        for i, layer in enumerate(self.layers):
+            if layer.name == name:
+                return i
+        raise CnncostError(
+            f"there is no layer '{printable(name)}'", nearest=nearest(name, [layer.name for layer in self.layers])
+        )

@@ -1,0 +1,83 @@
+"""Text, files and live objects become a Graph; each source recognises its own input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cnncost.errors import CnncostError, printable
+from cnncost.graph import Graph
+
+SPEC_SUFFIXES = (".yaml", ".yml")
+FORMS = (
+    "a source is a spec (*.yaml, *.json), a Keras file (*.keras, *.h5, *.json), zoo:NAME, keras:NAME, or "
+    "package.module:attribute"
+)
+
+
+def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
+    """The graph of any source of CONTRACT: a path, ``zoo:NAME``, ``keras:NAME``, ``module:attribute``, a dict, a live model.
+
+    ``variables`` are a spec's own (``--set``). Raises CnncostError with a location where there is a file.
+    """
+    if isinstance(source, Graph):
+        return source
+    if isinstance(source, os.PathLike):
+        return _named(os.fspath(source), variables)
+    if isinstance(source, str):
+        return _named(source, variables)
+    if isinstance(source, Mapping):
+        if "class_name" in source and "layers" not in source:
+            _no_variables(variables)
+            from cnncost.sources.keras_config import read_config
+
+            return read_config(dict(source), source="dict")
+        from cnncost.sources.spec import read_dict
+
+        return read_dict(source, variables)
+    if hasattr(source, "get_config") and hasattr(source, "layers"):
+        _no_variables(variables)
+        from cnncost.sources.keras_live import read_model
+
+        return read_model(source)
+    raise CnncostError("this is no model", rule=FORMS, received=printable(type(source).__name__))
+
+
+def _named(source: str, variables: Mapping[str, Any] | None) -> Graph:
+    low = source.lower()
+    if low.startswith("zoo:"):
+        from cnncost.sources.spec import read_file
+        from cnncost.sources.zoo import path
+
+        return read_file(path(source[4:]), variables, source=source)
+    if low.endswith(SPEC_SUFFIXES):
+        from cnncost.sources.spec import read_file
+
+        return read_file(source, variables)
+    if low.endswith(".json"):
+        from cnncost.sources.json_file import read_json
+
+        return read_json(source, variables)
+    _no_variables(variables)
+    if low.startswith("keras:"):
+        from cnncost.sources.keras_live import read_application
+
+        return read_application(source[6:])
+    if low.endswith((".keras", ".h5", ".hdf5")):
+        from cnncost.sources.keras_file import read_archive, read_h5
+
+        return read_archive(source) if low.endswith(".keras") else read_h5(source)
+    if ":" in source and not os.path.exists(source):
+        from cnncost.sources.callable import read_callable
+
+        return read_callable(source)
+    missing = "is a directory" if os.path.isdir(source) else "is none of these" if os.path.exists(source) else (
+        "does not exist"
+    )  # fmt: skip
+    raise CnncostError(f"source '{printable(source)}' {missing}", rule=FORMS)
+
+
+def _no_variables(variables: Mapping[str, Any] | None) -> None:
+    if variables:
+        raise CnncostError("--set is for a spec's variables", rule="only a YAML or JSON spec has variables")
