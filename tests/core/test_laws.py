@@ -125,8 +125,10 @@ def test_unknown_dimensions_are_asked_for() -> None:
     graph = chain(lookup("Conv2D").build({"filters": 2, "kernel_size": 3}))
     with pytest.raises(CnncostError, match="stays unknown.*--input"):
         cnncost.analyze(graph, input=(None, None, 3))
+    conv = graph.layers[1].kind
+    assert conv.output(((None, 9, 3),)) == (None, 7, 2)
     with pytest.raises(CnncostError, match="channels of its input is unknown"):
-        cnncost.analyze(graph, input=(8, 8, None))
+        conv.output(((8, 8, None),))
 
 
 def test_a_window_that_does_not_fit_names_layer_and_rule() -> None:
