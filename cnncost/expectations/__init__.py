@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from cnncost.analysis import Analysis
 from cnncost.errors import nearest, printable
-from cnncost.expectations.metrics import LAYER, claim_text, figure_text, holds, model_figures
+from cnncost.expectations.contradictions import unread
+from cnncost.expectations.metrics import LAYER, holds, model_figures
 from cnncost.findings import ERROR, Finding
 from cnncost.graph import Expected
 
 __all__ = ["with_findings"]
 
+REMEDIED = 200  # broken claims for which remedies are searched
+
 
 def with_findings(analysis: Analysis) -> Analysis:
-    """The analysis with a finding for each claim that does not hold."""
-    found = [*_layer_claims(analysis), *_model_claims(analysis)]
+    """The analysis with a finding for each claim that does not hold, and for each contradiction."""
+    found = [*_layer_claims(analysis), *_model_claims(analysis), *unread(analysis)]
     return replace(analysis, findings=(*analysis.findings, *found)) if found else analysis
 
 
@@ -25,17 +29,33 @@ def _unknown(expected: Expected, layer: str | None, known: list[str]) -> Finding
 
 
 def _layer_claims(analysis: Analysis) -> list[Finding]:
-    found = []
-    for row in analysis.layers:
+    found: list[Finding] = []
+    left: list[int] | None = None
+    for index, row in enumerate(analysis.layers):
         for expected in row.layer.expects:
             if expected.metric not in LAYER:
                 found.append(_unknown(expected, row.name, list(LAYER)))
                 continue
             actual = LAYER[expected.metric](row)
             if not holds(expected, actual):
-                text = f"expected {expected.metric} {claim_text(expected)}, computed {figure_text(actual)}"
+                if left is None:
+                    from cnncost.expectations.trial import BUDGET
+
+                    left = [BUDGET]
+                text = _broken(analysis, index, expected, actual, left, len(found) < REMEDIED)
                 found.append(Finding(ERROR, text, row.name, expected.location or row.layer.location))
     return found
+
+
+def _broken(analysis: Analysis, index: int, expected: Expected, actual: Any, left: list[int], search: bool) -> str:
+    """The text of a broken claim; the search for remedies is loaded only when a claim is broken."""
+    from cnncost.expectations.remedies import remedies
+    from cnncost.expectations.trial import FIGURES, Trial
+    from cnncost.expectations.wording import message
+
+    trial = Trial(analysis, index, expected, left)
+    found = remedies(trial) if search and expected.metric in FIGURES else []
+    return message(trial, actual, found)
 
 
 def _model_claims(analysis: Analysis) -> list[Finding]:
@@ -45,8 +65,8 @@ def _model_claims(analysis: Analysis) -> list[Finding]:
         if expected.metric not in figures:
             found.append(_unknown(expected, None, list(figures)))
         elif not holds(expected, figures[expected.metric]):
-            text = (
-                f"expected {expected.metric} {claim_text(expected)}, computed {figure_text(figures[expected.metric])}"
-            )
+            from cnncost.expectations.model import message
+
+            text = message(analysis, expected, figures[expected.metric])
             found.append(Finding(ERROR, text, None, expected.location or analysis.graph.location))
     return found

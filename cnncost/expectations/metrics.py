@@ -41,7 +41,7 @@ LAYER: dict[str, Callable[[LayerCost], Any]] = {
 
 
 def model_figures(analysis: Analysis) -> dict[str, Any]:
-    """The model's figures by name: the totals', the memory models' (``textbook.training_bytes``), the output's shape."""
+    """The model's figures by name: the totals', memory (``textbook.training_bytes``), the output shape."""
     figures: dict[str, Any] = dict(analysis.totals.to_dict())
     figures["non_trainable_params"] = analysis.totals.params - analysis.totals.trainable_params
     for name, value in analysis.memory.to_dict().items():
@@ -104,3 +104,13 @@ def claim_text(expected: Expected) -> str:
 
 
 SHAPED = ("output_shape", "output_shapes", "receptive_field", "jump", "start", "padding", "ignored")
+
+
+def same_axes(claimed: Any, shape: Any) -> bool:
+    """Both are one shape, of as many axes."""
+    return (
+        isinstance(claimed, tuple)
+        and isinstance(shape, tuple)
+        and len(claimed) == len(shape)
+        and all(dim is None or isinstance(dim, int) for dim in (*claimed, *shape))
+    )
