@@ -1,0 +1,86 @@
+"""Shapes, parameters, multiplications and activation memory of every layer, and the totals."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cnncost.cli.shared import add_source, analysis_of, whole_number
+
+EXAMPLE = """examples:
+  cnncost analyze net.yaml --batch 100
+  cnncost analyze zoo:resnet152 --depth 1 --sort macs
+  cnncost analyze model.keras --input 224,224,3 --format json -o costs.json
+"""
+SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
+FORMATS = ("table", "json", "markdown", "csv")
+DATA = ("json", "csv")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
+    group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
+    group.add_argument("--columns", metavar="A,B,…", help="the columns to show; `--columns help` lists them")
+    group.add_argument("--depth", metavar="N", type=whole_number(0, 1000),
+                       help="fold blocks below N levels of names; 0 shows every layer")  # fmt: skip
+    group.add_argument("--sort", metavar="COLUMN", help="order the rows by a column, the largest first")
+    group.add_argument("--top", metavar="N", type=whole_number(1, 10**6), help="the first N rows, the others as one")
+    group.add_argument("--width", metavar="N", type=whole_number(40, 10**6), help="fit the table into N columns")
+
+
+def run(args: argparse.Namespace) -> int:
+    from cnncost.cli.streams import emit
+    from cnncost.report import Options, render
+    from cnncost.report.columns import chosen, describe
+
+    if args.columns == "help":
+        emit(describe())
+        return 0
+    columns = chosen(args.columns) if args.columns else None
+    form = args.format or _form_of(args.output)
+    terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
+    options = Options(
+        columns=columns, depth=args.depth, sort=args.sort, top=args.top, width=args.width or _width(terminal),
+        color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
+    )  # fmt: skip
+    analysis = analysis_of(args)
+    emit(render(analysis, form, options), args.output, data=form in DATA)
+    if form in DATA or args.output is not None:
+        _errors_to_stderr(analysis.findings)
+    return 0 if analysis.ok else 1
+
+
+def _form_of(path: str | None) -> str:
+    import os
+
+    return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"
+
+
+def _width(terminal: bool) -> int | None:
+    """The terminal's columns; None when the output goes elsewhere."""
+    if not terminal:
+        return None
+    import shutil
+
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def _color(terminal: bool) -> bool:
+    """NO_COLOR wins over FORCE_COLOR, which wins over the terminal (no-color.org, force-color.org)."""
+    import os
+
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return terminal and os.environ.get("TERM") != "dumb"
+
+
+def _errors_to_stderr(findings: tuple[object, ...]) -> None:
+    from cnncost.report.text import finding_text
+
+    for finding in findings:
+        if getattr(finding, "severity", "") == "error" and sys.stderr is not None:
+            print(finding_text(finding), file=sys.stderr)

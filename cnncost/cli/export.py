@@ -1,0 +1,30 @@
+"""Write the real Keras model of a source: its architecture as JSON, or a .keras file with fresh weights."""
+
+from __future__ import annotations
+
+import argparse
+
+from cnncost.cli.shared import add_source, analysis_of
+
+EXAMPLE = """examples:
+  cnncost export net.yaml -o net.keras
+  cnncost export zoo:unet --input 256,256,3 -o unet.json
+
+A .keras file needs the tensorflow extra: pip install 'cnncost[tensorflow]'
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="FILE.keras or FILE.json")
+
+
+def run(args: argparse.Namespace) -> int:
+    from cnncost.cli.progress import progress
+
+    analysis = analysis_of(args)
+    with progress(f"writing {args.output}"):
+        from cnncost.export import write
+
+        write(analysis.graph, args.output)
+    return 0

@@ -1,0 +1,129 @@
+"""The options that every command shares, and the analysis they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from cnncost.errors import CnncostError, printable
+
+if TYPE_CHECKING:
+    from cnncost.analysis import Analysis
+
+MAX_BATCH = 2**31 - 1
+SHAPE_RULE = "--input takes H,W,C without the batch axis, ? for an unknown dimension, or NAME=H,W,C"
+
+
+def whole_number(low: int, high: int = MAX_BATCH) -> Any:
+    """An argparse type: a whole number in a range, as text of digits."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text, re.ASCII) or not low <= int(text) <= high:
+            raise CnncostError(
+                "a wrong number", rule=f"it must be a whole number from {low:,} to {high:,}", received=printable(text)
+            )
+        return int(text)
+
+    return parse
+
+
+def shape(text: str) -> tuple[str | None, tuple[int | None, ...]]:
+    """(input name, shape) of one ``--input``.
+
+    >>> shape("left=224,?,3")
+    ('left', (224, None, 3))
+    """
+    name, equals, dims = text.rpartition("=")
+    parts = [part.strip() for part in dims.strip().strip("[]()").split(",")]
+    found: list[int | None] = []
+    for part in parts[:65]:
+        if part in ("?", "None", "null"):
+            found.append(None)
+        elif re.fullmatch(r"[0-9]{1,10}", part, re.ASCII) and 1 <= int(part) <= MAX_BATCH:
+            found.append(int(part))
+        else:
+            raise CnncostError("a wrong shape", rule=SHAPE_RULE, received=printable(text))
+    if len(found) > 64:
+        raise CnncostError("a shape of more than 64 dimensions", rule=SHAPE_RULE, received=printable(text))
+    return (name if equals else None), tuple(found)
+
+
+def variable(text: str) -> tuple[str, Any]:
+    """NAME=VALUE with a value as YAML 1.2's core schema reads a plain scalar.
+
+    >>> variable("width=32"), variable("project=true"), variable("padding=same")
+    (('width', 32), ('project', True), ('padding', 'same'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CnncostError("a wrong --set", rule="it takes NAME=VALUE", received=printable(text))
+    return name, scalar(value)
+
+
+def scalar(text: str) -> Any:
+    """
+    >>> scalar("0x10"), scalar("1e3"), scalar("'12'"), scalar("~"), scalar("on")
+    (16, 1000.0, '12', None, 'on')
+    """
+    plain = text.strip()
+    words = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+             "null": None, "Null": None, "NULL": None, "~": None, "": None}  # fmt: skip
+    if plain in words:
+        return words[plain]
+    if len(plain) <= 40:
+        if re.fullmatch(r"[-+]?[0-9]+", plain, re.ASCII):
+            return int(plain)
+        if re.fullmatch(r"0o[0-7]+|0x[0-9a-fA-F]+", plain):
+            return int(plain, 0)
+        if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", plain, re.ASCII):
+            return float(plain)
+    if len(plain) >= 2 and plain[0] == plain[-1] and plain[0] in "'\"":
+        return plain[1:-1]
+    return plain
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """SOURCE and the options that every command on a model takes."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a spec (*.yaml), a Keras file (*.keras, *.json, *.h5), zoo:NAME, keras:NAME or package.module:attribute",
+    )
+    group = parser.add_argument_group("model")
+    group.add_argument("--batch", metavar="N", type=whole_number(1), default=1, help="instances in a batch (1)")
+    group.add_argument(
+        "--input", metavar="H,W,C", type=shape, action="append", default=[], dest="shapes",
+        help="input shape, overriding the source's; NAME=H,W,C for one of several; ? for an unknown dimension",
+    )  # fmt: skip
+    group.add_argument("--dtype", metavar="NAME", help="float32, float16, bfloat16, mixed_float16, …")
+    group.add_argument(
+        "--set", metavar="NAME=VALUE", type=variable, action="append", default=[], dest="variables",
+        help="a variable of the spec; may be given again",
+    )  # fmt: skip
+    group.add_argument("--mode", choices=("inference", "training"), default="inference", help="what is run (inference)")
+    group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
+
+
+def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
+    """What ``analyze(input=…)`` takes: nothing, shapes in order, or shapes by name."""
+    if not pairs:
+        return None
+    if all(name is None for name, _ in pairs):
+        return [dims for _, dims in pairs]
+    if any(name is None for name, _ in pairs):
+        raise CnncostError("some --input have a name and some have none", rule=SHAPE_RULE)
+    return {name: dims for name, dims in pairs}
+
+
+def analysis_of(args: argparse.Namespace) -> Analysis:
+    """The analysis that the shared options ask for; says what takes its time on a terminal."""
+    from cnncost.cli.progress import progress
+
+    with progress(f"reading {printable(args.source)}"):
+        from cnncost.api import analyze
+
+        return analyze(
+            args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype, mode=args.mode,
+            optimizer=args.optimizer, variables=dict(args.variables) or None,
+        )  # fmt: skip

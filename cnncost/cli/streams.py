@@ -1,0 +1,133 @@
+"""Standard output and files: UTF-8 wherever possible, written whole or not at all, quiet when the reader has left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+# What a stream that cannot show a sign gets instead.
+ASCII = {
+    "×": "x", "·": "-", "–": "-", "—": "-", "…": "~", "│": "|", "─": "-", "━": "=", "█": "#", "▉": "#", "▊": "#",
+    "▋": "#", "▌": "#", "▍": "=", "▎": "-", "▏": "-", "▲": "^", "→": "->", "≤": "<=", "≥": ">=", "²": "^2", "½": "1/2",
+}  # fmt: skip
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(ASCII.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+def prepare() -> None:
+    """Make both streams unable to fail on a sign: UTF-8 where the locale says nothing, else a replacement."""
+    for stream in (sys.stdout, sys.stderr):
+        encoding = (getattr(stream, "encoding", None) or "").lower().replace("_", "-")
+        if stream is None or encoding in ("utf-8", "utf8", "utf-8-sig", "") or not hasattr(stream, "reconfigure"):
+            continue
+        import codecs
+
+        codecs.register_error("cnncost", _replace)
+        chosen = "PYTHONIOENCODING" in os.environ
+        plain = encoding in ("ascii", "ansi-x3.4-1968", "us-ascii", "646")
+        stream.reconfigure(encoding="utf-8" if plain and not chosen else None, errors="cnncost")
+
+
+def _is_utf8(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def finish(code: int) -> int:
+    """Flush; a full disk is exit 3 with one line, a reader that left (``| head``) is nothing to speak of."""
+    if sys.stdout is None:
+        return code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon()
+    except OSError as problem:
+        _abandon()
+        if sys.stderr is not None:
+            print(f"error: cannot write to standard output: {problem.strerror}", file=sys.stderr)
+        return 3
+    return code
+
+
+def _abandon() -> None:
+    """Point standard output at nothing, so that the interpreter's own flush at exit stays quiet."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+    finally:
+        os.close(nothing)
+
+
+def emit(text: str, path: str | None = None, data: bool = False) -> None:
+    """Print, or write a file whole. ``data`` (JSON, CSV) is UTF-8 whatever the terminal's encoding."""
+    if path is not None:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+        return
+    if sys.stdout is None:
+        from cnncost.errors import OutsideError
+
+        raise OutsideError("cannot write to standard output: it is closed")
+    try:
+        buffer = getattr(sys.stdout, "buffer", None)
+        if data and buffer is not None and not _is_utf8(sys.stdout):
+            sys.stdout.flush()
+            buffer.write(text.encode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon()
+    except OSError as problem:
+        from cnncost.errors import OutsideError
+
+        _abandon()
+        raise OutsideError(f"cannot write to standard output: {problem.strerror}") from None
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one, never a part.
+
+    Raises CnncostError when the target cannot be a file, OutsideError when the system refuses.
+    """
+    from cnncost.errors import CnncostError, OutsideError, printable
+
+    shown = printable(path, 200)
+    if "\0" in path or not path:
+        raise CnncostError(f"'{shown}' is no file name")
+    if os.path.isdir(path):
+        raise CnncostError(f"cannot write '{shown}': it is a directory", nearest="name a file")
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe: nothing to rename over
+            with open(path, "wb") as stream:
+                stream.write(content)
+            return
+        _rename_into(os.path.realpath(path), content)
+    except FileNotFoundError:
+        folder = printable(os.path.dirname(path), 200)
+        raise CnncostError(f"cannot write '{shown}': there is no directory '{folder}'") from None
+    except OSError as problem:
+        if problem.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EINVAL):
+            raise CnncostError(f"cannot write '{shown}': {problem.strerror}") from None
+        raise OutsideError(f"cannot write '{shown}': {problem.strerror}") from None
+
+
+def _rename_into(target: str, content: bytes) -> None:
+    folder, name = os.path.split(target)
+    part = os.path.join(folder, f".{name[:60]}.{os.getpid()}.part")
+    mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        if os.path.exists(target):
+            os.chmod(part, mode)
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise

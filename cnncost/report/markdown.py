@@ -1,0 +1,63 @@
+"""GitHub-flavoured Markdown: a table of the layers between what was analyzed and what it costs."""
+
+from __future__ import annotations
+
+from cnncost.analysis import Analysis
+from cnncost.report.columns import BY_KEY, Column
+from cnncost.report.options import Options
+from cnncost.report.rows import Row, rows_of
+from cnncost.report.summary import CONVENTIONS, heading, totals
+from cnncost.report.text import clean, finding_text, percent
+
+DEFAULT = ("name", "kind", "output_shape", "params", "macs", "macs_share", "activation_bytes", "receptive_field")
+# Signs that Markdown or HTML would read as its own; entities stay plain text in every renderer.
+_ESCAPES = {ord(c): f"\\{c}" for c in "\\`*_[]#~|"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;",
+    ord("@"): "&#64;", ord("$"): "&#36;"}  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    """
+    >>> escaped("a|b`<i>conv_1")
+    'a\\\\|b\\\\`&lt;i&gt;conv\\\\_1'
+    """
+    return clean(text, 2000).translate(_ESCAPES).replace("://", "&#58;//").replace("www.", "www&#46;")
+
+
+def render(analysis: Analysis, options: Options) -> str:
+    rows, _ = rows_of(analysis.layers, options._replace(terminal=False))
+    columns = [BY_KEY[key] for key in options.columns or DEFAULT]
+    pairs = dict(heading(analysis))
+    model = pairs.pop("model")
+    lines = [f"# {escaped(model)}", "", " · ".join(f"{label} {escaped(text)}" for label, text in pairs.items()), ""]
+    lines += table(rows, columns, analysis)
+    lines += ["", "| Total | |", "|---|---|", *(f"| {label} | {escaped(text)} |" for label, text in totals(analysis))]
+    if analysis.findings:
+        lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in analysis.findings)]
+    lines += ["", *(f"- {escaped(line)}" for line in CONVENTIONS)]
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: list[Row], columns: list[Column], analysis: Analysis) -> list[str]:
+    """Header, rule, rows and totals row of a pipe table."""
+    lines = [_line([column.title for column in columns]), _line(["--:" if c.right else "---" for c in columns])]
+    lines += [_line([escaped(_cell(column, row, analysis)) for column in columns]) for row in rows]
+    sums = [f"**{c.people(getattr(analysis.totals, c.key))}**" if c.sums else "" for c in columns]
+    if not columns[0].sums:
+        sums[0] = "**Total**"
+    return [*lines, _line(sums)]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(column: Column, row: Row, analysis: Analysis) -> str:
+    if column.share_of:
+        return percent(sum(column.get(y) for y in row.layers), getattr(analysis.totals, column.share_of))
+    if column.sums:
+        return column.people(column.of(row.layers))
+    if column.key == "name":
+        return row.label
+    if row.folded and column.key == "kind":
+        return f"{len(row.layers):,} layers"
+    return "" if row.rest else column.people(column.of(row.layers))

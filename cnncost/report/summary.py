@@ -1,0 +1,68 @@
+"""What stands above and below the layers: the model, the totals, the memory figures and the conventions."""
+
+from __future__ import annotations
+
+from cnncost.analysis import Analysis
+from cnncost.report.text import bytes_si_text, bytes_text, clean, count_text, exact, shape_text
+
+CONVENTIONS = (
+    "MACs: multiplications of the weighted sums for one instance; inputs that padding added count.",
+    "FLOPs: 2·MACs, plus bias adds and the arithmetic of pooling, normalization, activation and merge layers.",
+    "Activations: bytes of every layer's outputs for the whole batch; params count biases.",
+    "Memory: the textbook's bounds from outputs alone, without weights and without what a runtime adds.",
+)
+
+
+def heading(analysis: Analysis) -> list[tuple[str, str]]:
+    """What was analyzed: (label, text)."""
+    inputs = [
+        f"{clean(analysis.layers[i].name)} {shape_text(shape)}" if len(analysis.input_shapes) > 1 else shape_text(shape)
+        for i, shape in zip(analysis.graph.inputs, analysis.input_shapes, strict=True)
+    ]
+    shown = ", ".join(inputs[:4]) + (f" … ({len(inputs)} inputs)" if len(inputs) > 4 else "")
+    pairs = [
+        ("model", clean(analysis.model)), ("source", clean(analysis.source)), ("input", shown or "none"),
+        ("batch", exact(analysis.batch)), ("dtype", clean(analysis.dtype)),
+    ]  # fmt: skip
+    if analysis.mode != "inference" or analysis.optimizer:
+        pairs.append(("mode", f"{analysis.mode}{', ' + clean(analysis.optimizer) if analysis.optimizer else ''}"))
+    return pairs
+
+
+def count_line(value: int, what: str = "") -> str:
+    """An exact count, with its SI text where that is shorter."""
+    short = count_text(value)
+    human = f" ({short})" if short != exact(value) else ""
+    return f"{exact(value)}{human}{' ' + what if what else ''}"
+
+
+def bytes_line(value: int) -> str:
+    """Exact bytes, and both families of units.
+
+    >>> bytes_line(12_000_000)
+    '12,000,000 B = 12 MB = 11.44 MiB'
+    """
+    if value < 1000:
+        return f"{value:,} B"
+    if value < 1024:
+        return f"{value:,} B = {bytes_si_text(value)}"
+    return f"{value:,} B = {bytes_si_text(value)} = {bytes_text(value)}"
+
+
+def totals(analysis: Analysis) -> list[tuple[str, str]]:
+    """The totals in exact integers and in units: (label, text)."""
+    t = analysis.totals
+    calls = len(analysis.layers)
+    book = analysis.memory.textbook
+    batch = "one instance" if analysis.batch == 1 else f"{analysis.batch:,} instances"
+    return [
+        ("layers", exact(t.layers) + (f", {calls - t.layers:,} of them called again" if calls != t.layers else "")),
+        ("params", f"{count_line(t.params)}, {exact(t.trainable_params)} trainable"),
+        ("weights", bytes_line(t.weight_bytes)),
+        ("MACs", f"{count_line(t.macs)} per instance"),
+        ("training MACs", f"{count_line(t.training_macs)} per instance and step"),
+        ("FLOPs", f"{count_line(t.flops)} per instance"),
+        ("training memory", f"{bytes_line(book.training_bytes)} for {batch}: all outputs are kept"),
+        ("inference memory", f"{bytes_line(book.inference_bytes)} for {batch}: input and output of "
+                             f"'{clean(book.inference_layer)}', the largest pair"),
+    ]  # fmt: skip
