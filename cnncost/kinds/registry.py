@@ -9,6 +9,9 @@ from cnncost.kinds.base import Kind
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "core": ("InputLayer", "Dense"),
+    "recurrent": ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "RNN", "SimpleRNN", "LSTM", "GRU"),
+    "conv_lstm": ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    "wrappers": ("TimeDistributed", "Bidirectional", "SpectralNormalization"),
     "convolution": ("Conv1D", "Conv2D", "Conv3D"),
 }
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
