@@ -53,7 +53,7 @@ def _guarded(arguments: list[str]) -> int:
     except SystemExit as done:  # argparse's --help
         return done.code if isinstance(done.code, int) else 0
     except BrokenPipeError:
-        raise
+        return 0
     except CnncostError as problem:
         error = problem
     except MemoryError:

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """The arguments; an unknown option names the nearest known one."""
-        known, rest = self.parse_known_args(args, namespace)
+        known, rest = self.parse_known_intermixed_args(args, namespace)
         if not rest:
             return known
         word = next((w for w in rest if w.startswith("-") and w != "-"), rest[0])
@@ -35,6 +35,14 @@ class Parser(argparse.ArgumentParser):
         raise CnncostError(
             f"unknown option '{printable(option)}'", nearest=nearest(option, options) or f"see {self.prog} --help"
         )
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """The converted value; an error names its option."""
+        try:
+            return super()._get_value(action, arg_string)
+        except CnncostError as error:
+            error.problem = f"{'/'.join(action.option_strings[-1:]) or action.dest}: {error.problem}"
+            raise
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -57,7 +57,7 @@ def variable(text: str) -> tuple[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise CnncostError("a wrong --set", rule="it takes NAME=VALUE", received=printable(text))
+        raise CnncostError("a wrong variable", rule="--set takes NAME=VALUE", received=printable(text))
     return name, scalar(value)
 
 
@@ -66,21 +66,15 @@ def scalar(text: str) -> Any:
     >>> scalar("0x10"), scalar("1e3"), scalar("'12'"), scalar("~"), scalar("on")
     (16, 1000.0, '12', None, 'on')
     """
-    plain = text.strip()
-    words = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-             "null": None, "Null": None, "NULL": None, "~": None, "": None}  # fmt: skip
-    if plain in words:
-        return words[plain]
-    if len(plain) <= 40:
-        if re.fullmatch(r"[-+]?[0-9]+", plain, re.ASCII):
-            return int(plain)
-        if re.fullmatch(r"0o[0-7]+|0x[0-9a-fA-F]+", plain):
-            return int(plain, 0)
-        if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", plain, re.ASCII):
-            return float(plain)
-    if len(plain) >= 2 and plain[0] == plain[-1] and plain[0] in "'\"":
-        return plain[1:-1]
-    return plain
+    from cnncost.sources.spec.scalars import LongNumber, plain
+
+    text = text.strip()
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    try:
+        return plain(text)
+    except LongNumber as error:
+        raise CnncostError("a wrong value", rule="numbers have at most 30 digits", received=str(error)) from None
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
