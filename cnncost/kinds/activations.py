@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.count import ZERO, Count, times
-from cnncost.errors import nearest, printable
+from cnncost.errors import GeometryError, nearest, printable
 from cnncost.kinds.arguments import Arg
-from cnncost.tensor import Dim
+from cnncost.tensor import Dim, Shape, shape_text
 
 # operations per element, and the formula they count
 FUNCTIONS: dict[str, tuple[int, str]] = {
@@ -82,6 +82,36 @@ class Activation(Arg):
 
     def schema(self, rank: int | None) -> dict[str, Any]:
         return {"type": "string", "enum": sorted([*FUNCTIONS, *ALIASES])}
+
+
+# What TensorFlow's gradient of the function reads: its output, its input, or nothing (nn_grad.py, math_grad.py).
+_KEEPS_OUTPUT = {"relu", "relu6", "elu", "selu", "sigmoid", "tanh", "softmax", "log_softmax", "exponential"}
+
+
+def activation_keeps(name: str | None) -> tuple[str, ...]:
+    """What the reverse pass of an activation function needs: "outputs", or "inputs" of the function.
+
+    >>> activation_keeps("relu"), activation_keeps("gelu"), activation_keeps("linear")
+    (('outputs',), ('inputs',), ())
+    """
+    if name in (None, "linear"):
+        return ()
+    return ("outputs",) if name in _KEEPS_OUTPUT else ("inputs",)
+
+
+def activated(shape: Shape, name: str | None) -> Shape:
+    """A layer's output shape after its activation: GLU halves the last axis.
+
+    >>> activated((7, 7, 64), "glu"), activated((7, 7, 64), "relu")
+    ((7, 7, 32), (7, 7, 64))
+    """
+    if name != "glu" or not shape or shape[-1] is None:
+        return shape
+    if shape[-1] % 2:
+        raise GeometryError(
+            "glu needs two equal halves of the last axis", rule="its size must be even", received=shape_text(shape)
+        )
+    return (*shape[:-1], shape[-1] // 2)
 
 
 def activation_flops(name: str | None, elements: Dim) -> Count:

@@ -1,7 +1,7 @@
 """The types of a layer's arguments: each checks a raw value, and writes its own JSON Schema.
 
-A raw value comes from a spec, a Keras config or Python. ``check`` returns the one normal form (a window argument is always a
-tuple of ``rank`` integers) or raises ArgumentError with the rule. Booleans and floats are no integers here.
+A raw value comes from a spec, a Keras config or Python. ``check`` returns the one normal form (a window argument is
+always a tuple of ``rank`` integers) or raises ArgumentError with the rule. Booleans and floats are no integers here.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Extent(Arg):
         if not isinstance(value, list | tuple):
             return (self._integer.check(value, rank),) * (rank or 1)
         if self.four and len(value) == (rank or 1) + 2:
-            value = self._inner(value, rank or 1)
+            return tuple(self._inner(value, rank or 1))
         if len(value) != (rank or 1):
             axes = "axis" if rank == 1 else "axes"
             raise ArgumentError(
@@ -166,8 +166,9 @@ class Extent(Arg):
             )
         return tuple(self._integer.check(v, rank) for v in value)
 
-    def _inner(self, value: Any, rank: int) -> Any:
-        """The spatial entries of ``[batch, rows, columns, depth]``, once TensorFlow's rules hold."""
+    def _inner(self, value: Any, rank: int) -> list[int]:
+        """The spatial entries of ``[batch, rows, columns, depth]``, once TensorFlow's rules hold; all four for depth
+        pooling."""
         entries = [self._integer.check(v, rank) for v in value]
         notation = printable(entries)
         if entries[0] != 1:
@@ -192,12 +193,7 @@ class Extent(Arg):
                     nearest=f"write {[*entries[:-1], 1]} to pool over space, or {[1] * (rank + 1) + entries[-1:]} "
                     "to pool over depth",
                 )
-            raise ArgumentError(
-                "pooling over depth alone",
-                rule="Keras's pooling layers pool over space: here the depth entry must be 1",
-                received=notation,
-                nearest="use DepthwiseMaxPooling2D: {pool_size: " + str(entries[-1]) + "} for depth pooling",
-            )
+            return entries  # pooling over depth: the kind reads the last entry
         return entries[1:-1]
 
     def schema(self, rank: int | None) -> dict[str, Any]:
@@ -274,7 +270,8 @@ class Integers(Arg):
 
 
 class AxisOrAxes(Integers):
-    """One axis or a list of axes, counted as Keras does (the batch is axis 0, -1 the last); a single one stays alone."""
+    """One axis or a list of axes, counted as Keras does (the batch is axis 0, -1 the last); a single one stays
+    alone."""
 
     rule = "an axis or a list of axes"
 

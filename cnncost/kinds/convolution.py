@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, tight, times
 from cnncost.errors import GeometryError
-from cnncost.kinds.activations import Activation, activation_flops
+from cnncost.kinds.activations import Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer, arg
 from cnncost.kinds.base import Field, MacTerm, Shapes, Weight
 from cnncost.kinds.spatial import Spatial, data_format
@@ -38,8 +38,10 @@ class Sliding(Spatial):
 
     def check(self) -> None:
         if any(s > 1 for s in self.strides) and any(d > 1 for d in self.dilation_rate):
-            raise self.wrong("dilation_rate", "strides and dilation_rate above 1 together", rule="one of them must be 1",
-                             received=f"strides {list(self.strides)}, dilation_rate {list(self.dilation_rate)}")  # fmt: skip
+            raise self.wrong(
+                "dilation_rate", "strides and dilation_rate above 1 together", rule="one of them must be 1",
+                received=f"strides {list(self.strides)}, dilation_rate {list(self.dilation_rate)}",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,20 @@ class _Conv(Sliding):
             )
         return channels // self.groups
 
-    def output(self, inputs: Shapes) -> Shape:
+    def _sums(self, inputs: Shapes) -> Shape:
+        """The shape before the activation, which may halve it (GLU)."""
         self._fan_in(inputs)
         return self.join(tuple(w.output for w in self.windows(inputs)), self.filters)
+
+    def output(self, inputs: Shapes) -> Shape:
+        return activated(self._sums(inputs), self.activation)
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
         kernel = Weight("kernel", (*self.kernel_size, self._fan_in(inputs), self.filters))
         return (kernel, Weight("bias", (self.filters,))) if self.use_bias else (kernel,)
 
     def macs(self, inputs: Shapes, outputs: Shapes) -> tuple[MacTerm, ...]:
-        spatial = self.spatial(outputs[0])
+        spatial = self.spatial(self._sums(inputs))
         names = AXIS_NAMES[len(spatial)]
         positions = [count(dim, name) for dim, name in zip(spatial, names, strict=True)]
         taps = count(product((*self.kernel_size, self._fan_in(inputs))), "inputs of a neuron")
@@ -97,7 +103,7 @@ class _Conv(Sliding):
         return times(plus(taps, 1) if self.use_bias else taps, self.filters)
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
-        elements = product(outputs[0])
+        elements = product(self._sums(inputs))
         return plus(times(elements) if self.use_bias else 0, activation_flops(self.activation, elements))
 
 

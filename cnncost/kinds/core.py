@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, times
-from cnncost.kinds.activations import Activation, activation_flops
+from cnncost.kinds.activations import Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Flag, Integer, Integers, arg
 from cnncost.kinds.base import WHOLE, Field, Free, Kind, MacTerm, SamePositions, Shapes, Weight
 from cnncost.kinds.convolution import CONV_OPTIONS
@@ -49,7 +49,7 @@ class Dense(Kind):
 
     def output(self, inputs: Shapes) -> Shape:
         self._fan_in(inputs)
-        return (*inputs[0][:-1], self.units)
+        return activated((*inputs[0][:-1], self.units), self.activation)
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
         kernel = Weight("kernel", (self._fan_in(inputs), self.units))
@@ -66,7 +66,7 @@ class Dense(Kind):
         return times(plus(fan_in, 1) if self.use_bias else fan_in, self.units)
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
-        elements = product(outputs[0])
+        elements = product((*inputs[0][:-1], self.units))
         return plus(times(elements) if self.use_bias else 0, activation_flops(self.activation, elements))
 
     def field(self, inputs: Shapes, outputs: Shapes) -> Field:
