@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # importing typing would double the time of a start
 __version__ = "0.1.0"
 __all__ = ["Analysis", "CnncostError", "Finding", "__version__", "analyze", "get_flops", "load"]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from cnncost.analysis import Analysis
     from cnncost.api import analyze, get_flops, load
     from cnncost.errors import CnncostError

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COMMANDS: dict[str, str] = {
     "analyze": "shapes, parameters, multiplications and activation memory of a model",
@@ -35,52 +38,55 @@ example:
 """
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: list[str]) -> int:
     """One command, its failures as one line on standard error."""
     from cnncost.cli import streams
 
     streams.prepare()
-    code = _guarded(list(arguments))
+    code = _guarded(arguments)
     return streams.finish(code)
 
 
 def _guarded(arguments: list[str]) -> int:
-    from cnncost.errors import CnncostError, OutsideError, printable
-
-    debug = "--debug" in arguments
     try:
         return _dispatch(arguments)
     except SystemExit as done:  # argparse's --help
         return done.code if isinstance(done.code, int) else 0
     except BrokenPipeError:
         return 0
-    except CnncostError as problem:
-        error = problem
-    except MemoryError:
-        error = OutsideError("out of memory", nearest="analyze a smaller model, or give this process more memory")
-    except RecursionError:
-        error = CnncostError("the source is nested too deeply")
-    except OSError as problem:
-        place = f" '{printable(problem.filename)}'" if problem.filename else ""
-        error = OutsideError(f"cannot use{place}: {problem.strerror or type(problem).__name__}")
     except Exception as problem:
-        error = OutsideError(
-            f"unexpected {type(problem).__name__}: {printable(str(problem), 200)}",
-            rule="this is a fault of cnncost, not of your model",
-            nearest="--debug shows where it happened",
-        )
-    return _report(error, debug)
+        return _report(_mendable(problem), problem, "--debug" in arguments)
 
 
-def _report(error: Exception, debug: bool) -> int:
-    """Print the one message (and the traceback before it, when asked for)."""
+def _mendable(problem: Exception) -> Exception:
+    """The one message of any failure."""
+    from cnncost.errors import CnncostError, OutsideError, printable
+
+    if isinstance(problem, CnncostError):
+        return problem
+    if isinstance(problem, MemoryError):
+        return OutsideError("out of memory", nearest="analyze a smaller model, or give this process more memory")
+    if isinstance(problem, RecursionError):
+        return CnncostError("the source is nested too deeply")
+    if isinstance(problem, OSError):
+        place = f" '{printable(problem.filename)}'" if problem.filename else ""
+        return OutsideError(f"cannot use{place}: {problem.strerror or type(problem).__name__}")
+    return OutsideError(
+        f"unexpected {type(problem).__name__}: {printable(str(problem), 200)}",
+        rule="this is a fault of cnncost, not of your model",
+        nearest="--debug shows where it happened",
+    )
+
+
+def _report(error: Exception, problem: Exception, debug: bool) -> int:
+    """Print the one message, after the traceback when that is asked for."""
     code: int = getattr(error, "exit_code", 2)
     if sys.stderr is None:
         return code
     if debug:
         import traceback
 
-        traceback.print_exception(error.__context__ or error, file=sys.stderr)
+        traceback.print_exception(problem, file=sys.stderr)
     print(" ".join(str(error).split("\n")), file=sys.stderr)
     return code
 
@@ -112,11 +118,11 @@ def _command(name: str, arguments: list[str]) -> int:
     command = import_module(f"cnncost.cli.{name}")
     parser = Parser(prog=f"cnncost {name}", description=command.__doc__, epilog=command.EXAMPLE)
     command.add_arguments(parser)
-    code: int = command.run(parser.parse_args(arguments))
+    code: int = command.run(parser.arguments(arguments))
     return code
 
 
-def _unknown(problem: str, word: str, choices: Sequence[str] | dict[str, str], rule: str = "") -> Exception:
+def _unknown(problem: str, word: str, choices: Iterable[str], rule: str = "") -> Exception:
     from cnncost.errors import CnncostError, nearest, printable
 
     return CnncostError(printable(problem, 120), rule=rule, nearest=nearest(word, choices) or "see cnncost --help")

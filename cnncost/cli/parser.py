@@ -22,9 +22,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise CnncostError(printable(message, 300), nearest=f"see {self.prog} --help")
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def arguments(self, args: Sequence[str]) -> argparse.Namespace:
         """The arguments; an unknown option names the nearest known one."""
-        known, rest = self.parse_known_intermixed_args(args, namespace)
+        known, rest = self.parse_known_intermixed_args(args)
         if not rest:
             return known
         word = next((w for w in rest if w.startswith("-") and w != "-"), rest[0])

@@ -107,7 +107,7 @@ def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
         return [dims for _, dims in pairs]
     if any(name is None for name, _ in pairs):
         raise CnncostError("some --input have a name and some have none", rule=SHAPE_RULE)
-    return {name: dims for name, dims in pairs}
+    return dict(pairs)
 
 
 def analysis_of(args: argparse.Namespace) -> Analysis:

@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     width = max(len(entry["name"]) for entry in entries)
     lines = [f"{entry['name']:<{width}}  {entry['description']}" for entry in entries]
-    emit("\n".join([*lines, "", "cnncost analyze zoo:NAME analyzes one; cnncost zoo NAME prints its text", ""]), args.output)
+    emit(
+        "\n".join([*lines, "", "cnncost analyze zoo:NAME analyzes one; cnncost zoo NAME prints its text", ""]),
+        args.output,
+    )
     return 0
 
 

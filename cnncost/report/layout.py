@@ -40,8 +40,10 @@ def candidates(columns: Sequence[str] | None) -> Iterator[Layout]:
     yield layout
     counts = ("macs", "flops", "training_macs")
     if columns:
-        for layout in (layout.briefer("kind"), layout.briefer("kind", *counts)):
-            yield layout
+        layout = layout.briefer("kind")
+        yield layout
+        layout = layout.briefer(*counts)
+        yield layout
         layout = layout._replace(bars=())
         yield layout
         yield layout.briefer("params", "trainable_params")

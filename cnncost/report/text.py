@@ -1,4 +1,4 @@
-"""Numbers, shapes and names as people read them. Names come from files and are hostile: nothing unprintable gets out."""
+"""Numbers, shapes and names as people read them. Names come from files and are hostile: all is made printable."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bytes_si_text(value: int) -> str:
 
 
 def _scaled(value: int, base: int, units: Sequence[str], decimals: int | None = None) -> str:
-    """``value`` over the largest power of ``base`` that leaves at least 1, rounded without passing through the next unit."""
+    """``value`` over the largest power of ``base`` that leaves at least 1; 999,999 is 1.000 M, not 1000 k."""
     power, scale = 0, 1
     while value >= scale * base and power < len(units) - 1:
         power, scale = power + 1, scale * base
