@@ -1,4 +1,4 @@
-"""The calls of a layer in a Functional config, in one form: Keras 3's ``{"args", "kwargs"}``, Keras 2's nested lists."""
+"""The calls of a layer in a Functional config: Keras 3's ``{"args", "kwargs"}`` and Keras 2's lists in one form."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _value3(value: Any, depth: int) -> Any:
 
 
 def _keras2(node: Any) -> Call:
-    """``[["conv", 0, 0, {kwargs}], …]``: the first argument's tensors, and with the first of them all other arguments."""
+    """``[["conv", 0, 0, {kwargs}], …]``: the first argument's tensors; the first of them brings all other arguments."""
     kwargs: dict[str, Any] = {}
     first = _first_argument(node, kwargs, MAX_DEPTH)
     if isinstance(first, list) and len(first) == 1:

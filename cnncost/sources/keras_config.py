@@ -15,7 +15,7 @@ from cnncost.kinds.config import dtype_name, kind_from_config
 from cnncost.sources.keras_calls import Call, TensorRef, tensors
 from cnncost.sources.keras_layers import class_of, inputs_of, is_operation, kind_of
 from cnncost.sources.keras_network import Broken, Data, Network, Step, config_of, is_input, is_model, read_network
-from cnncost.sources.places import place
+from cnncost.sources.places import Origin
 from cnncost.tensor import policy
 
 MAX_NESTING = 40  # models in models
@@ -23,11 +23,11 @@ Outputs = list[Ref]
 
 
 def read_config(
-    config: Mapping[str, Any], source: str = "dict", *, file: str = "", text: str | None = None, version: str = ""
+    config: Mapping[str, Any], source: str = "dict", *, origin: Origin = Origin(), version: str = ""
 ) -> Graph:
     """The graph of a serialized model, ``{"class_name": …, "config": …}``.
 
-    ``file`` and ``text`` are what places in errors point into; ``version`` is the Keras that wrote it, where known.
+    Places in errors point into ``origin``; ``version`` is the Keras that wrote the config, where known.
     Raises CnncostError, with the layer named and its place.
 
     >>> dense = {"class_name": "Dense", "config": {"name": "d", "units": 2, "batch_input_shape": [None, 8]}}
@@ -35,13 +35,13 @@ def read_config(
     >>> [layer.name for layer in graph.layers]
     ['d_input', 'd']
     """
-    reader = _Reader(dialect_of(config, version), file, text)
+    reader = _Reader(dialect_of(config, version), origin)
     try:
         return reader.read(config, source)
     except Broken as error:
-        raise error.at(place(file, text, error.layer)) from None
+        raise error.at(origin.place(error.layer)) from None
     except CnncostError as error:
-        raise error.at(place(file, text)) from None
+        raise error.at(origin.place()) from None
 
 
 def dialect_of(config: Mapping[str, Any], version: str = "") -> str:
@@ -82,8 +82,8 @@ def _refuse_what_is_no_model(config: Any) -> None:
 class _Reader:
     """Flattens models in models into one list of layers. One instance reads one file."""
 
-    def __init__(self, dialect: str, file: str, text: str | None) -> None:
-        self.dialect, self.file, self.text = dialect, file, text
+    def __init__(self, dialect: str, origin: Origin) -> None:
+        self.dialect, self.origin = dialect, origin
         self.layers: list[Layer] = []
         self.names: Counter[str] = Counter()
         self.first: dict[Any, int] = {}  # a layer's identity → the row of its first call
@@ -104,7 +104,7 @@ class _Reader:
             outputs=tuple(outputs),
             source=source,
             dtype=common,
-            location=place(self.file, self.text),
+            location=self.origin.place(),
             findings=tuple(self.findings),
             dialect=self.dialect,
         )
@@ -173,7 +173,7 @@ class _Reader:
     def leaf(self, step: Step, config: Data, refs: list[Ref], scope: _Scope) -> Outputs:
         identity = (scope.identity, step.name)
         kind = self.kind(step, config, scope, identity)
-        where = place(self.file, self.text, step.name)
+        where = self.origin.place(step.name)
         shares = self.first.get(identity) if step.number or scope.again else None
         if is_operation(step.data):
             shares = None
@@ -213,13 +213,13 @@ class _Reader:
             keys = ", ".join(f"'{printable(k)}'" for k in sorted(ignored)[:10])
             self.findings.append(
                 Finding(WARNING, f"unknown arguments of {class_of(step.data)} were ignored: {keys}", name,
-                        place(self.file, self.text, name))
+                        self.origin.place(name))
             )  # fmt: skip
         return kind
 
     def named(self, error: CnncostError, path: str, name: str) -> CnncostError:
         error.problem = f"layer '{printable(path)}': {error.problem}"
-        return error.at(place(self.file, self.text, name))
+        return error.at(self.origin.place(name))
 
     def fresh(self, name: str) -> str:
         """``conv``, then ``conv:2`` for the second call of that name."""

@@ -97,7 +97,7 @@ def read_network(data: Data) -> Network:
     if len(layers) > MAX_LAYERS:
         raise Broken(f"model '{printable(name)}' has {len(layers):,} layers", rule=f"at most {MAX_LAYERS:,}")
     read = _functional if "input_layers" in config or "output_layers" in config else _sequential
-    return read(name, config, layers)
+    return read(str(name), config, layers)
 
 
 # -- Sequential ------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def _sequential(name: str, config: Data, layers: list[Any]) -> Network:
         before = TensorRef(layer, 0, 0)
     if len({step.name for step in steps}) < len(steps):
         raise Broken("two layers of one model have this name", _twice([step.name for step in steps]))
-    return Network(name, tuple(steps), [TensorRef(steps[0].name, 0, 0)], [before], {})
+    return Network(str(name), tuple(steps), [TensorRef(steps[0].name, 0, 0)], [before], {})
 
 
 def _first_input(config: Data, first: Any) -> Data:

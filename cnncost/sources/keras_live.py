@@ -1,0 +1,110 @@
+"""Live Keras models, and the architectures of keras.applications by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cnncost.errors import CnncostError, MissingExtra, nearest, printable
+from cnncost.graph import Graph
+from cnncost.sources.keras_config import read_config
+from cnncost.sources.places import Origin, parse_json
+
+
+def read_model(model: Any, source: str = "") -> Graph:
+    """The graph of a live model of Keras 3, tf.keras or tf_keras, through its own JSON; imports nothing."""
+    name = type(model).__name__
+    try:
+        text = model.to_json()
+    except Exception as error:  # a subclassed model's get_config is the user's code
+        raise CnncostError(
+            f"the {printable(name)} model has no config: {type(error).__name__}: {printable(str(error), 200)}",
+            rule="only Sequential and Functional models have a graph of layers",
+        ) from error
+    return read_config(parse_json(Origin("", text)), source or f"live {name}")
+
+
+def read_application(name: str) -> Graph:
+    """The architecture ``name`` of keras.applications, as its constructor builds it without arguments.
+
+    Raises MissingExtra without Keras, CnncostError naming the nearest for an unknown name.
+    """
+    keras = import_keras()
+    known = applications(keras)
+    lower = {own.lower(): own for own in known}
+    own = lower.get(name.strip().lower())
+    if own is None:
+        raise CnncostError(
+            f"keras.applications has no architecture '{printable(name)}'",
+            rule=f"it has {', '.join(known)}",
+            nearest=nearest(name, known),
+        )
+    with _without_weights(keras):
+        model = known[own](weights=None)
+        return read_model(model, f"keras:{own}")
+
+
+def applications(keras: Any) -> dict[str, Callable[..., Any]]:
+    """The constructors of keras.applications by name."""
+    return {
+        name: value for name, value in sorted(vars(keras.applications).items()) if name[:1].isupper() and callable(value)
+    }  # fmt: skip
+
+
+def import_keras() -> Any:
+    """The keras package, loaded without TensorFlow's notices. Raises MissingExtra."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with quiet():
+            import keras
+    except ImportError as error:
+        raise MissingExtra("TensorFlow", "tensorflow") from error
+    return keras
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is written to standard error, not even by native code: TensorFlow logs before it can be told not to."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+@contextlib.contextmanager
+def _without_weights(keras: Any) -> Iterator[None]:
+    """Layers are built, and their variables never filled: an architecture then costs no memory and little time."""
+    scope = getattr(keras, "StatelessScope", None)
+    if scope is None:  # Keras 2
+        yield
+        return
+    try:
+        context = scope(initialize_variables=False)
+    except TypeError:
+        context = contextlib.nullcontext()
+    waiting = len(_unfilled())
+    try:
+        with context:
+            yield
+    finally:
+        del _unfilled()[waiting:]
+
+
+def _unfilled() -> list[Any]:
+    """Keras's list of the variables that are still to be filled; ours never will be, so they must not stay there."""
+    with contextlib.suppress(Exception):
+        from keras.src.backend.common import global_state
+
+        found = global_state.get_global_attribute("uninitialized_variables")
+        return found if isinstance(found, list) else []
+    return []
