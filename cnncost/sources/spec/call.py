@@ -1,0 +1,147 @@
+"""Arguments of a layer kind or a block: one scalar, a list of positional ones, or a mapping of named ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnncost.errors import ArgumentError, CnncostError, nearest, printable
+from cnncost.kinds.base import Kind
+from cnncost.sources.spec.expression import substitute
+from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail
+from cnncost.sources.spec.scalars import OLD_BOOLEANS
+
+Env = Mapping[str, Any]
+
+
+def dynamic(node: Node) -> bool:
+    """Whether a ``$`` stands somewhere in it."""
+    if isinstance(node, Scalar):
+        return isinstance(node.value, str) and "$" in node.value
+    parts = node.value if isinstance(node, List) else node.value.values()
+    return any(dynamic(part) for part in parts)
+
+
+class Reader:
+    """Nodes → plain values, in an environment of variables; places the errors."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+
+    def value(self, node: Node, env: Env, trail: Trail) -> Any:
+        """Plain data with every ``$`` substituted."""
+        if isinstance(node, Scalar):
+            value = node.value
+            if isinstance(value, str) and "$" in value:
+                try:
+                    return substitute(value, env)
+                except CnncostError as error:
+                    raise error.at(self.origin.location(node.mark, trail)) from None
+            return value
+        if isinstance(node, List):
+            return [self.value(part, env, trail) for part in node.value]
+        return {key: self.value(part, env, trail) for key, part in node.value.items()}
+
+    def bind(self, what: str, names: Sequence[str], node: Node | None, trail: Trail) -> dict[str, Node]:
+        """Arguments by name: positional ones take ``names`` in order."""
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return {}
+        if isinstance(node, Map):
+            return node.value
+        given = node.value if isinstance(node, List) else [node]
+        if len(given) > len(names):
+            hint = ""
+            if isinstance(node, List) and names and len(given) > 1:
+                hint = both_spellings(what, names[0], node)
+            raise self.origin.error(
+                given[len(names)].mark or node.mark,
+                f"{what} takes {len(names) or 'no'} argument{'s' * (len(names) != 1)}, {len(given)} are given",
+                trail,
+                rule=f"a list is positional arguments: {', '.join(names)}" if names else "",
+                nearest=hint,
+            )
+        return dict(zip(names, given, strict=False))
+
+    def kind(
+        self, cls: type[Kind], node: Node | None, named: dict[str, Node], defaults: Map | None, env: Env, trail: Trail,
+        mark: Mark | None,
+    ) -> Kind:  # fmt: skip
+        """The layer kind built from its arguments; a wrong one is placed at the very value."""
+        if defaults is not None:
+            named = {**defaults.value, **named}
+        try:
+            return cls.build({key: self.value(part, env, trail) for key, part in named.items()})
+        except ArgumentError as error:
+            raise self.placed(error, cls, node, named, defaults, trail, mark) from None
+        except CnncostError as error:
+            raise error.at(self.origin.location(mark, trail)) from None
+
+    def placed(
+        self, error: ArgumentError, cls: type[Kind], node: Node | None, named: dict[str, Node], defaults: Map | None,
+        trail: Trail, mark: Mark | None,
+    ) -> CnncostError:  # fmt: skip
+        """An argument error at its value, or at its key when the key itself is unknown."""
+        path = list(error.key)
+        place, found = mark, named.get(str(path[0])) if path else None
+        if found is not None:
+            place = found.mark
+            if path[0] not in cls.arguments():
+                place = _key_mark(str(path[0]), node, defaults) or place
+            for step in path[1:]:
+                found = _child(found, step)
+                if found is None:
+                    break
+                place = found.mark
+            old = OLD_BOOLEANS.get(str(found.value).lower()) if isinstance(found, Scalar) and found.plain else None
+            if old and "true or false" in error.rule:
+                error.nearest = f"YAML 1.2 reads '{found.value}' as text: write {old}"
+        if isinstance(node, List) and len(node.value) > 1 and "nests its tuples" not in error.nearest:
+            hint = self._tuple_meant(cls, node)
+            error.nearest = "; ".join(part for part in (error.nearest, hint) if part)
+        error.location = self.origin.location(place, trail)
+        return error
+
+    def _tuple_meant(self, cls: type[Kind], node: List) -> str:
+        """Both spellings, when the whole list would have been a good first argument."""
+        values = [part.value for part in node.value if isinstance(part, Scalar)]
+        if len(values) != len(node.value):
+            return ""
+        first, type_ = next(iter(cls.arguments().items()))
+        try:
+            type_.check(values, cls.rank)
+        except CnncostError:
+            return ""
+        return both_spellings(cls.name(), first, node)
+
+
+def both_spellings(what: str, first: str, node: List) -> str:
+    """How a list is given as one argument."""
+    text = printable(", ".join(_text(part) for part in node.value))
+    return f"for one list write '{what}: [[{text}]]' or '{what}: {{{first}: [{text}]}}'"
+
+
+def _text(node: Node) -> str:
+    if isinstance(node, Scalar):
+        return "null" if node.value is None else str(node.value)
+    return "[" + ", ".join(_text(part) for part in node.value) + "]" if isinstance(node, List) else "{...}"
+
+
+def _child(node: Node, step: str | int) -> Node | None:
+    if isinstance(node, List) and isinstance(step, int) and -len(node.value) <= step < len(node.value):
+        return node.value[step]
+    return node.value.get(str(step)) if isinstance(node, Map) else None
+
+
+def _key_mark(key: str, *maps: Node | None) -> Mark | None:
+    for node in maps:
+        if isinstance(node, Map) and key in node.keys:
+            return node.keys[key]
+    return None
+
+
+def unknown_key(origin: Origin, node: Map, key: str, known: Sequence[str], what: str, trail: Trail) -> CnncostError:
+    """The error about a key that ``what`` does not have."""
+    return origin.error(
+        node.keys.get(key), f"unknown key '{printable(key)}' in {what}", trail,
+        rule=f"its keys are: {', '.join(known)}", nearest=nearest(key, known),
+    )  # fmt: skip
