@@ -199,7 +199,10 @@ def config_of(kind: Kind) -> Config:
     >>> config_of(lookup("Dense")(units=3))["config"]["units"]
     3
     """
-    values = {name: type_.dump(getattr(kind, name)) for name, type_ in kind.arguments().items()}
+    called_with = getattr(kind, "called_with", ())  # arguments of the call, which no config has
+    values = {
+        name: type_.dump(getattr(kind, name)) for name, type_ in kind.arguments().items() if name not in called_with
+    }
     return {
         "module": "keras.layers",
         "class_name": kind.name(),

@@ -11,6 +11,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "core": ("InputLayer", "Dense"),
     "recurrent": ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "RNN", "SimpleRNN", "LSTM", "GRU"),
     "conv_lstm": ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    "einsum": ("EinsumDense",),
+    "embedding": ("Embedding", "ReversibleEmbedding"),
+    "attention": ("Attention", "AdditiveAttention"),
+    "multihead": ("MultiHeadAttention", "GroupQueryAttention"),
     "wrappers": ("TimeDistributed", "Bidirectional", "SpectralNormalization"),
     "convolution": ("Conv1D", "Conv2D", "Conv3D"),
     "depthwise": ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
@@ -50,6 +54,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 # Keras's second names, and what Keras 2 called some layers.
 ALIASES: dict[str, str] = {
+    "GroupedQueryAttention": "GroupQueryAttention",
     **{f"Convolution{n}D": f"Conv{n}D" for n in (1, 2, 3)},
     **{f"Convolution{n}DTranspose": f"Conv{n}DTranspose" for n in (1, 2, 3)},
     **{f"Deconvolution{n}D": f"Conv{n}DTranspose" for n in (2, 3)},
