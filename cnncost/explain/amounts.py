@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cnncost.tensor import Dim
+from cnncost.units import bytes_text
 
-BINARY = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-DECIMAL = ("kB", "MB", "GB", "TB", "PB", "EB")
 MOST_TERMS = 24
 
 
-def scaled(size: int, base: int, names: Sequence[str]) -> str:
-    """A size in the largest unit that it fills, two decimals at most.
-
-    >>> scaled(12_000_000, 1024, BINARY), scaled(1_200_000_000, 1000, DECIMAL), scaled(512, 1024, BINARY)
-    ('11.44 MiB', '1.2 GB', '512 B')
-    """
-    power = 0
-    while power < len(names) and size >= base ** (power + 1):
-        power += 1
-    if not power:
-        return f"{size:,} B"
-    hundredths = (200 * size + base**power) // (2 * base**power)
-    whole, rest = divmod(hundredths, 100)
-    return f"{whole:,}.{rest:02d}".rstrip("0").rstrip(".") + f" {names[power - 1]}"
-
-
 def binary(size: int) -> str:
+    """The size in the largest binary unit that it fills, without needless zeros.
+
+    >>> binary(1_200_000_000), binary(512)
+    ('1.12 GiB', '512 B')
     """
-    >>> binary(1_200_000_000)
-    '1.12 GiB'
-    """
-    return scaled(size, 1024, BINARY)
+    return _short(bytes_text(size))
 
 
 def decimal(size: int) -> str:
@@ -40,7 +24,12 @@ def decimal(size: int) -> str:
     >>> decimal(1_200_000_000)
     '1.2 GB'
     """
-    return scaled(size, 1000, DECIMAL)
+    return _short(bytes_text(size, si=True))
+
+
+def _short(text: str) -> str:
+    value, unit = text.split(" ")
+    return f"{value.rstrip('0').rstrip('.') if '.' in value else value} {unit}"
 
 
 def size_chain(size: int, both: bool = False) -> str:
