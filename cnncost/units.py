@@ -77,15 +77,15 @@ def parse_quantity(text: object, bytes: bool = False) -> int:
             raise CnncostError("a negative quantity", received=printable(text))
         return text
     digits, decimals, unit = _read(text, bytes)
-    value, rest = divmod(digits * unit, 10**decimals)
+    value, rest = divmod(digits * unit, _ten(decimals))
     if not rest or bytes:
         return value  # a fraction of a byte is below what any limit means
     raise CnncostError("not a whole number", received=printable(text))
 
 
 def interval(text: str, bytes: bool = False) -> tuple[int, int]:
-    """The integers that a printed number may stand for: half a unit of its last digit to either side where it has a unit
-    or decimals; the number itself otherwise.
+    """The integers that a printed number may stand for: half a unit of its last digit to either side where it has
+    a unit or decimals; the number itself otherwise.
 
     >>> interval("25.6M"), interval("60,000"), interval("4G")
     ((25550000, 25650000), (60000, 60000), (3500000000, 4500000000))
@@ -93,9 +93,13 @@ def interval(text: str, bytes: bool = False) -> tuple[int, int]:
     digits, decimals, unit = _read(text, bytes)
     if unit == 1 and not decimals:
         return digits, digits
-    scale = 2 * 10**decimals
+    scale = 2 * _ten(decimals)
     low, high = (2 * digits - 1) * unit, (2 * digits + 1) * unit
     return max(-(-low // scale), 0), high // scale
+
+
+def _ten(exponent: int) -> int:
+    return int(10**exponent)
 
 
 def _read(text: object, bytes: bool) -> tuple[int, int, int]:

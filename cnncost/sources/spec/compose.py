@@ -38,7 +38,7 @@ def compose(text: str, origin: Origin) -> Node:
     bad = _UNPRINTABLE.search(text)
     if bad:
         raise origin.error(
-            _Place(text, bad.start()), f"the character {ascii(bad.group())} cannot stand in a spec",
+            _Place(text, bad.start()), f"the character {bad.group()!a} cannot stand in a spec",
             rule="a spec is text: printable characters, spaces and line breaks",
         )  # fmt: skip
     import yaml
@@ -114,7 +114,8 @@ class _Composer:
         if frame is not None and frame.key is None and isinstance(frame.node, Map):
             if event.anchor:
                 self.anchors[event.anchor] = (Scalar(text, mark), 1)
-            return self.key(frame, text, mark, event.implicit[0])
+            self.key(frame, text, mark, event.implicit[0])
+            return
         is_plain = event.implicit[0]
         try:
             value = plain(text) if is_plain else text

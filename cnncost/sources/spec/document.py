@@ -19,7 +19,8 @@ from cnncost.sources.spec.nodes import List, Map, Node, Origin, Scalar, describe
 from cnncost.sources.spec.variables import declared
 
 TOP = (
-    "name", "description", "input", "variables", "defaults", "blocks", "layers", "outputs", "expect", "budgets", "dtype",
+    "name", "description", "input", "variables", "defaults", "blocks", "layers", "outputs", "expect", "budgets",
+    "dtype",
 )  # fmt: skip
 
 
@@ -45,8 +46,7 @@ class _Document:
         self.env = declared(self.reader, root.value.get("variables"), given)
 
     def graph(self, source: str) -> Graph:
-        expander = Expander(self.origin, self.blocks(), self.defaults())
-        expander.globals = self.env
+        expander = Expander(self.origin, self.blocks(), self.defaults(), self.env)
         context = Context(self.env, Scope())
         here = self.inputs(expander, context)
         layers = entries_of(self.origin, self.root.value["layers"], "layers", None)
@@ -195,9 +195,9 @@ class _Document:
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return {}
         if isinstance(node, List):  # names alone: all must be given
-            return {
-                str(part.value): Scalar(None, part.mark) for part in node.value if self.word(part, part.mark, trail)
-            }
+            for part in node.value:
+                self.word(part, part.mark, trail)
+            return {str(part.value): Scalar(None, part.mark) for part in node.value}
         if not isinstance(node, Map):
             raise self.origin.error(
                 node.mark, "'params' is a mapping of names to defaults (null must be given)", trail,
@@ -207,13 +207,12 @@ class _Document:
             self.word(Scalar(key), node.keys[key], trail)
         return node.value
 
-    def word(self, node: Node, mark: Any, trail: Any) -> bool:
+    def word(self, node: Node, mark: Any, trail: Any) -> None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value.isidentifier():
             raise self.origin.error(
                 mark, "a wrong parameter name", trail, rule="letters, digits and _, such as kernel_size",
                 received=describe(node),
             )  # fmt: skip
-        return True
 
 
 def _is_kind(name: str) -> bool:

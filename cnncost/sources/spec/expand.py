@@ -36,11 +36,11 @@ class Context:
 class Expander:
     """Collects the layers; ``here`` is always what the next entry reads."""
 
-    def __init__(self, origin: Origin, blocks: dict[str, Block], defaults: dict[str, Map]) -> None:
+    def __init__(self, origin: Origin, blocks: dict[str, Block], defaults: dict[str, Map], variables: Env) -> None:
         self.origin = origin
         self.reader = Reader(origin)
         self.entries = Entries(origin, self.reader, blocks)
-        self.defaults = defaults
+        self.defaults, self.globals = defaults, variables
         self.varying = {name for name, node in defaults.items() if dynamic(node)}
         self.layers: list[Layer] = []
         self.named: dict[str, Ref] = {}  # layers, blocks and repeated entries by full name
@@ -166,7 +166,8 @@ class Expander:
                 nearest="branches: [[Conv2D: [64, 1]], [Conv2D: [96, 1], Conv2D: [128, 3]]]",
             )  # fmt: skip
         full, inner = self.grouped(entry, context, name, trail)
-        start, ends = len(self.layers), []
+        start = len(self.layers)
+        ends: list[Ref] = []
         for i, branch in enumerate(node.value):
             steps = [] if isinstance(branch, List) and not branch.value else entries_of(
                 self.origin, branch, f"branches[{i}]", trail
@@ -265,8 +266,6 @@ class Expander:
             else:
                 env[key] = self.reader.value(default, env, trail)
         return env
-
-    globals: Env = {}
 
     def full(self, entry: Entry, context: Context, name: str | None, trail: Trail) -> str:
         return self.claim(entry, context, name, trail) if name else context.scope.free(entry.base)

@@ -16,7 +16,10 @@ MAX_LENGTH = 500
 MAX_DEPTH = 40
 MAX_VALUE = 2**63
 MAX_TEXT = 1000
-RULE = "an expression is made of whole numbers, variables, + - * // % **, comparisons, and, or, not, if else, min, max, abs"
+RULE = (
+    "an expression is made of whole numbers, variables, + - * // % **, comparisons, and, or, not, if else, "
+    "min, max, abs"
+)
 
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Union
+from typing import Any, Protocol
 
 from cnncost.errors import CnncostError, Location, printable
 
@@ -45,7 +45,7 @@ class Map:
         self.value, self.keys, self.mark = value, keys, mark
 
 
-Node = Union[Scalar, List, Map]
+Node = Scalar | List | Map
 Trail = tuple[Any, str] | None  # (the trail before, the last step)
 
 

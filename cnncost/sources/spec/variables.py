@@ -25,7 +25,7 @@ def declared(reader: Reader, node: Node | None, given: Mapping[str, Any] | None)
         if name not in node.value:
             raise reader.origin.error(
                 node.mark, f"the spec has no variable '{printable(name)}'", nearest=nearest(str(name), node.value),
-                rule=f"its variables are: {printable(', '.join(node.value), 300)}" if node.value else "it declares none",
+                rule=f"it has: {printable(', '.join(node.value), 300)}" if node.value else "it declares none",
             )  # fmt: skip
     found: dict[str, Any] = {}
     for name, part in node.value.items():
