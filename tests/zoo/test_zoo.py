@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_file_form(file: Path) -> None:
     lines = text.splitlines()
     assert lines[0] == f"name: {file.stem}"
     assert lines[1].startswith("description: ") and lines[1].endswith(".")
-    assert any(str(year) in lines[1] for year in range(1998, 2021)), lines[1]
+    assert re.search(r"(19|20)\d\d", lines[1]), "the architecture's author and year"
     assert max(map(len, lines)) <= 120
     assert analysis(file.stem).model == file.stem
 
@@ -148,7 +149,8 @@ def test_resnet152_is_short() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "smaller"), [("vgg16", 128), ("resnet50", 160), ("mobilenet-v2", 96), ("googlenet", 128), ("densenet121", 64)]
+    ("name", "smaller"),
+    [("vgg16", 128), ("resnet50", 160), ("mobilenet-v2", 96), ("googlenet", 128), ("densenet121", 64)],
 )
 def test_size_is_a_variable(name: str, smaller: int) -> None:
     """Another input size changes the multiplications; without dense layers over positions the weights stay."""
@@ -156,6 +158,15 @@ def test_size_is_a_variable(name: str, smaller: int) -> None:
     assert result.input_shapes == [[smaller, smaller, 3]]
     assert result.totals.macs < analysis(name).totals.macs
     assert (result.totals.params == analysis(name).totals.params) == (name != "vgg16")
+
+
+def test_unet_parameters() -> None:
+    """Two 3 × 3 convolutions at each level, a 2 × 2 up-convolution between levels, 1 × 1 at the end; biases everywhere."""
+    widths = (1, 64, 128, 256, 512, 1024)
+    down = sum((9 * a + 1) * b + (9 * b + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+    up = sum((4 * 2 * b + 1) * b + (9 * 2 * b + 1) * b + (9 * b + 1) * b for b in widths[1:-1])
+    assert analysis("unet").totals.params == down + up + (64 + 1) * 2
+    assert analysis("unet").layers[-1].output_shape == (388, 388, 2)
 
 
 def test_classes_is_a_variable() -> None:

@@ -55,15 +55,22 @@ def keras() -> Any:
 def telling(kind: str, values: Any) -> tuple[tuple[str, Any], ...]:
     """Telling arguments in their normal form, whatever form they were given in; ``values(name)`` gives the raw one."""
     cls = lookup(kind)
-    found = []
+    found = {}
     for name, type_ in cls.arguments().items():
         if name in TELLING:
             raw = values(name)
-            found.append((name, raw if raw is None else type_.check(raw, cls.rank)))
-    values_of = dict(found)
-    if set(values_of.get("kernel_size", ())) == {1}:
-        values_of["padding"] = "same"  # as VALID: one tap needs no padding
-    return tuple(values_of.items())
+            found[name] = raw if raw is None else type_.check(raw, cls.rank)
+    # Different words for the same thing: one tap needs no padding, no activation is the linear one, and a pooling
+    # without strides moves by its window.
+    if set(found.get("kernel_size", ())) == {1}:
+        found["padding"] = "same"
+    if "activation" in found:
+        found["activation"] = found["activation"] or "linear"
+    if isinstance(found.get("rate"), float):
+        found["rate"] = round(found["rate"], 12)  # Keras's is a quotient
+    if "pool_size" in found:
+        found["strides"] = found["strides"] or found["pool_size"]
+    return tuple(found.items())
 
 
 def keras_side(model: Any) -> Side:
@@ -136,7 +143,9 @@ def test_comparison_sees_a_difference(keras: Any) -> None:
         assert_equal(spec_side("resnet152"), real)
     nodes = list(spec.nodes)
     at = next(i for i, node in enumerate(nodes) if node.what[0] == "Add" and nodes[i - 1].name in node.inputs)
-    skip = next(n.name for n in reversed(nodes[:at]) if n.what[1] == nodes[at].what[1] and n.name not in nodes[at].inputs)
+    skip = next(
+        n.name for n in reversed(nodes[:at]) if n.what[1] == nodes[at].what[1] and n.name not in nodes[at].inputs
+    )
     nodes[at] = nodes[at]._replace(inputs=(nodes[at].inputs[0], skip))
     with pytest.raises(AssertionError):
         assert_equal(Side(tuple(nodes), spec.macs), real)
