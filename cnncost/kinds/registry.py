@@ -15,6 +15,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "embedding": ("Embedding", "ReversibleEmbedding"),
     "attention": ("Attention", "AdditiveAttention"),
     "multihead": ("MultiHeadAttention", "GroupQueryAttention"),
+    "historic": ("LocalResponseNormalization", "TrainableAveragePooling2D", "TableConv2D", "RBF"),
     "wrappers": ("TimeDistributed", "Bidirectional", "SpectralNormalization"),
     "convolution": ("Conv1D", "Conv2D", "Conv3D"),
     "depthwise": ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
