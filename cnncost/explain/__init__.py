@@ -24,6 +24,7 @@ from cnncost.explain.section import Section, Step
 
 __all__ = ["Section", "Step", "explain", "explain_lines"]
 
+MOST_FINDINGS = 50
 SMALL = 2  # layers, besides the inputs, up to which the whole model is explained in full
 
 
@@ -33,14 +34,27 @@ def explain(analysis: Analysis, layer: str | None = None) -> tuple[Section, ...]
     ``layer`` is a name, its unique end, or a pattern that fits one layer. Raises CnncostError naming the nearest.
     """
     if layer is not None:
-        return tuple(layer_sections(analysis, analysis.layers[pick(analysis, layer)]))
+        row = analysis.layers[pick(analysis, layer)]
+        return (*layer_sections(analysis, row), *_findings(analysis, row.name))
     rows = [row for row in analysis.layers if row.layer.inputs]
     size = f"{analysis.totals.layers:,} layers, batch of {analysis.batch:,}, {analysis.dtype}"
     head = Section(f"{printable(analysis.model)}: {size}", ())
     if len(rows) > SMALL:
-        return (head, *model_sections(analysis))
+        return (head, *model_sections(analysis), *_findings(analysis))
     full = [part for row in rows for part in layer_sections(analysis, row)]
-    return (head, *full, *totals_sections(analysis))
+    return (head, *full, *totals_sections(analysis), *_findings(analysis))
+
+
+def _findings(analysis: Analysis, layer: str | None = None) -> list[Section]:
+    """What does not hold, of one layer or of all."""
+    found = [finding for finding in analysis.findings if layer is None or finding.layer == layer]
+    steps = []
+    for finding in found[:MOST_FINDINGS]:
+        where = f"{finding.severity}, {printable(finding.layer)}" if finding.layer else finding.severity
+        steps.append(Step(finding.message, where))
+    if len(found) > MOST_FINDINGS:
+        steps.append(Step(f"and {len(found) - MOST_FINDINGS:,} more"))
+    return [Section("Findings", tuple(steps))] if steps else []
 
 
 def explain_lines(analysis: Analysis, layer: str | None = None) -> list[str]:

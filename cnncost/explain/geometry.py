@@ -24,19 +24,23 @@ def size_section(row: LayerCost) -> Section | None:
     names = axis_names(len(windows))
     for axis, text in distinct(zip(names, map(_spanned, windows), strict=True)):
         steps.append(Step(text, f"{axis}, span of the dilated window"))
-    for axis, text in distinct(zip(names, map(output_arithmetic, windows), strict=True)):
-        rule, arithmetic = text.split(": ", 1)
-        steps.append(Step(arithmetic, f"{axis}, {rule}"))
+    steps += size_steps(row)
     for axis, text in distinct((n, _padding(n, w)) for n, w in zip(names, windows, strict=True)):
         arithmetic, _, sides = text.partition("|")
         steps.append(Step(arithmetic, f"{axis}, padding", sides))
     for axis, text in distinct(zip(names, map(ignored_arithmetic, windows), strict=True)):
         left = text.rsplit("= ", 1)[1]
         steps.append(Step(text, f"{axis}, ignored", f"no window reaches the last {left}"))
-    steps += _spread(row)
     shapes = ", ".join(shape_text(tensor.shape) for tensor in row.outputs)
     steps.append(Step(shapes, "output"))
     return section("Output size", *steps)
+
+
+def size_steps(row: LayerCost) -> list[Step]:
+    """The rule that gives each spatial axis of the output."""
+    names = axis_names(len(row.windows))
+    lines = distinct(zip(names, map(output_arithmetic, row.windows), strict=True))
+    return [Step(text.split(": ", 1)[1], f"{axis}, {text.split(': ', 1)[0]}") for axis, text in lines] + _spread(row)
 
 
 def _spanned(window: Window) -> str:

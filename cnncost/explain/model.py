@@ -9,6 +9,7 @@ from cnncost.analysis import Analysis, LayerCost
 from cnncost.errors import printable
 from cnncost.explain.amounts import size_chain, sum_text
 from cnncost.explain.costs import is_map, output_bits, params_of
+from cnncost.explain.geometry import size_steps
 from cnncost.explain.section import Section, Step, section
 from cnncost.tensor import shape_text
 
@@ -67,7 +68,7 @@ def model_sections(analysis: Analysis) -> list[Section]:
 
 def _short(group: Group, batch: int) -> Section:
     row = group.rows[0]
-    steps: list[Step] = []
+    steps = size_steps(row)
     if row.weights:
         steps.append(Step(params_of(row).derivation(), "parameters", "counted at its first use" if row.shared else ""))
     for term in row.mac_terms:
