@@ -65,6 +65,20 @@ ALWAYS: dict[str, tuple[int, str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
+class _Plain(Anything):
+    """A plain value or a flat list of them; lists become tuples, so that a kind can be compared and hashed."""
+
+    rule = "a text, a number, or a list of numbers"
+
+    def check(self, value: Any, rank: int | None) -> Any:
+        if isinstance(value, dict):  # Keras writes a seed generator so
+            return None
+        entries = value if isinstance(value, list | tuple) else [value]
+        if len(entries) > 64 or not all(v is None or isinstance(v, str | int | float) for v in entries):
+            raise self.fail(value)
+        return tuple(entries) if isinstance(value, list | tuple) else value
+
+
 class _Augmentation(Weightless, SamePositions, Kind):
     """Images in, images of the same shape out."""
 
@@ -86,8 +100,9 @@ def _make(name: str, doc: str, arguments: dict[str, Any], each: int, free: str) 
     """A frozen dataclass kind from its row of a table."""
     fields: list[tuple[str, Any, Any]] = []
     for key, default in arguments.items():
-        field = arg(Anything("of the augmentation", optional=True), *(() if default is _NEEDED else (default,)))
+        field = arg(_Plain("of the augmentation", optional=True), *(() if default is _NEEDED else (default,)))
         fields.append((key, Any, field))
+    # Nothing of it is read, but a kind keeps its arguments, so that it can be written back.
     namespace = {"__doc__": doc, "__module__": __name__, "each": each, "free": free}
     return dataclasses.make_dataclass(name, fields, bases=(_Augmentation,), frozen=True, namespace=namespace)
 

@@ -275,6 +275,9 @@ class Resizing(Weightless, _Sized, Kind):
             return (None, None)
         return self._resized(inputs, self.interpolation)
 
+    def notes(self, inputs: Shapes) -> tuple[str, ...]:
+        return ("resizing: copies, no arithmetic",) if self.interpolation == "nearest" else ()
+
 
 class _Crop(_Sized, Moves):
     """A part of the image; an image that is too small is resized first, as Keras does."""

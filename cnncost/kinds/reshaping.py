@@ -118,7 +118,7 @@ class RepeatVector(Moves):
 
 
 @dataclass(frozen=True)
-class Identity(Moves, SamePositions):
+class Identity(SamePositions, Moves):
     """Its input, unchanged."""
 
     free = "identity"
