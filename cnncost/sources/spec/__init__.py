@@ -14,7 +14,7 @@ def read_file(path: str, variables: Mapping[str, Any] | None = None, source: str
     """The graph of a spec file. Raises CnncostError with its place."""
     from cnncost.sources.spec.files import text_of
 
-    return read_text(text_of(path), path, variables, source)
+    return read_text(text_of(path), source or path, variables, source)
 
 
 def read_text(

@@ -3,15 +3,12 @@ merge keys or recursive aliases."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from cnncost.errors import CnncostError, printable
 from cnncost.sources.spec.nodes import MAX_DEPTH, MAX_NODES, List, Map, Mark, Node, Origin, Scalar
 from cnncost.sources.spec.scalars import MAX_DIGITS, LongNumber, plain
-
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Place:
@@ -35,18 +32,25 @@ class _Frame:
 
 def compose(text: str, origin: Origin) -> Node:
     """The one document of a YAML text. Raises CnncostError with the place."""
-    bad = _UNPRINTABLE.search(text)
-    if bad:
-        raise origin.error(
-            _Place(text, bad.start()), f"the character {bad.group()!a} cannot stand in a spec",
-            rule="a spec is text: printable characters, spaces and line breaks",
-        )  # fmt: skip
     import yaml
 
     try:
         return _Composer(origin).run(_events(text))
+    except UnicodeEncodeError as error:  # half of a surrogate pair, in a text from Python
+        raise _character(text, error.start, origin) from None
+    except yaml.reader.ReaderError as error:
+        if yaml.__with_libyaml__:  # counts bytes
+            raise _character(text, len(text.encode()[: error.position].decode("utf-8", "ignore")), origin) from None
+        raise _character(text, error.position, origin) from None
     except yaml.YAMLError as error:
         raise _syntax_error(error, origin) from None
+
+
+def _character(text: str, offset: int, origin: Origin) -> CnncostError:
+    return origin.error(
+        _Place(text, offset), f"the character {text[offset : offset + 1]!a} cannot stand in a spec",
+        rule="a spec is text: printable characters, spaces and line breaks",
+    )  # fmt: skip
 
 
 def _events(text: str) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from cnncost.kinds import registry
 from cnncost.kinds.core import InputLayer
 from cnncost.sources.spec import claims
 from cnncost.sources.spec.call import Reader, unknown_key
-from cnncost.sources.spec.entries import BLOCK_KEYS, COMMON, FORMS, Block, entries_of
+from cnncost.sources.spec.entries import BLOCK_KEYS, COMMON, FORMS, Block, entries_of, is_kind
 from cnncost.sources.spec.expand import Context, Expander
 from cnncost.sources.spec.names import MAX_NAME, Scope, checked
 from cnncost.sources.spec.nodes import List, Map, Node, Origin, Scalar, describe
@@ -168,7 +168,13 @@ class _Document:
                 checked(name)
             except CnncostError as error:
                 raise error.at(self.origin.location(mark, trail)) from None
-            if name in COMMON or name in FORMS or name in ("merge", "shortcut") or _is_kind(name):
+            if (
+                name in COMMON
+                or name in FORMS
+                or name in ("merge", "shortcut")
+                or is_kind(name)
+                or name in registry.REFUSED
+            ):
                 raise self.origin.error(
                     mark, f"a block cannot be called '{printable(name)}'", trail,
                     rule="layer kinds and the language's own keys keep their names",
@@ -213,11 +219,3 @@ class _Document:
                 mark, "a wrong parameter name", trail, rule="letters, digits and _, such as kernel_size",
                 received=describe(node),
             )  # fmt: skip
-
-
-def _is_kind(name: str) -> bool:
-    try:
-        registry.lookup(name)
-    except CnncostError:
-        return bool(name in registry.REFUSED)
-    return True

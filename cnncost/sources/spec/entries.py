@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from cnncost.errors import CnncostError, UnsupportedLayer, nearest, printable
@@ -138,7 +139,7 @@ class Entries:
         rule = "an entry has one layer kind or block, and may have: " + ", ".join(COMMON)
         if not calls:
             return self.origin.error(node.mark, "an entry without a layer kind", trail, rule=rule)
-        known = {key for key in calls if key in self.blocks or _is_kind(key)}
+        known = {key for key in calls if key in self.blocks or is_kind(key)}
         strange = next((key for key in calls if key not in known), None)
         if strange is None:
             second = calls[1]
@@ -146,7 +147,7 @@ class Entries:
                 node.keys[second], f"'{printable(calls[0])}' and '{printable(second)}' in one entry", trail, rule=rule,
                 nearest="start a new entry with '- '",
             )  # fmt: skip
-        owner = next((key for key in known if _is_kind(key) and strange in registry.lookup(key).arguments()), None)
+        owner = next((key for key in known if is_kind(key) and strange in registry.lookup(key).arguments()), None)
         if owner is not None:
             hint = f"'{strange}' is an argument of {owner}: indent it below '{owner}:'"
         else:
@@ -156,12 +157,14 @@ class Entries:
         )
 
 
-def _is_kind(name: str) -> bool:
-    try:
-        registry.lookup(name)
-    except UnsupportedLayer:
-        return False
-    return True
+def is_kind(name: str) -> bool:
+    """Whether a layer kind has this name; cheap, unlike a look-up that fails."""
+    return name in registry.ALIASES or name in _kinds()
+
+
+@lru_cache(maxsize=1)
+def _kinds() -> frozenset[str]:
+    return frozenset(registry.names())
 
 
 def entries_of(origin: Origin, node: Node | None, what: str, trail: Trail) -> list[Node]:

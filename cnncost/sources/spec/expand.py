@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cnncost.errors import CnncostError, Location, nearest, printable
@@ -21,16 +21,20 @@ Refs = tuple[Ref, ...]
 MERGES = {kind: Scalar(kind) for kind in ("Add", "Concatenate")}  # where no 'merge' stands
 
 
-@dataclass(slots=True)
 class Context:
     """What holds for the entries of one list."""
 
-    env: Env
-    scope: Scope
-    trainable: bool = True
-    dtype: str | None = None
-    blocks: tuple[str, ...] = ()
-    depth: int = 0
+    __slots__ = ("blocks", "depth", "dtype", "env", "scope", "trainable")
+
+    def __init__(
+        self, env: Env, scope: Scope, trainable: bool = True, dtype: str | None = None,
+        blocks: tuple[str, ...] = (), depth: int = 0,
+    ) -> None:  # fmt: skip
+        self.env, self.scope, self.trainable, self.dtype = env, scope, trainable, dtype
+        self.blocks, self.depth = blocks, depth
+
+    def copy(self) -> Context:
+        return Context(self.env, self.scope, self.trainable, self.dtype, self.blocks, self.depth)
 
 
 class Expander:
@@ -81,7 +85,8 @@ class Expander:
             )  # fmt: skip
         start, before = len(self.layers), here
         for index in range(times):
-            inner = replace(context, env={**context.env, "index": index})
+            inner = context.copy()
+            inner.env = {**context.env, "index": index}
             here = self.once(entry, here, inner, f"{name}_{index + 1}" if name else None, trail)
         full = context.scope.claim(name) if name and times else None
         if full is not None and here:
@@ -236,7 +241,9 @@ class Expander:
     def deeper(self, entry: Entry, context: Context, trail: Trail, scope: Scope) -> Context:
         if context.depth >= MAX_NESTING:
             raise self.origin.error(entry.mark, f"blocks nested deeper than {MAX_NESTING}", trail)
-        return replace(context, scope=scope, depth=context.depth + 1)
+        inner = context.copy()
+        inner.scope, inner.depth = scope, context.depth + 1
+        return inner
 
     def finish(
         self, entry: Entry, full: str | None, start: int, before: Refs, out: Refs, context: Context, trail: Trail
@@ -289,7 +296,7 @@ class Expander:
             raise error.at(self.origin.location(node.mark, trail)) from None
 
     def inherit(self, common: dict[str, Node], context: Context, trail: Trail) -> Context:
-        context = replace(context)
+        context = context.copy()
         if "trainable" in common:
             context.trainable = self.flag(common["trainable"], "trainable", context, trail) and context.trainable
         if "dtype" in common:
