@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import cnncost
 from cnncost.analysis import Analysis, LayerCost
+from cnncost.kinds.historic import LENET5_TABLE, connections
 
 FILES = sorted((Path(cnncost.__file__).parent / "zoo").glob("*.yaml"))
 NAMES = [file.stem for file in FILES]
@@ -30,8 +32,8 @@ def layer(name: str, end: str) -> LayerCost:
 
 def test_every_asked_for_spec_is_there() -> None:
     asked = """memory-example stride-example padding-valid padding-same photo-filters pooling-example typical-cnn
-    lenet5-table lenet5-1998 alexnet-table alexnet-2012 alexnet-one-tower googlenet resnet152 vgg16 resnet50 mobilenet-v2
-    efficientnet-b0 densenet121 inception-v3 unet"""
+    lenet5-table lenet5-1998 alexnet-table alexnet-2012 alexnet-one-tower googlenet resnet152 vgg16 resnet50
+    mobilenet-v2 efficientnet-b0 densenet121 inception-v3 unet"""
     assert set(asked.split()) <= set(NAMES)
 
 
@@ -104,9 +106,11 @@ def test_alexnet_table_contradicts_itself_at_c1_only() -> None:
     assert "56" in finding.message and "55" in finding.message
     assert layer("alexnet-table", "C1").output_shape == (56, 56, 96)
     assert layer("alexnet-table", "F8").params == 13 * 13 * 256 * 4096 + 4096
-    line = str(finding.location).split(":")[-2]
+    assert finding.location is not None
+    line = finding.location.line
+    assert line is not None
     text = FILES[NAMES.index("alexnet-table")].read_text(encoding="utf-8").splitlines()
-    assert "C1" in text[int(line) - 1]
+    assert "C1" in text[line - 1]
 
 
 def test_alexnet_claims_can_fail() -> None:
@@ -131,11 +135,21 @@ def test_lenet_1998_params_by_layer(name: str) -> None:
 
 
 def test_lenet_1998_connections() -> None:
-    """The paper counts a bias as a connection: a convolution has macs + one for each output neuron."""
-    for name in ("C1", "C3", "C5", "F6"):
-        row = layer("lenet5-1998", name)
-        neurons = row.outputs[0].elements
-        assert neurons is not None and row.macs + neurons == LENET[name][1], name
+    """The paper's figures by layer; its RBF layer has 84·10; their sum is the reference's 340,908."""
+    counted = {name: int(connections(row.layer.kind, row.input_shapes)) for name in (*LENET, "Out")
+               for row in [layer("lenet5-1998", name)]}  # fmt: skip
+    assert counted == {name: figures[1] for name, figures in LENET.items()} | {"Out": 840}
+    assert sum(counted.values()) == 340_908
+
+
+def test_lenet_1998_table() -> None:
+    """The paper's Table I: six maps see 3 contiguous maps, six see 4 contiguous, three see 4 others, one sees all."""
+    table = layer("lenet5-1998", "C3").layer.kind.table  # type: ignore[attr-defined]
+    assert table == LENET5_TABLE
+    around = [{(first + i) % 6 for i in range(size)} for size in (3, 4) for first in range(6)]
+    assert all(set(row) in around for row in table[:12])
+    assert sorted(map(len, table)) == [3] * 6 + [4] * 9 + [6]
+    assert [sum(i in row for row in table) for i in range(6)] == [10] * 6  # each map of S2 is seen equally often
 
 
 def test_lenet_1998_rbf_is_not_trained() -> None:
@@ -148,10 +162,10 @@ def test_resnet152_is_short() -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 60
 
 
-@pytest.mark.parametrize(
-    ("name", "smaller"),
-    [("vgg16", 128), ("resnet50", 160), ("mobilenet-v2", 96), ("googlenet", 128), ("densenet121", 64)],
-)
+SMALLER = {"vgg16": 128, "resnet50": 160, "mobilenet-v2": 96, "googlenet": 128, "densenet121": 64}
+
+
+@pytest.mark.parametrize(("name", "smaller"), SMALLER.items())
 def test_size_is_a_variable(name: str, smaller: int) -> None:
     """Another input size changes the multiplications; without dense layers over positions the weights stay."""
     result = cnncost.analyze(f"zoo:{name}", variables={"size": smaller})
@@ -161,9 +175,9 @@ def test_size_is_a_variable(name: str, smaller: int) -> None:
 
 
 def test_unet_parameters() -> None:
-    """Two 3 × 3 convolutions at each level, a 2 × 2 up-convolution between levels, 1 × 1 at the end; biases everywhere."""
+    """Two 3 × 3 convolutions at each level, 2 × 2 up-convolutions between levels, a 1 × 1 last; with biases."""
     widths = (1, 64, 128, 256, 512, 1024)
-    down = sum((9 * a + 1) * b + (9 * b + 1) * b for a, b in zip(widths, widths[1:], strict=False))
+    down = sum((9 * a + 1) * b + (9 * b + 1) * b for a, b in pairwise(widths))
     up = sum((4 * 2 * b + 1) * b + (9 * 2 * b + 1) * b + (9 * b + 1) * b for b in widths[1:-1])
     assert analysis("unet").totals.params == down + up + (64 + 1) * 2
     assert analysis("unet").layers[-1].output_shape == (388, 388, 2)

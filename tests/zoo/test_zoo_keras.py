@@ -1,7 +1,7 @@
 """The zoo's families are Keras's own models, layer by layer; U-Net is a model built by hand from the paper.
 
-Two graphs are compared by structure, not by name or order: a layer's signature is its kind, shape, parameters and telling
-arguments together with its inputs' signatures, so that equal multisets of signatures are equal graphs.
+Two graphs are compared by structure, not by name or order: a layer's signature is its kind, shape, parameters and
+telling arguments together with its inputs' signatures, so that equal multisets of signatures are equal graphs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ FAMILIES = {
     "densenet121": "DenseNet121",
     "inception-v3": "InceptionV3",
 }
-TELLING = ("kernel_size", "strides", "padding", "pool_size", "dilation_rate", "groups", "activation", "use_bias", "epsilon",
-           "momentum", "max_value", "scale", "center", "rate", "cropping", "target_shape")  # fmt: skip
+TELLING = ("kernel_size", "strides", "padding", "pool_size", "dilation_rate", "groups", "activation", "use_bias",
+           "epsilon", "momentum", "max_value", "scale", "center", "rate", "cropping", "target_shape")  # fmt: skip
 COMMUTATIVE = ("Add", "Multiply", "Maximum", "Minimum", "Average")
 
 
@@ -101,7 +101,7 @@ def spec_side(name: str) -> Side:
 
 
 def signatures(nodes: Sequence[Node], known: dict[Any, int]) -> list[int]:
-    """A number for each node; the same number in both sides means the same layer on the same inputs, down to the input."""
+    """A number for each node; the same number on both sides is the same layer on the same inputs, all the way down."""
     numbers: dict[str, int] = {}
     result = []
     for node in nodes:
@@ -152,7 +152,7 @@ def test_comparison_sees_a_difference(keras: Any) -> None:
 
 
 def unet(keras: Any) -> Any:
-    """Figure 1 of the paper: convolutions without padding; what is skipped is cropped to what comes up, then concatenated."""
+    """Figure 1 of the paper: convolutions without padding; what is skipped is cropped, then concatenated."""
     layers = keras.layers
 
     def two(x: Any, filters: int) -> Any:
