@@ -69,6 +69,18 @@ class Integer(Arg):
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
+def each(type_: Arg, values: Any, unknown: bool = False) -> tuple[Any, ...]:
+    """Check every entry of a list; an error's ``key`` tells which entry it was."""
+    checked = []
+    for i, value in enumerate(values):
+        try:
+            checked.append(None if value is None and unknown else type_.check(value, None))
+        except ArgumentError as error:
+            error.key = (i, *error.key)
+            raise
+    return tuple(checked)
+
+
 class Flag(Arg):
     """true or false."""
 
@@ -164,12 +176,12 @@ class Extent(Arg):
                 received=printable(list(value)),
                 nearest="a list of positional arguments nests its tuples: MaxPooling2D: [[3, 3], 2]" if rank else "",
             )
-        return tuple(self._integer.check(v, rank) for v in value)
+        return each(self._integer, value)
 
     def _inner(self, value: Any, rank: int) -> list[int]:
         """The spatial entries of ``[batch, rows, columns, depth]``, once TensorFlow's rules hold; all four for depth
         pooling."""
-        entries = [self._integer.check(v, rank) for v in value]
+        entries = list(each(self._integer, value))
         notation = printable(entries)
         if entries[0] != 1:
             raise ArgumentError(
@@ -231,7 +243,8 @@ class Pads(Arg):
             entry = [entry, entry]
         if len(entry) != 2:
             raise self.fail(entry)
-        return (self._integer.check(entry[0], None), self._integer.check(entry[1], None))
+        before, after = each(self._integer, entry)
+        return (before, after)
 
     def schema(self, rank: int | None) -> dict[str, Any]:
         one = self._integer.schema(rank)
@@ -260,7 +273,7 @@ class Integers(Arg):
             return (self._integer.check(value, rank),)
         if not isinstance(value, list | tuple) or len(value) > 64:
             raise self.fail(value)
-        return tuple(None if v is None and self.unknown else self._integer.check(v, rank) for v in value)
+        return each(self._integer, value, self.unknown)
 
     def schema(self, rank: int | None) -> dict[str, Any]:
         one = self._integer.schema(rank)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cnncost.errors import CnncostError, printable
+from cnncost.errors import CnncostError, Location, printable
 from cnncost.graph import Graph
 
 SPEC_SUFFIXES = (".yaml", ".yml")
@@ -24,9 +24,12 @@ def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
     if isinstance(source, Graph):
         return source
     if isinstance(source, os.PathLike):
-        return _named(os.fspath(source), variables)
+        source = os.fspath(source)
     if isinstance(source, str):
-        return _named(source, variables)
+        try:
+            return _named(source, variables)
+        except CnncostError as error:
+            raise _placed(error, source) from error.__cause__
     if isinstance(source, Mapping):
         if "class_name" in source and "layers" not in source:
             _no_variables(variables)
@@ -76,6 +79,15 @@ def _named(source: str, variables: Mapping[str, Any] | None) -> Graph:
         "does not exist"
     )  # fmt: skip
     raise CnncostError(f"source '{printable(source)}' {missing}", rule=FORMS)
+
+
+def _placed(error: CnncostError, source: str) -> CnncostError:
+    """What is wrong with a file as a whole stands at its first character."""
+    place = error.location
+    file = place.file if place else source
+    if (place is None or place.line is None) and os.path.isfile(file):
+        error.location = Location(file, 1, 1, place.path if place else "")
+    return error
 
 
 def _no_variables(variables: Mapping[str, Any] | None) -> None:
