@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     form = args.format or _form_of(args.output)
     terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
     options = Options(
-        columns=columns, depth=args.depth, sort=args.sort, top=args.top, width=args.width or _width(terminal),
+        columns=columns, depth=args.depth, sort=args.sort, top=args.top, width=args.width or (_width(terminal) if args.output is None else None),
         color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
     )  # fmt: skip
     analysis = analysis_of(args)
@@ -59,8 +59,10 @@ def _form_of(path: str | None) -> str:
 
 
 def _width(terminal: bool) -> int | None:
-    """The terminal's columns; None when the output goes elsewhere."""
-    if not terminal:
+    """The terminal's columns (COLUMNS sets them anywhere); None when the output goes elsewhere."""
+    import os
+
+    if not terminal and not os.environ.get("COLUMNS", "").isdecimal():
         return None
     import shutil
 

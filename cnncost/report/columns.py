@@ -108,6 +108,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("notes", "Notes", "remarks", lambda r: r.notes, lambda v: clean("; ".join(v))),
 )  # fmt: skip
 BY_KEY = {column.key: column for column in COLUMNS}
+ALIASES = {
+    "layer": "name", "output": "output_shape", "input": "input_shape", "activations": "activation_bytes",
+    "activations_share": "activation_share", "weights": "weight_bytes", "sees": "receptive_field",
+    "trainable": "trainable_params",
+}  # fmt: skip
 
 
 def chosen(text: str) -> tuple[str, ...]:
@@ -116,20 +121,19 @@ def chosen(text: str) -> tuple[str, ...]:
     >>> chosen("name,macs")
     ('name', 'macs')
     """
-    keys = tuple(dict.fromkeys(key.strip() for key in text.split(",") if key.strip()))
-    for key in keys:
-        column(key)
+    keys = tuple(dict.fromkeys(column(key.strip()).key for key in text.split(",") if key.strip()))
     if not keys:
         raise CnncostError("no columns", rule=f"choose from {', '.join(BY_KEY)}")
     return keys
 
 
 def column(key: str) -> Column:
-    """A column by key. Raises CnncostError naming the nearest."""
+    """A column by key or alias. Raises CnncostError naming the nearest."""
+    key = ALIASES.get(key, key)
     if key not in BY_KEY:
         raise CnncostError(
             f"unknown column '{printable(key)}'", rule=f"the columns are {', '.join(BY_KEY)}",
-            nearest=nearest(key, BY_KEY),
+            nearest=nearest(key, [*BY_KEY, *ALIASES]),
         )  # fmt: skip
     return BY_KEY[key]
 
@@ -137,4 +141,5 @@ def column(key: str) -> Column:
 def describe() -> str:
     """The columns and their meaning, for ``--columns help``."""
     width = max(map(len, BY_KEY))
-    return "".join(f"{c.key:<{width}}  {c.doc}\n" for c in COLUMNS)
+    aliases = ", ".join(f"{short} = {key}" for short, key in ALIASES.items())
+    return "".join(f"{c.key:<{width}}  {c.doc}\n" for c in COLUMNS) + f"\nshort names: {aliases}\n"

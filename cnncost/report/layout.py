@@ -65,7 +65,7 @@ def candidates(columns: Sequence[str] | None) -> Iterator[Layout]:
     yield layout
     layout = layout.briefer("params")
     yield layout
-    for gone in ("kind", "macs_share", "activation_bytes", "output_shape"):
+    for gone in ("macs_share", "kind", "activation_bytes", "output_shape"):
         layout = layout.without(gone)
         yield layout
     yield layout._replace(name=NAME_LEAST)

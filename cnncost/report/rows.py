@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from cnncost.analysis import LayerCost
@@ -31,12 +32,11 @@ class Row(NamedTuple):
 def rows_of(layers: Sequence[LayerCost], options: Options) -> tuple[list[Row], str]:
     """The rows that the options ask for, and a note when a long model was folded unasked."""
     note = ""
-    depth = options.depth
-    asked = depth is not None or options.top is not None or options.sort is not None
-    if depth:
-        rows = fold(layers, depth)
+    asked = options.depth is not None or options.top is not None or options.sort is not None
+    if options.depth:
+        rows = fold(layers, options.depth)
     elif options.terminal and not asked and len(layers) > AUTO_ROWS:
-        rows, depth = fold_to(layers, AUTO_ROWS)
+        rows = fold_to(layers, AUTO_ROWS)
         note = f"{len(layers):,} layers folded into {len(rows):,} rows; --depth 0 shows every layer"
     else:
         rows = [Row(clean(layer.name), (layer,)) for layer in layers]
@@ -44,45 +44,70 @@ def rows_of(layers: Sequence[LayerCost], options: Options) -> tuple[list[Row], s
         rows = ordered(rows, column(options.sort or "macs"))
     if options.top is not None and len(rows) > options.top:
         below = tuple(layer for row in rows[options.top :] for layer in row.layers)
-        rows = [*rows[: options.top], Row(f"the other {len(below):,} layer{'s'[: len(below) > 1]}", below, rest=True)]
+        rows = [*rows[: options.top], Row(f"{len(below):,} other layer{'s'[: len(below) > 1]}", below, rest=True)]
     return rows, note
 
 
-def levels(layers: Sequence[LayerCost]) -> list[tuple[str, ...]]:
-    """Each name's levels: a path's steps, or the words between underscores where no name is a path."""
-    sign = "/" if any("/" in layer.name for layer in layers) else "_"
-    return [tuple(layer.name[:2000].split(sign)) for layer in layers]
-
-
 def fold(layers: Sequence[LayerCost], depth: int) -> list[Row]:
-    """Neighbouring layers whose names agree in their first ``depth`` levels become one row."""
-    sign = "/" if any("/" in layer.name for layer in layers) else "_"
-    keyed = zip(levels(layers), layers, strict=True)
-    rows = []
-    for prefix, run in groupby(keyed, key=lambda pair: pair[0][:depth]):
-        members = tuple(layer for _, layer in run)
-        alone = len(members) == 1
-        rows.append(Row(clean(members[0].name if alone else sign.join(prefix) + "/" * (sign == "/")), members))
+    """Neighbouring layers whose names agree in their first ``depth`` levels become one row.
+
+    A name's levels are its path's steps. Where no name is a path they are the words between underscores
+    (``conv2_block1_add``), unless these say nothing (``conv2d_7``): then the graph itself has the blocks.
+    """
+    sign = _sign(layers)
+    runs = [
+        (prefix, tuple(layer for _, layer in run))
+        for prefix, run in groupby(((tuple(y.name[:2000].split(sign)[:depth]), y) for y in layers), key=itemgetter(0))
+    ]
+    if sign == "_":
+        labels = [prefix for prefix, members in runs if len(members) > 1]
+        if len(set(labels)) < len(labels):
+            return segments(layers)
+    end = "/" if sign == "/" else ""
+    return [
+        Row(clean(members[0].name if len(members) == 1 else sign.join(prefix) + end), members)
+        for prefix, members in runs
+    ]
+
+
+def _sign(layers: Sequence[LayerCost]) -> str:
+    return "/" if any("/" in layer.name for layer in layers) else "_"
+
+
+def segments(layers: Sequence[LayerCost]) -> list[Row]:
+    """The graph's own blocks: a segment ends at a layer that everything after it reads the model through."""
+    last_use = list(range(len(layers)))
+    for i, layer in enumerate(layers):
+        for ref in layer.layer.inputs:
+            last_use[ref.layer] = i
+    rows, begin, open_until = [], 0, 0
+    for i in range(len(layers)):
+        if open_until <= i:
+            rows.append(_joined([Row(clean(y.name), (y,)) for y in layers[begin : i + 1]]))
+            begin = i + 1
+        open_until = max(open_until, last_use[i])
+    if begin < len(layers):
+        rows.append(_joined([Row(clean(y.name), (y,)) for y in layers[begin:]]))
     return rows
 
 
-def fold_to(layers: Sequence[LayerCost], limit: int) -> tuple[list[Row], int]:
-    """The finest fold of at most ``limit`` rows; equal stretches of layers where names give none."""
-    deepest = min(max(map(len, levels(layers))), 12)
-    for depth in range(deepest, 0, -1):
+def fold_to(layers: Sequence[LayerCost], limit: int) -> list[Row]:
+    """The finest fold of at most ``limit`` rows; equal stretches of layers where neither names nor graph give one."""
+    sign = _sign(layers)
+    deepest = min(max(layer.name[:2000].count(sign) for layer in layers), 12)
+    for depth in range(max(deepest, 1), 0, -1):
         rows = fold(layers, depth)
         if len(rows) <= limit:
-            return rows, depth
-    rows = fold(layers, 1)
+            return rows
     step = -(-len(rows) // limit)
-    stretches = [rows[i : i + step] for i in range(0, len(rows), step)]
-    return [_joined(stretch) for stretch in stretches], 1
+    return [_joined(rows[i : i + step]) for i in range(0, len(rows), step)]
 
 
 def _joined(rows: Sequence[Row]) -> Row:
     if len(rows) == 1:
         return rows[0]
-    return Row(f"{rows[0].label} … {rows[-1].label}", tuple(layer for row in rows for layer in row.layers))
+    first, last = rows[0].label.split(" … ")[0], rows[-1].label.split(" … ")[-1]
+    return Row(f"{first} … {last}", tuple(layer for row in rows for layer in row.layers))
 
 
 def ordered(rows: Sequence[Row], by: Column) -> list[Row]:

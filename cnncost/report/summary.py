@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from cnncost.analysis import Analysis
-from cnncost.report.text import bytes_si_text, bytes_text, clean, count_text, exact, shape_text
+from cnncost.report.text import bytes_text, clean, count_text, exact, shape_text
+from cnncost.units import bytes_text as in_units
 
 CONVENTIONS = (
-    "MACs: multiplications of the weighted sums for one instance; inputs that padding added count.",
-    "FLOPs: 2·MACs, plus bias adds and the arithmetic of pooling, normalization, activation and merge layers.",
-    "Activations: bytes of every layer's outputs for the whole batch; params count biases.",
-    "Memory: the textbook's bounds from outputs alone, without weights and without what a runtime adds.",
+    "MACs: multiplications of weighted sums, per instance; padded taps count.",
+    "FLOPs: 2·MACs + biases, activations, pooling, norms, merges; per instance.",
+    "Activations: bytes of all outputs, for the whole batch. Params: biases count.",
+    "Memory: textbook bounds, from outputs alone; no weights, no runtime's extras.",
 )
 
 
@@ -40,13 +41,12 @@ def bytes_line(value: int) -> str:
     """Exact bytes, and both families of units.
 
     >>> bytes_line(12_000_000)
-    '12,000,000 B = 12 MB = 11.44 MiB'
+    '12,000,000 B = 12.00 MB = 11.44 MiB'
     """
     if value < 1000:
         return f"{value:,} B"
-    if value < 1024:
-        return f"{value:,} B = {bytes_si_text(value)}"
-    return f"{value:,} B = {bytes_si_text(value)} = {bytes_text(value)}"
+    binary = f" = {bytes_text(value)}" if value >= 1024 else ""
+    return f"{value:,} B = {in_units(value, si=True)}{binary}"
 
 
 def totals(analysis: Analysis) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def totals(analysis: Analysis) -> list[tuple[str, str]]:
         ("MACs", f"{count_line(t.macs)} per instance"),
         ("training MACs", f"{count_line(t.training_macs)} per instance and step"),
         ("FLOPs", f"{count_line(t.flops)} per instance"),
-        ("training memory", f"{bytes_line(book.training_bytes)} for {batch}: all outputs are kept"),
+        ("training memory", f"{bytes_line(book.training_bytes)} for {batch}: every output is kept"),
         ("inference memory", f"{bytes_line(book.inference_bytes)} for {batch}: input and output of "
                              f"'{clean(book.inference_layer)}', the largest pair"),
     ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 
 from cnncost.analysis import Analysis
 from cnncost.report import style
@@ -13,10 +12,10 @@ from cnncost.report.options import Options
 from cnncost.report.rows import Row, rows_of, with_headings
 from cnncost.report.style import paint
 from cnncost.report.summary import CONVENTIONS, heading, totals
-from cnncost.report.text import clean, finding_text, percent, shorten, wide
+from cnncost.report.text import finding_text, percent, shorten, wide, wrapped
 
 MARK = "▲"  # one of the heaviest rows of a column
-HEAVIEST, LEAST_SHARE = 3, 10  # how many rows are marked, and the least percentage of the total
+HEAVIEST, MOST_MARKED = 3, 5  # rows to mark; ties may make them a few more
 
 
 def render(analysis: Analysis, options: Options) -> str:
@@ -38,21 +37,25 @@ class _Grid:
     def __init__(self, analysis: Analysis, rows: Sequence[Row], options: Options) -> None:
         self.analysis, self.rows, self.options = analysis, rows, options
         self.made: dict[tuple[str, bool], tuple[list[str], int]] = {}
+        self.most: dict[str, int] = {}  # the largest row of a share column: a full bar
         self.marked = {key: self._heaviest(key) for key in ("params", "macs", "flops", "activation_bytes")}
         self.layout = self._fitting()
 
     def _heaviest(self, key: str) -> frozenset[int]:
-        """Rows that hold the most of a column; none where all rows are much alike."""
-        whole = getattr(self.analysis.totals, key)
-        sizes = [(BY_KEY[key].of(row.layers), i) for i, row in enumerate(self.rows) if row.layers and not row.rest]
-        if len(sizes) < 4:
-            return frozenset()
-        top = sorted(sizes, key=lambda pair: (-pair[0], pair[1]))[:HEAVIEST]
-        return frozenset(i for size, i in top if size * 100 >= whole * LEAST_SHARE and size)
+        """The rows that hold the most of a column, with their ties; none where too many are alike."""
+        sizes = {i: BY_KEY[key].of(row.layers) for i, row in enumerate(self.rows) if row.layers and not row.rest}
+        for count in range(min(HEAVIEST, len(sizes) // 2), 0, -1):
+            least = sorted(sizes.values(), reverse=True)[count - 1]
+            found = frozenset(i for i, size in sizes.items() if size >= least and size)
+            if len(found) <= MOST_MARKED:
+                return found
+        return frozenset()
 
     def _fitting(self) -> Layout:
         layout = Layout(())
         for layout in candidates(self.options.columns):
+            if self.options.width is None and len(layout.bars) > 2:
+                continue  # bars everywhere are for a wide screen, not for a file
             if self.options.width is None or sum(self.widths(layout)) <= self.options.width:
                 return layout
         return layout
@@ -92,7 +95,7 @@ class _Grid:
             mark = MARK if place in self.marked.get(key, ()) else " " if self.marked.get(key) else ""
             return write(column.of(row.layers)) + mark
         if key == "kind" and row.folded:
-            return f"{len(row.layers):,} layers"
+            return "" if row.rest else f"{len(row.layers):,} layers"
         return write(column.of(row.layers))
 
     def _total(self, key: str, brief: bool) -> str:
@@ -135,8 +138,10 @@ class _Grid:
         column, width = BY_KEY[key], self.layout.bar
         if not 1 <= place <= len(self.rows) or not self.rows[place - 1].layers:
             return " " * width
+        if key not in self.most:
+            self.most[key] = max(sum(column.get(y) for y in row.layers) for row in self.rows)
         part = sum(column.get(layer) for layer in self.rows[place - 1].layers)
-        drawn = style.bar(part, getattr(self.analysis.totals, column.share_of), width)
+        drawn = style.bar(part, self.most[key], width)
         return paint(drawn, style.BAR, self.options.color)
 
     def _style(self, key: str, place: int, text: str) -> str:
@@ -148,9 +153,7 @@ class _Grid:
 
 
 def _wrapped(text: str, options: Options, indent: str = "") -> list[str]:
-    if options.width is None:
-        return [text]
-    return wrap(text, options.width, subsequent_indent=indent, break_long_words=True, break_on_hyphens=False) or [""]
+    return [text] if options.width is None else wrapped(text, options.width, indent)
 
 
 def _heading(analysis: Analysis, options: Options) -> list[str]:
@@ -174,7 +177,7 @@ def _notes(grid: _Grid, note: str, options: Options) -> list[str]:
     """How to read the table: marks, folding, conventions."""
     notes = [note] if note else []
     if any(grid.marked[key] for key in grid.marked if key in grid.layout.keys):
-        notes.append(f"{MARK} the column's heaviest rows (up to {HEAVIEST}, from {LEAST_SHARE} % of the total).")
+        notes.append(f"{MARK} the heaviest rows of a column.")
     return [line for text in (*notes, *CONVENTIONS) for line in _wrapped(text, options, "  ")]
 
 
@@ -185,6 +188,3 @@ def _findings(analysis: Analysis, options: Options) -> list[str]:
         first, *more = _wrapped(finding_text(finding), options, "  ")
         lines += [paint(first, code, options.color), *more]
     return lines
-
-
-__all__ = ["clean", "render"]

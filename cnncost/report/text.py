@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cnncost import units
 from cnncost.errors import printable
 from cnncost.tensor import Tensor
 
@@ -20,52 +21,17 @@ def exact(value: int | None) -> str:
 
 
 def count_text(value: int | None) -> str:
-    """A count with an SI prefix, four figures; small ones exactly.
+    """A count with an SI prefix; small ones exactly.
 
-    >>> count_text(225_000_000), count_text(11_282_415_616), count_text(15_200), count_text(2_416)
-    ('225.0 M', '11.28 G', '15.20 k', '2,416')
+    >>> count_text(225_000_000), count_text(15_200), count_text(2_416)
+    ('225.00M', '15.20k', '2,416')
     """
-    if value is None:
-        return ""
-    if value < 10_000:
-        return f"{value:,}"
-    return _scaled(value, 1000, ("", "k", "M", "G", "T", "P", "E"))
+    return exact(value) if value is None or value < 10_000 else units.count_text(value)
 
 
 def bytes_text(value: int | None) -> str:
-    """Bytes in binary units.
-
-    >>> bytes_text(12_000_000), bytes_text(300), bytes_text(1_200_000_000)
-    ('11.44 MiB', '300 B', '1.12 GiB')
-    """
-    if value is None:
-        return ""
-    return f"{value:,} B" if value < 1024 else _scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"), 2)
-
-
-def bytes_si_text(value: int) -> str:
-    """Bytes in decimal units.
-
-    >>> bytes_si_text(12_000_000), bytes_si_text(1_200_000_000)
-    ('12 MB', '1.2 GB')
-    """
-    if value < 1000:
-        return f"{value:,} B"
-    number, unit = _scaled(value, 1000, ("B", "kB", "MB", "GB", "TB", "PB", "EB"), 2).split()
-    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
-
-
-def _scaled(value: int, base: int, units: Sequence[str], decimals: int | None = None) -> str:
-    """``value`` over the largest power of ``base`` that leaves at least 1; 999,999 is 1.000 M, not 1000 k."""
-    power, scale = 0, 1
-    while value >= scale * base and power < len(units) - 1:
-        power, scale = power + 1, scale * base
-    number = value / scale if value < 2**1000 else float(value // scale)
-    places = decimals if decimals is not None else max(0, 3 - (len(str(int(number))) - 1))
-    if round(number, places) >= base and power < len(units) - 1:
-        number, power = number / base, power + 1
-        places = decimals if decimals is not None else 3
-    return f"{number:,.{places}f} {units[power]}"
+    """Bytes in binary units."""
+    return "" if value is None else units.bytes_text(value)
 
 
 def percent(part: int, whole: int) -> str:
@@ -137,3 +103,24 @@ def shorten(text: str, width: int) -> str:
     while wide(head) + 1 + wide(tail) > width:
         head, tail = (head[:-1], tail) if wide(head) > wide(tail) else (head, tail[1:])
     return f"{head}…{tail}"
+
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """The text in lines of at most ``width`` cells, broken at spaces where possible; later lines are indented.
+
+    >>> wrapped("two consecutive layers", 12, "  ")
+    ['two', '  consecutiv', '  e layers']
+    """
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        if line.strip() and wide(line) + 1 + wide(word) > width:
+            lines.append(line)
+            line = indent + word
+        else:
+            line = f"{line} {word}" if line else word
+        while wide(line) > width:
+            cut = next(i for i in range(len(line), 0, -1) if wide(line[:i]) <= width or i == 1)
+            lines.append(line[:cut])
+            line = indent + line[cut:]
+    return [*lines, line]
