@@ -158,7 +158,7 @@ def phases_section(analysis: Analysis, row: LayerCost) -> Section | None:
     why = f"its reverse pass needs {' and '.join(needs)}" if needs else "its own reverse pass needs none of its values"
     kept = f"{binary(one)} × {shown:,} = {decimal(one * shown)} = {binary(one * shown)}" if one else "0 B"
     whole = analysis.memory.textbook.training_bytes
-    share = f"the outputs of all layers are {size_text(whole)} for the batch of {batch:,}"
+    share = f"the outputs of all layers together are {size_text(whole // batch * shown)}"
     steps = [
         Step(kept, f"training keeps this output until the reverse pass (batch of {shown:,})", f"{why}; {share}"),
         _inference(analysis, row),
@@ -167,7 +167,7 @@ def phases_section(analysis: Analysis, row: LayerCost) -> Section | None:
 
 
 _KEEPS = {
-    "inputs": "its inputs, which the layers below put out",
+    "inputs": "its inputs (outputs of the layers below)",
     "outputs": "its output",
     "mask": "the mask of what it passed on",
     "statistics": "its statistics",

@@ -11,19 +11,19 @@ from typing import Any
 
 from cnncost.analysis import LayerCost
 from cnncost.arithmetic import number
+from cnncost.explain.formulas import FORMULAS
 from cnncost.explain.section import Section, Step, section
 from cnncost.kinds.activations import FUNCTIONS
 from cnncost.tensor import product
 from cnncost.window import Window
 
-EQUATIONS_ONLY = ("Activation",)  # kinds whose activation argument is their equation
 OUT, TAP = ("i", "j", "l"), ("u", "v", "t")
 
 
 def equation_section(row: LayerCost) -> Section | None:
     """What the layer computes: its equation, or what its kind says of itself."""
     rule = EQUATIONS.get(row.kind)
-    steps = rule(row) if rule is not None else []
+    steps = rule(row) if rule is not None else [Step(text, remark=words) for text, words in FORMULAS.get(row.kind, ())]
     if not steps:
         text = meaning(row)
         steps = [Step(text)] if text else []
@@ -35,7 +35,7 @@ def meaning(row: LayerCost) -> str:
     for cls in type(row.layer.kind).__mro__:
         if cls.__name__ in ("Kind", "Weightless", "Free", "SamePositions", "Spatial", "object"):
             continue
-        text = " ".join((cls.__doc__ or "").split(">>>", 1)[0].split())
+        text = " ".join((cls.__doc__ or "").split(">>>", 1)[0].split("\n\n", 1)[0].split())
         if text and not text.startswith(f"{cls.__name__}("):
             return text.replace("``", "")
     return ""
@@ -44,7 +44,13 @@ def meaning(row: LayerCost) -> str:
 def _activation(row: LayerCost) -> list[Step]:
     """The activation argument, where the layer has one."""
     name = getattr(row.layer.kind, "activation", None)
-    if not isinstance(name, str) or name not in FUNCTIONS or name == "linear" or row.kind in EQUATIONS_ONLY:
+    if (
+        not isinstance(name, str)
+        or name not in FUNCTIONS
+        or name == "linear"
+        or row.kind in FORMULAS
+        or row.kind == "Activation"
+    ):
         return []
     formula = re.sub(r"\bx\b", "z", FUNCTIONS[name][1])
     return [Step(f"y = {formula}", name)]
