@@ -19,7 +19,7 @@ FORM = "package.module:attribute names a Keras model, or a function that returns
 
 
 def read_callable(source: str) -> Graph:
-    """The graph of the model that ``module:attribute`` is or returns. This runs the user's code, and a finding says so."""
+    """The graph of the model that ``module:attribute`` is or returns. Runs the user's code; a finding says so."""
     module_name, _, attribute = source.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), *attribute.split("."))):
         raise CnncostError(f"'{printable(source)}' names no Python object", rule=FORM)

@@ -27,8 +27,9 @@ def read_json(path: str, variables: Mapping[str, Any] | None = None) -> Graph:
             raise CnncostError("--set is for a spec's variables", rule="a Keras architecture has none",
                                location=Location(path))  # fmt: skip
         from cnncost.sources.keras_config import read_config
+        from cnncost.sources.places import Origin
 
-        return read_config(data, source=path)
+        return read_config(data, source=path, origin=Origin(path, text))
     from cnncost.sources.spec import read_text
     from cnncost.sources.spec.files import MAX_BYTES as SPEC_BYTES
 

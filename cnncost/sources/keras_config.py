@@ -15,7 +15,7 @@ from cnncost.kinds.config import dtype_name, kind_from_config
 from cnncost.sources.keras_calls import Call, TensorRef, tensors
 from cnncost.sources.keras_layers import class_of, inputs_of, is_operation, kind_of
 from cnncost.sources.keras_network import Broken, Data, Network, Step, config_of, is_input, is_model, read_network
-from cnncost.sources.places import Origin
+from cnncost.sources.places import NOWHERE, Origin
 from cnncost.tensor import policy
 
 MAX_NESTING = 40  # models in models
@@ -23,7 +23,7 @@ Outputs = list[Ref]
 
 
 def read_config(
-    config: Mapping[str, Any], source: str = "dict", *, origin: Origin = Origin(), version: str = ""
+    config: Mapping[str, Any], source: str = "dict", *, origin: Origin = NOWHERE, version: str = ""
 ) -> Graph:
     """The graph of a serialized model, ``{"class_name": …, "config": …}``.
 

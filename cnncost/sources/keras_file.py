@@ -1,4 +1,4 @@
-"""Keras model files read as data: the config in a ``.keras`` archive or an ``.h5`` file, never the weights, never code."""
+"""Keras model files read as data: the config in a ``.keras`` archive or an ``.h5`` file; never weights, never code."""
 
 from __future__ import annotations
 

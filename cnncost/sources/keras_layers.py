@@ -63,9 +63,13 @@ def kind_of(data: Data, config: Data, call: Call, dialect: str) -> tuple[Kind, l
             f"'{printable(name)}' is a custom layer of {printable(module)}",
             rule="its code is not in the file: every layer is counted, free by rule, or an error",
         )
-    if call.kwargs.get("return_attention_scores") is True and "return_attention_scores" in lookup(name).arguments():
-        config = {**config, "return_attention_scores": True}
-    return kind_from_config(name, config, dialect)
+    passed = {key: call.kwargs[key] for key in called_with(name) if isinstance(call.kwargs.get(key), bool)}
+    return kind_from_config(name, {**config, **passed}, dialect)
+
+
+def called_with(class_name: str) -> tuple[str, ...]:
+    """The kind's arguments that the call decides, and not the config."""
+    return getattr(lookup(class_name), "called_with", ())
 
 
 def _own(module: str) -> bool:

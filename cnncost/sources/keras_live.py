@@ -36,10 +36,11 @@ def read_application(name: str) -> Graph:
     lower = {own.lower(): own for own in known}
     own = lower.get(name.strip().lower())
     if own is None:
+        close = nearest(name, known)
         raise CnncostError(
             f"keras.applications has no architecture '{printable(name)}'",
-            rule=f"it has {', '.join(known)}",
-            nearest=nearest(name, known),
+            rule="" if close else f"it has {', '.join(known)}",
+            nearest=close,
         )
     with _without_weights(keras):
         model = known[own](weights=None)
@@ -48,9 +49,8 @@ def read_application(name: str) -> Graph:
 
 def applications(keras: Any) -> dict[str, Callable[..., Any]]:
     """The constructors of keras.applications by name."""
-    return {
-        name: value for name, value in sorted(vars(keras.applications).items()) if name[:1].isupper() and callable(value)
-    }  # fmt: skip
+    found = sorted(vars(keras.applications).items())
+    return {name: value for name, value in found if name[:1].isupper() and callable(value)}
 
 
 def import_keras() -> Any:

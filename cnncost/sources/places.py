@@ -62,6 +62,9 @@ class Origin(NamedTuple):
         return Location(self.file, line, column, self.part)
 
 
+NOWHERE = Origin()
+
+
 def parse_json(origin: Origin) -> Any:
     """The value of a JSON text, however hostile. Raises CnncostError at the place that is wrong."""
     from cnncost.errors import CnncostError
