@@ -42,7 +42,9 @@ class Reader:
             return [self.value(part, env, trail) for part in node.value]
         return {key: self.value(part, env, trail) for key, part in node.value.items()}
 
-    def bind(self, what: str, names: Sequence[str], node: Node | None, trail: Trail) -> dict[str, Node]:
+    def bind(
+        self, what: str, names: Sequence[str], node: Node | None, trail: Trail, cls: type[Kind] | None = None
+    ) -> dict[str, Node]:
         """Arguments by name: positional ones take ``names`` in order."""
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return {}
@@ -52,7 +54,7 @@ class Reader:
         if len(given) > len(names):
             hint = ""
             if isinstance(node, List) and names and len(given) > 1:
-                hint = both_spellings(what, names[0], node)
+                hint = self._tuple_meant(cls, node) if cls else both_spellings(what, names[0], node)
             raise self.origin.error(
                 given[len(names)].mark or node.mark,
                 f"{what} takes {len(names) or 'no'} argument{'s' * (len(names) != 1)}, {len(given)} are given",

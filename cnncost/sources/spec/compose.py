@@ -3,12 +3,16 @@ merge keys or recursive aliases."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from cnncost.errors import CnncostError, printable
 from cnncost.sources.spec.nodes import MAX_DEPTH, MAX_NODES, List, Map, Mark, Node, Origin, Scalar
 from cnncost.sources.spec.scalars import MAX_DIGITS, LongNumber, plain
+
+# An unknown dimension, [?, ?, 3]: libyaml's grammar takes a '?' in a list for the start of a key.
+_UNKNOWN = re.compile(r"([\[,]\s*)\?(?=\s*[,\]])")
 
 
 class _Place:
@@ -43,7 +47,10 @@ def compose(text: str, origin: Origin) -> Node:
             raise _character(text, len(text.encode()[: error.position].decode("utf-8", "ignore")), origin) from None
         raise _character(text, error.position, origin) from None
     except yaml.YAMLError as error:
-        raise _syntax_error(error, origin) from None
+        known = _UNKNOWN.sub(r"\1~", text)  # of the same length, so that places stay
+        if known != text:
+            return compose(known, origin)
+        raise _syntax_error(error, text, origin) from None
 
 
 def _character(text: str, offset: int, origin: Origin) -> CnncostError:
@@ -65,7 +72,7 @@ def _events(text: str) -> Iterator[Any]:
         parser.dispose()
 
 
-def _syntax_error(error: Any, origin: Origin) -> CnncostError:
+def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
@@ -73,7 +80,8 @@ def _syntax_error(error: Any, origin: Origin) -> CnncostError:
     opened = getattr(error, "context_mark", None)
     if rule and opened is not None:
         rule += f" that starts at {origin.location(opened)}"
-    hint = "indent with spaces, not tabs" if "\\t" in problem else ""
+    line = text.split("\n")[mark.line : mark.line + 1] if mark is not None else []
+    hint = "indent with spaces, not tabs" if line and line[0].lstrip(" ").startswith("\t") else ""
     return origin.error(mark, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint)
 
 

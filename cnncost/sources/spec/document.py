@@ -13,7 +13,8 @@ from cnncost.kinds.core import InputLayer
 from cnncost.sources.spec import claims
 from cnncost.sources.spec.call import Reader, unknown_key
 from cnncost.sources.spec.entries import BLOCK_KEYS, COMMON, FORMS, Block, entries_of, is_kind
-from cnncost.sources.spec.expand import Context, Expander
+from cnncost.sources.spec.expand import Expander
+from cnncost.sources.spec.lookup import Context
 from cnncost.sources.spec.names import MAX_NAME, Scope, checked
 from cnncost.sources.spec.nodes import List, Map, Node, Origin, Scalar, describe
 from cnncost.sources.spec.variables import declared
@@ -50,6 +51,8 @@ class _Document:
         context = Context(self.env, Scope())
         here = self.inputs(expander, context)
         layers = entries_of(self.origin, self.root.value["layers"], "layers", None)
+        if not layers:
+            raise self.origin.error(self.root.value["layers"].mark, "the spec has no layers", rule="it needs one")
         here = expander.sequence(layers, here, context, None, "layers")
         outputs = self.outputs(expander, here, context)
         top = self.root.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -85,12 +86,12 @@ class Entries:
         block = self.blocks.get(key)
         if block is not None:
             named = self.reader.bind(f"block '{key}'", list(block.params), argument, trail)
-            moved, named = self._moved(argument, named, common, block.params)
+            moved, named = self._moved(argument, named, common, block.params, trail)
             self._known_params(block, argument, named, trail)
             return Entry(key, mark, argument, named, {**common, **moved}, key, block=block)
         kind = self._kind(key, mark, trail)
-        named = self.reader.bind(kind.name(), list(kind.arguments()), argument, trail)
-        moved, named = self._moved(argument, named, common, kind.arguments())
+        named = self.reader.bind(kind.name(), list(kind.arguments()), argument, trail, kind)
+        moved, named = self._moved(argument, named, common, kind.arguments(), trail)
         varies = any(dynamic(value) for value in named.values())
         return Entry(kind.name(), mark, argument, named, {**common, **moved}, snake(kind.name()), kind=kind,
                      dynamic=varies)  # fmt: skip
@@ -113,16 +114,21 @@ class Entries:
         return kind
 
     def _moved(
-        self, argument: Node | None, named: dict[str, Node], common: dict[str, Node], own: object
+        self,
+        argument: Node | None,
+        named: dict[str, Node],
+        common: dict[str, Node],
+        own: Mapping[str, object],
+        trail: Trail,
     ) -> tuple[dict[str, Node], dict[str, Node]]:
         """name, trainable and dtype that stand among the arguments belong to the layer."""
         if not isinstance(argument, Map):
             return {}, named
-        moved = {key: named[key] for key in MOVED if key in named and key not in own}  # type: ignore[operator]
+        moved = {key: named[key] for key in MOVED if key in named and key not in own}
         for key in moved:
             if key in common:
                 raise self.origin.error(
-                    argument.keys[key], f"'{key}' is given twice", None, rule="beside the kind or inside it, not both"
+                    argument.keys[key], f"'{key}' is given twice", trail, rule="beside the kind or inside it, not both"
                 )
         return moved, {key: value for key, value in named.items() if key not in moved} if moved else named
 

@@ -5,50 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cnncost.errors import CnncostError, Location, nearest, printable
+from cnncost.errors import CnncostError, printable
 from cnncost.graph import MAX_LAYERS, Expected, Layer, Ref
 from cnncost.kinds.base import Kind
 from cnncost.sources.spec import claims
-from cnncost.sources.spec.call import Env, Reader, dynamic
+from cnncost.sources.spec.call import Env, dynamic
 from cnncost.sources.spec.entries import Block, Entries, Entry, entries_of
-from cnncost.sources.spec.names import Scope, checked
-from cnncost.sources.spec.nodes import List, Map, Node, Origin, Scalar, Trail, describe
-from cnncost.tensor import policy
+from cnncost.sources.spec.lookup import Context, Expansion, Refs
+from cnncost.sources.spec.names import Scope
+from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail
 
 MAX_NESTING = 64  # blocks, residuals and branches within each other
-MAX_STEPS = 4 * MAX_LAYERS  # entries looked at, those that make no layer included
-Refs = tuple[Ref, ...]
+MAX_STEPS = 2 * MAX_LAYERS  # entries looked at, those that make no layer included
 MERGES = {kind: Scalar(kind) for kind in ("Add", "Concatenate")}  # where no 'merge' stands
 
 
-class Context:
-    """What holds for the entries of one list."""
-
-    __slots__ = ("blocks", "depth", "dtype", "env", "scope", "trainable")
-
-    def __init__(
-        self, env: Env, scope: Scope, trainable: bool = True, dtype: str | None = None,
-        blocks: tuple[str, ...] = (), depth: int = 0,
-    ) -> None:  # fmt: skip
-        self.env, self.scope, self.trainable, self.dtype = env, scope, trainable, dtype
-        self.blocks, self.depth = blocks, depth
-
-    def copy(self) -> Context:
-        return Context(self.env, self.scope, self.trainable, self.dtype, self.blocks, self.depth)
-
-
-class Expander:
+class Expander(Expansion):
     """Collects the layers; ``here`` is always what the next entry reads."""
 
     def __init__(self, origin: Origin, blocks: dict[str, Block], defaults: dict[str, Map], variables: Env) -> None:
-        self.origin = origin
-        self.reader = Reader(origin)
+        super().__init__(origin)
         self.entries = Entries(origin, self.reader, blocks)
         self.defaults, self.globals = defaults, variables
         self.varying = {name for name, node in defaults.items() if dynamic(node)}
-        self.layers: list[Layer] = []
-        self.named: dict[str, Ref] = {}  # layers, blocks and repeated entries by full name
-        self.spans: dict[str, tuple[int, int, Refs]] = {}  # first and last + 1 layer of a name, and what it read
         self.kinds: dict[int, Kind] = {}  # of entries without variables
         self.steps = 0
 
@@ -61,6 +40,7 @@ class Expander:
 
     def entry(self, node: Node, here: Refs, context: Context, trail: Trail) -> Refs:
         entry = self.entries.read(node, trail)
+        self.step(entry, trail)
         common = entry.common
         if not common:
             return self.once(entry, here, context, None, trail)
@@ -75,6 +55,14 @@ class Expander:
             return self.repeated(entry, here, context, name, trail)
         return self.once(entry, here, context, name, trail)
 
+    def step(self, entry: Entry, trail: Trail) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise self.origin.error(
+                entry.mark, "the expansion does not end in reasonable time", trail,
+                rule=f"at most {MAX_STEPS:,} entries, written out",
+            )  # fmt: skip
+
     def repeated(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
         node = entry.common["repeat"]
         times = self.reader.value(node, context.env, trail)
@@ -85,6 +73,7 @@ class Expander:
             )  # fmt: skip
         start, before = len(self.layers), here
         for index in range(times):
+            self.step(entry, trail)
             inner = context.copy()
             inner.env = {**context.env, "index": index}
             here = self.once(entry, here, inner, f"{name}_{index + 1}" if name else None, trail)
@@ -95,12 +84,6 @@ class Expander:
         return here
 
     def once(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise self.origin.error(
-                entry.mark, "the expansion does not end in reasonable time", trail,
-                rule=f"at most {MAX_STEPS:,} entries, written out",
-            )  # fmt: skip
         if entry.kind is not None:
             return self.layer(entry, here, context, name, trail)
         if entry.block is not None:
@@ -109,12 +92,14 @@ class Expander:
 
     # -- what an entry can be ----------------------------------------------------------------------------------
 
-    def layer(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
+    def layer(
+        self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail, mark: Mark | None = None
+    ) -> Refs:
         kind = self.kinds.get(id(entry)) or self.kind(entry, context, trail)
         full = self.full(entry, context, name, trail)
         expects = self.claims(entry, context, trail)
         return self.add(
-            Layer(full, kind, here, context.trainable, context.dtype, None, self.location(entry, trail), expects), entry
+            Layer(full, kind, here, context.trainable, context.dtype, None, self.location(entry, trail, mark), expects)
         )
 
     def kind(self, entry: Entry, context: Context, trail: Trail) -> Kind:
@@ -126,7 +111,7 @@ class Expander:
             self.kinds[id(entry)] = kind
         return kind
 
-    def add(self, layer: Layer, entry: Entry) -> Refs:
+    def add(self, layer: Layer) -> Refs:
         index = len(self.layers)
         if index >= MAX_LAYERS:
             problem = f"the model has more than {MAX_LAYERS:,} layers"
@@ -191,7 +176,7 @@ class Expander:
                 nearest="merge: Concatenate, or merge: {Concatenate: {axis: -1}}",
             )  # fmt: skip
         name = self.name(inner.common["name"], context, trail) if "name" in inner.common else None
-        return self.layer(inner, refs, context, name, (trail, "merge"))
+        return self.layer(inner, refs, context, name, (trail, "merge"), entry.mark)
 
     def reuse(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
         """Call an earlier layer, or all layers of an earlier block, again with the same weights."""
@@ -228,7 +213,7 @@ class Expander:
         old = self.layers[index]
         shares = old.shares if old.shares is not None else index
         location = self.location(entry, trail)
-        return self.add(Layer(full, old.kind, here, old.trainable, old.dtype, shares, location, expects), entry)
+        return self.add(Layer(full, old.kind, here, old.trainable, old.dtype, shares, location, expects))
 
     # -- helpers -----------------------------------------------------------------------------------------------
 
@@ -273,97 +258,3 @@ class Expander:
             else:
                 env[key] = self.reader.value(default, env, trail)
         return env
-
-    def full(self, entry: Entry, context: Context, name: str | None, trail: Trail) -> str:
-        return self.claim(entry, context, name, trail) if name else context.scope.free(entry.base)
-
-    def claim(self, entry: Entry, context: Context, name: str, trail: Trail) -> str:
-        full = context.scope.claim(name)
-        if full is None:
-            full = context.scope.prefix + name
-            other = self.named.get(full)
-            place = self.layers[other.layer].location if other else None
-            raise self.error(
-                entry.common.get("name"), f"the name '{printable(full)}' is taken", trail,
-                rule="names are unique in their block", received=f"first at {place}" if place else "",
-            )  # fmt: skip
-        return full
-
-    def name(self, node: Node, context: Context, trail: Trail) -> str:
-        try:
-            return checked(self.reader.value(node, context.env, trail))
-        except CnncostError as error:
-            raise error.at(self.origin.location(node.mark, trail)) from None
-
-    def inherit(self, common: dict[str, Node], context: Context, trail: Trail) -> Context:
-        context = context.copy()
-        if "trainable" in common:
-            context.trainable = self.flag(common["trainable"], "trainable", context, trail) and context.trainable
-        if "dtype" in common:
-            context.dtype = self.policy_name(common["dtype"], context.env, trail)
-        return context
-
-    def policy_name(self, node: Node, env: Env, trail: Trail) -> str:
-        name = self.reader.value(node, env, trail)
-        if not isinstance(name, str):
-            raise self.error(node, "'dtype' is a name such as float32", trail)
-        try:
-            return policy(name).name
-        except CnncostError as error:
-            raise error.at(self.origin.location(node.mark, trail)) from None
-
-    def flag(self, node: Node, what: str, context: Context, trail: Trail) -> bool:
-        value = self.reader.value(node, context.env, trail)
-        if not isinstance(value, bool):
-            raise self.error(
-                node, f"a wrong '{what}'", trail, rule="it must be true or false", received=printable(value)
-            )
-        return value
-
-    def refs(self, node: Node, here: Refs, context: Context, trail: Trail) -> Refs:
-        """The named outputs; ``previous`` is what would have been read, ``name:1`` a layer's second output."""
-        parts = node.value if isinstance(node, List) else [node]
-        found: list[Ref] = []
-        for part in parts:
-            word = self.reader.value(part, context.env, trail)
-            if not isinstance(word, str) or not word:
-                raise self.error(part, "'inputs' are names of earlier layers", trail)
-            found.extend(self.look_up(part, word, here, context, trail))
-        if not found:
-            raise self.error(node, "'inputs' names no layer", trail, rule="it needs at least one")
-        return tuple(found)
-
-    def look_up(self, node: Node, word: str, here: Refs, context: Context, trail: Trail) -> Refs:
-        full = self.find(word, context)
-        if full is not None:
-            return (self.named[full],)
-        if word == "previous":
-            return here
-        base, _, output = word.rpartition(":")
-        full = self.find(base, context) if base and output.isdecimal() and len(output) < 4 else None
-        if full is None:
-            raise self.unknown_name(node, word, context, trail)
-        return (Ref(self.named[full].layer, int(output)),)
-
-    def find(self, word: str, context: Context) -> str | None:
-        return next((full for full in context.scope.outward(word) if full in self.named), None)
-
-    def unknown_name(self, node: Node | None, word: str, context: Context, trail: Trail) -> CnncostError:
-        prefix = context.scope.prefix
-        near = [n[len(prefix) :] if n.startswith(prefix) else n for n in list(self.named)[-2000:]]
-        return self.error(
-            node, f"there is no earlier layer '{printable(word)}'", trail,
-            rule="inputs are names of layers that stand before", nearest=nearest(word, near),
-        )  # fmt: skip
-
-    def claims(self, entry: Entry, context: Context, trail: Trail) -> tuple[Expected, ...]:
-        node = entry.common.get("expect") if entry.common else None
-        return claims.of_layer(self.reader, node, context.env, trail) if node is not None else ()
-
-    def location(self, entry: Entry, trail: Trail) -> Location:
-        return self.origin.location(entry.mark, (trail, entry.calls))
-
-    def error(self, node: Node | None, problem: str, trail: Trail, **parts: str) -> CnncostError:
-        if "received" not in parts:
-            parts["received"] = describe(node) if node is not None else "nothing"
-        return self.origin.error(node.mark if node is not None else None, problem, trail, **parts)

@@ -78,7 +78,9 @@ class Origin:
 def describe(node: Node) -> str:
     """A node as an error's ``received``."""
     if isinstance(node, Scalar):
-        return "nothing" if node.value is None else printable(node.value)
+        if node.value is None or isinstance(node.value, bool):
+            return "nothing" if node.value is None else str(node.value).lower()
+        return printable(node.value)
     return ("a list" if isinstance(node, List) else "a mapping") if node.value else "an empty " + (
         "list" if isinstance(node, List) else "mapping"
     )  # fmt: skip
