@@ -58,7 +58,7 @@ def slide(size: Dim, kernel: int, stride: int = 1, padding: str = "valid", dilat
         if size is None:
             known = stride == 1
             return Window(size, kernel, stride, dilation, padding, None, (span - 1) // 2 if known else None,
-                          span // 2 if known else None, 0)  # fmt: skip
+                          span // 2 if known else None, 0 if stride <= span else None)  # fmt: skip
         output = ceil_div(size, stride)
         total = max((output - 1) * stride + span - size, 0)
         ignored = max(size - ((output - 1) * stride + span), 0)
