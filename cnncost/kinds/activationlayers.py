@@ -42,7 +42,7 @@ class Activation(_Elementwise):
 
 @dataclass(frozen=True)
 class ReLU(_Elementwise):
-    """max(x, 0): 1 operation per value; an upper bound, a slope below the threshold and a threshold are 1 more each."""
+    """max(x, 0), or a clamp under an upper bound: 1 operation per value; a slope and a threshold are 1 more each."""
 
     max_value: float | None = arg(Number("upper bound", low=0, optional=True), None)
     negative_slope: float = arg(Number("slope below the threshold", low=0), 0.0)
@@ -55,7 +55,7 @@ class ReLU(_Elementwise):
             object.__setattr__(self, "keeps", ("inputs",))
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
-        extras = sum(map(bool, (self.max_value is not None, self.negative_slope, self.threshold)))
+        extras = bool(self.negative_slope) + bool(self.threshold)
         return times(*([1 + extras] if extras else []), *inputs[0])
 
 

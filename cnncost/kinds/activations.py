@@ -1,7 +1,7 @@
 """Activation functions, as layers and as the ``activation`` argument of others.
 
-Operations per element count each addition, multiplication, comparison, division and transcendental function as one; the
-table gives the formula. Shapes stay as they are, but for GLU, which halves the last axis.
+Operations per element count each addition, multiplication, comparison, clamp, division and transcendental function as
+one; the table gives the formula. Shapes stay as they are, but for GLU, which halves the last axis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cnncost.tensor import Dim, Shape, shape_text
 FUNCTIONS: dict[str, tuple[int, str]] = {
     "linear": (0, "x"),
     "relu": (1, "max(x, 0)"),
-    "relu6": (2, "min(max(x, 0), 6)"),
+    "relu6": (1, "clamp(x, 0, 6)"),
     "leaky_relu": (2, "max(a·x, x)"),
     "elu": (4, "x > 0 ? x : a·(exp(x) - 1)"),
     "selu": (5, "s·elu(x)"),
@@ -26,20 +26,20 @@ FUNCTIONS: dict[str, tuple[int, str]] = {
     "softsign": (3, "x/(1 + |x|)"),
     "sigmoid": (4, "1/(1 + exp(-x))"),
     "log_sigmoid": (5, "-softplus(-x)"),
-    "hard_sigmoid": (4, "min(max(x/6 + 1/2, 0), 1)"),
+    "hard_sigmoid": (3, "clamp(x/6 + 1/2, 0, 1)"),
     "tanh": (1, "tanh(x)"),
-    "hard_tanh": (2, "min(max(x, -1), 1)"),
+    "hard_tanh": (1, "clamp(x, -1, 1)"),
     "tanh_shrink": (2, "x - tanh(x)"),
     "soft_shrink": (4, "sign(x)·max(|x| - t, 0)"),
     "hard_shrink": (3, "|x| > t ? x : 0"),
     "threshold": (2, "x > t ? x : v"),
     "silu": (5, "x·sigmoid(x)"),
-    "hard_silu": (5, "x·hard_sigmoid(x)"),
+    "hard_silu": (4, "x·hard_sigmoid(x)"),
     "gelu": (8, "x/2·(1 + erf(x/sqrt 2)), or its tanh form"),
     "mish": (5, "x·tanh(softplus(x))"),
     "squareplus": (5, "(x + sqrt(x² + b))/2"),
     "sparse_plus": (5, "0 below -1, (x + 1)²/4 between, x above 1"),
-    "sparse_sigmoid": (4, "clip((x + 1)/2, 0, 1)"),
+    "sparse_sigmoid": (3, "clamp((x + 1)/2, 0, 1)"),
     "exponential": (1, "exp(x)"),
     "softmax": (5, "exp(x - max)/sum exp(x - max)"),
     "log_softmax": (5, "x - max - log sum exp(x - max)"),

@@ -46,7 +46,7 @@ class MacTerm(NamedTuple):
     """
 
     label: str
-    count: Count
+    count: Count  # type: ignore[assignment]  # shadows tuple.count, which nobody needs here
     weight: str | None = "kernel"
     inner: bool = False
 
