@@ -5,12 +5,13 @@ Shared by ``explain`` and by the findings about expectations, so that both give 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from cnncost.count import Count, plus, tight
+from cnncost.count import Count, plus, tight, times
 from cnncost.kinds.base import Kind, Shapes, Weight
-from cnncost.tensor import Dim
-from cnncost.window import Window
+from cnncost.receptive import Field
+from cnncost.tensor import Dim, Shape, product
+from cnncost.window import Reach, Window
 
 AXES = {1: ("steps",), 2: ("rows", "columns"), 3: ("depth", "rows", "columns")}
 SIDES = {
@@ -124,3 +125,89 @@ def distinct(lines: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         if text:
             names.setdefault(text, []).append(name)
     return [(" and ".join(named), text) for text, named in names.items()]
+
+
+def field_arithmetic(below: Sequence[Field | None], field: Field | None, reach: Reach | None) -> list[tuple[str, str]]:
+    """(figure, arithmetic) of the receptive field along one axis, from those of the layers below and what one output
+    position reads; nothing where a part does not advance evenly.
+
+    >>> field_arithmetic([Field(4, (-3,), (7,))], Field(8, (-3,), (15,)), Reach(2, 0, 2))
+    [('size', '11 + 2 × 4 = 19'), ('start', '-3 + 0 × 4 = -3'), ('jump', '4 × 2 = 8')]
+    """
+    if field is None or reach is None or reach.up != 1 or len(field.low) != 1:
+        return []
+    plain = [b for b in below if b is not None and len(b.low) == 1]
+    if not plain or len(plain) != len(below) or len({b.advance for b in plain}) != 1:
+        return []
+    one = len(set(plain)) == 1
+    low, high, advance = min(b.low[0] for b in plain), max(b.high[0] for b in plain), plain[0].advance
+    size, taps = high - low + 1, reach.high - reach.low
+    lines: list[tuple[str, str]] = []
+    if one:
+        lines.append(("size", f"{size:,} + {taps:,} × {advance:,} = {field.size:,}"))
+        lines.append(("start", f"{number(low)} {_offset(reach.low)} × {advance:,} = {number(field.start)}"))
+    else:
+        ends, starts = (", ".join(dict.fromkeys(number(e) for e in many)) for many in _ends(plain))
+        lines.append(("size", f"max({ends}) - min({starts}) + 1 + {taps:,} × {advance:,} = {field.size:,}"))
+        lines.append(("start", f"min({starts}) {_offset(reach.low)} × {advance:,} = {number(field.start)}"))
+    lines.append(("jump", f"{advance:,} × {reach.step:,} = {field.advance:,}"))
+    exact = (size + taps * advance, low + reach.low * advance, advance * reach.step)
+    return lines if exact == (field.size, field.start, field.advance) else []
+
+
+def _ends(fields: list[Field]) -> tuple[list[int], list[int]]:
+    return [f.high[0] for f in fields], [f.low[0] for f in fields]
+
+
+def _offset(low: int) -> str:
+    return f"- {-low:,}" if low < 0 else f"+ {low:,}"
+
+
+def shape_arithmetic(kind: Kind, inputs: Shapes, outputs: Shapes) -> list[tuple[str, str]]:
+    """(axis, arithmetic) of an output size that no window gives: joined, flattened, padded, cropped or repeated axes.
+
+    >>> shape_arithmetic(Kind(), ((28, 28, 64), (28, 28, 128)), ((28, 28, 192),))
+    [('axis 3', '64 + 128 = 192')]
+    >>> shape_arithmetic(Kind(), ((13, 13, 256),), ((43264,),))
+    [('all positions', '13 × 13 × 256 = 43,264')]
+    """
+    output = outputs[0]
+    if len(outputs) != 1 or not inputs or any(None in shape for shape in (*inputs, output)):
+        return []
+    if len(inputs) > 1:
+        return _joined(inputs, output)
+    shape = inputs[0]
+    if len(output) == 1 and len(shape) > 1 and product(shape) == output[0]:
+        return [("all positions", f"{times(*shape)} = {number(output[0])}")]
+    return _grown(kind, shape, output) if len(shape) == len(output) and shape != output else []
+
+
+def _joined(inputs: Shapes, output: Shape) -> list[tuple[str, str]]:
+    """The axis along which the inputs stand side by side."""
+    if any(len(shape) != len(output) for shape in inputs) or len(inputs) > 64:
+        return []
+    return [
+        (f"axis {axis + 1}", f"{' + '.join(number(shape[axis]) for shape in inputs)} = {number(dim)}")
+        for axis, dim in enumerate(output)
+        if dim == sum(shape[axis] or 0 for shape in inputs)
+    ]
+
+
+def _grown(kind: Kind, shape: Shape, output: Shape) -> list[tuple[str, str]]:
+    """Axes with pads (``padding``), without crops (``cropping``), or repeated (``size``)."""
+    first = 1 if getattr(kind, "channels_first", False) else 0
+    lines: list[tuple[str, str]] = []
+    for name, sign in (("padding", "+"), ("cropping", "-"), ("size", "×")):
+        values = getattr(kind, name, None)
+        if not isinstance(values, tuple):
+            continue
+        for axis, value in enumerate(values[: len(shape)]):
+            steps = value if isinstance(value, tuple) else (value,)
+            n, out = shape[axis + first], output[axis + first]
+            if n is None or not all(isinstance(step, int) for step in steps):
+                continue
+            made = n * steps[0] if sign == "×" else n + (sum(steps) if sign == "+" else -sum(steps))
+            if made == out and out != n:
+                text = f"{number(n)} {' '.join(f'{sign} {number(step)}' for step in steps)} = {number(out)}"
+                lines.append((axis_names(len(values))[axis], text))
+    return distinct(lines)

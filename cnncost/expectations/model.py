@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnncost.analysis import Analysis
+from cnncost.analysis import Analysis, LayerCost
 from cnncost.expectations.metrics import LAYER, claim_text, figure_text, tuples
 from cnncost.graph import Expected
 
@@ -18,7 +18,7 @@ def message(analysis: Analysis, expected: Expected, actual: Any) -> str:
     if isinstance(actual, int) and (isinstance(claimed, int | float) or _interval(claimed)):
         nearest = claimed if not isinstance(claimed, tuple) else min(claimed, key=lambda end: abs(actual - end))
         delta = int(actual - nearest)
-        share = f", {delta / nearest * 100:+.2f} %" if nearest else ""
+        share = f", {delta / nearest * 100:+,.2f} %" if nearest else ""
         parts[0] += f" (difference {delta:+,}{share})"
         parts += _explained(analysis, expected.metric, delta) + _heaviest(analysis, expected.metric, actual)
     return "; ".join(parts)
@@ -42,13 +42,18 @@ def _explained(analysis: Analysis, metric: str, delta: int) -> list[str]:
     """What the difference is exactly, where it is one thing: a layer, all biases, what is not trained."""
     if "params" not in metric or not delta:
         return []
-    weights = [(w.name, w.size) for row in analysis.layers if not row.shared for w in row.weights]
+    rows = [row for row in analysis.layers if not row.shared]
     frozen = analysis.totals.params - analysis.totals.trainable_params
     things = {
-        "the biases of all layers": sum(size for name, size in weights if name == "bias"),
+        "the biases of all convolutions": sum(_biases(row) for row in rows if row.windows),
+        "the biases of all layers": sum(map(_biases, rows)),
         "the parameters that are not trained": frozen,
         **{f"layer '{row.name}'": row.params for row in analysis.layers},
     }
     exact = [what for what, size in things.items() if size == abs(delta)]
     more = "too many" if delta > 0 else "too few"
-    return [f"{abs(delta):,} {more} is exactly the size of {exact[0]}"] if exact else []
+    return [f"{abs(delta):,} {more}: exactly {exact[0]}"] if exact else []
+
+
+def _biases(row: LayerCost) -> int:
+    return sum(weight.size for weight in row.weights if weight.name == "bias")

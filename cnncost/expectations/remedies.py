@@ -92,7 +92,9 @@ def _numbers(trial: Trial, kind: Kind, figure: Any) -> Iterator[tuple[str, Any, 
     """(argument, value, cost) for each argument that alone fulfils the claim."""
     for name, type_ in kind.arguments().items():
         now = getattr(kind, name)
-        if isinstance(type_, Extent) and isinstance(now, tuple):
+        if now is None and name == "strides":  # a pooling's step is its window unless it is given
+            now = tuple(window.stride for window in kind.windows(trial.inputs))
+        if isinstance(type_, Extent) and isinstance(now, tuple) and now:
             value: Any = _extent(trial, kind, name, now, figure)
         elif isinstance(type_, Integer) and isinstance(now, int):
             value = _integer(trial, kind, name, now, figure)
@@ -149,7 +151,7 @@ def _integer(trial: Trial, kind: Kind, name: str, now: int, figure: Any) -> int 
         if slope:
             guesses = [now + (int(end) - figure) // slope + nudge for end in ends for nudge in (0, 1, -1)]
     near = _near(now)[:MOST] if now < MOST else []
-    for value in [*guesses, *near]:
+    for value in [*sorted(guesses, key=lambda guess: abs(guess - now)), *near]:
         if 0 < value < 2**31 and value != now and trial.fits(_try(trial, kind, name, value)):
             return int(value)
     return None

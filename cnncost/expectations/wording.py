@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnncost.arithmetic import axis_names, distinct, number, output_arithmetic, params_count
+from cnncost.arithmetic import (
+    axis_names,
+    distinct,
+    field_arithmetic,
+    number,
+    output_arithmetic,
+    params_count,
+    shape_arithmetic,
+)
 from cnncost.count import Count, tight
 from cnncost.errors import CnncostError
-from cnncost.expectations.metrics import claim_text, figure_text, same_axes, tuples
+from cnncost.expectations.metrics import SHAPED, claim_text, figure_text, same_axes, tuples
 from cnncost.expectations.trial import Remedy, Trial
 from cnncost.kinds.base import Kind, Shapes, total
 
@@ -30,8 +38,9 @@ def message(trial: Trial, actual: Any, found: list[Remedy]) -> str:
 def rule(trial: Trial, kind: Kind, inputs: Shapes, only_claimed: bool = True) -> str:
     """The rule that applied, with its numbers: ``rows and columns: SAME gives ceil(224/4) = 56``."""
     metric = trial.expected.metric
-    if metric in ("output_shape", "output_shapes", "receptive_field", "jump", "start", "padding", "ignored"):
-        lines = _axes(trial, kind, inputs, only_claimed)
+    if metric in SHAPED:
+        lines = _field(trial, kind, inputs) if metric in FIGURE else _axes(trial, kind, inputs, only_claimed)
+        lines = lines or shape_arithmetic(kind, inputs, kind.outputs(inputs))
         if lines:
             return ", ".join(f"{names}: {text}" for names, text in lines)
         reads = " and ".join(figure_text(shape) for shape in inputs) or "no input"
@@ -52,6 +61,22 @@ def _axes(trial: Trial, kind: Kind, inputs: Shapes, only_claimed: bool) -> list[
     return distinct((names[a], _gives(output_arithmetic(windows[a]))) for a in sorted(differs))
 
 
+FIGURE = {"receptive_field": "size", "jump": "jump", "start": "start"}
+
+
+def _field(trial: Trial, kind: Kind, inputs: Shapes) -> list[tuple[str, str]]:
+    """How the receptive field comes from what the layers below see."""
+    row, reads = trial.row, kind.field(inputs, kind.outputs(inputs))
+    below = [trial.analysis.layers[ref.layer].seen for ref in row.layer.inputs]
+    fields = row.seen.fields if row.seen else ()
+    if not isinstance(reads, tuple) or not fields or any(not b or len(b.fields) != len(fields) for b in below):
+        return []
+    names, wanted = axis_names(len(fields)), FIGURE[trial.expected.metric]
+    axes = [[b.fields[axis] for b in below if b] for axis in range(len(fields))]
+    lines = [dict(field_arithmetic(axes[a], fields[a], reads[a])).get(wanted, "") for a in range(len(fields))]
+    return distinct(zip(names, lines, strict=True))
+
+
 def _gives(arithmetic: str) -> str:
     """``SAME: ceil(224 / 4) = 56`` inside a sentence."""
     return arithmetic.replace(": ", " gives ", 1).replace(" / ", "/")
@@ -67,7 +92,7 @@ def _derivation(trial: Trial, kind: Kind, inputs: Shapes) -> str:
         "activation_bytes": lambda: _activation(trial, outputs),
     }
     text = counts[metric]() if metric in counts else ""
-    return text if len(text) <= MOST_TEXT else ""
+    return text if " = " in text and len(text) <= MOST_TEXT else ""
 
 
 def _flops(kind: Kind, inputs: Shapes, outputs: Shapes) -> str:

@@ -11,6 +11,7 @@ from cnncost.arithmetic import (
     number,
     output_arithmetic,
     padding_arithmetic,
+    shape_arithmetic,
     span_arithmetic,
 )
 from cnncost.explain.section import Section, Step, section
@@ -31,6 +32,9 @@ def size_section(row: LayerCost) -> Section | None:
     for axis, text in distinct(zip(names, map(ignored_arithmetic, windows), strict=True)):
         left = text.rsplit("= ", 1)[1]
         steps.append(Step(text, f"{axis}, ignored", f"no window reaches the last {left}"))
+    if not steps:
+        joined = shape_arithmetic(row.layer.kind, row.input_shapes, tuple(tensor.shape for tensor in row.outputs))
+        steps += [Step(text, axis) for axis, text in joined]
     shapes = ", ".join(shape_text(tensor.shape) for tensor in row.outputs)
     steps.append(Step(shapes, "output"))
     return section("Output size", *steps)
