@@ -82,6 +82,8 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
         rule += f" that starts at {origin.location(opened)}"
     line = text.split("\n")[mark.line : mark.line + 1] if mark is not None else []
     hint = "indent with spaces, not tabs" if line and line[0].lstrip(" ").startswith("\t") else ""
+    if "mapping values are not allowed" in problem:
+        hint = "a text that contains ': ' needs quotes; otherwise look at the indentation"
     return origin.error(mark, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint)
 
 
