@@ -8,6 +8,7 @@ additions on each of t^axes positions, taken as 2·t^axes - 1: 7 for bilinear, 3
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from cnncost.count import ZERO, Count, times
 from cnncost.errors import GeometryError
@@ -166,19 +167,23 @@ class Cropping3D(_Cropping):
 class _UpSampling(Weightless, Spatial):
     """Every position several times along each axis, or interpolated between."""
 
-    size: tuple[int, ...]
+    size: Any  # an integer where there is one axis, else one for each
     interpolation: str
+
+    @property
+    def _factors(self) -> tuple[int, ...]:
+        return self.size if isinstance(self.size, tuple) else (self.size,)
 
     def output(self, inputs: Shapes) -> Shape:
         spatial, channels = self.split(inputs)
-        larger = (None if n is None else n * factor for n, factor in zip(spatial, self.size, strict=True))
+        larger = (None if n is None else n * factor for n, factor in zip(spatial, self._factors, strict=True))
         return self.join(tuple(larger), channels)
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
-        return interpolation_flops(outputs[0], self.interpolation, len(self.size))
+        return interpolation_flops(outputs[0], self.interpolation, len(self._factors))
 
     def field(self, inputs: Shapes, outputs: Shapes) -> Field:
-        return tuple(sampled(1, factor, self.interpolation) for factor in self.size)
+        return tuple(sampled(1, factor, self.interpolation) for factor in self._factors)
 
     def notes(self, inputs: Shapes) -> tuple[str, ...]:
         return ("upsampling: copies, no arithmetic",) if self.interpolation == "nearest" else ()
@@ -191,7 +196,7 @@ class UpSampling1D(_UpSampling):
     (15, 2)
     """
 
-    size: tuple[int, ...] = arg(Extent("how often each step is repeated"), 2)
+    size: int = arg(Integer("how often each step is repeated"), 2)
     data_format = None
     interpolation = "nearest"
 
