@@ -43,7 +43,9 @@ IDLE: dict[str, frozenset[str]] = {
     "Dense": frozenset({"input_dim", "kernel_quantizer", "bias_quantizer"}),
     "Attention": frozenset({"causal"}),
     "AdditiveAttention": frozenset({"causal"}),
-    "MultiHeadAttention": frozenset({"query_shape", "key_shape", "value_shape", "flash_attention"}),
+    "MultiHeadAttention": frozenset({
+        "query_shape", "key_shape", "value_shape", "flash_attention", "softmax_robust_masking",
+    }),
     "GroupQueryAttention": frozenset({"flash_attention"}),
     "Bidirectional": _RECURRENT | {"num_constants"},
     **dict.fromkeys(
