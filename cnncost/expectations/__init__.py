@@ -8,7 +8,7 @@ from typing import Any
 from cnncost.analysis import Analysis
 from cnncost.errors import nearest, printable
 from cnncost.expectations.contradictions import unread
-from cnncost.expectations.metrics import LAYER, holds, model_figures
+from cnncost.expectations.metrics import LAYER, SHAPED, holds, model_figures, sensible
 from cnncost.findings import ERROR, Finding
 from cnncost.graph import Expected
 
@@ -23,6 +23,12 @@ def with_findings(analysis: Analysis) -> Analysis:
     return replace(analysis, findings=(*analysis.findings, *found)) if found else analysis
 
 
+def _nonsense(expected: Expected, layer: str | None) -> Finding:
+    form = "a list of whole numbers" if expected.metric in SHAPED else "a whole number, or a rounded one such as 25.6M"
+    text = f"{expected.metric} cannot be {printable(expected.value)}: it is {form}"
+    return Finding(ERROR, text, layer, expected.location)
+
+
 def _unknown(expected: Expected, layer: str | None, known: list[str]) -> Finding:
     text = f"there is no figure '{printable(expected.metric)}' to expect; {nearest(expected.metric, known)}"
     return Finding(ERROR, text.rstrip("; "), layer, expected.location)
@@ -35,6 +41,9 @@ def _layer_claims(analysis: Analysis) -> list[Finding]:
         for expected in row.layer.expects:
             if expected.metric not in LAYER:
                 found.append(_unknown(expected, row.name, list(LAYER)))
+                continue
+            if not sensible(expected.metric, expected.value):
+                found.append(_nonsense(expected, row.name))
                 continue
             actual = LAYER[expected.metric](row)
             if not holds(expected, actual):
@@ -64,6 +73,8 @@ def _model_claims(analysis: Analysis) -> list[Finding]:
     for expected in analysis.graph.expects:
         if expected.metric not in figures:
             found.append(_unknown(expected, None, list(figures)))
+        elif not sensible(expected.metric, expected.value):
+            found.append(_nonsense(expected, None))
         elif not holds(expected, figures[expected.metric]):
             from cnncost.expectations.model import message
 

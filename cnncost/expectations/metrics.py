@@ -61,6 +61,29 @@ def tuples(value: Any) -> Any:
     return tuple(tuples(v) for v in value) if isinstance(value, list | tuple) else value
 
 
+LARGEST = 2**200
+
+
+def sensible(metric: str, value: Any) -> bool:
+    """Whether a value can be claimed of a figure at all: a whole number or an interval, a list for a shape, a name.
+
+    >>> sensible("params", 60_000), sensible("params", [1, None]), sensible("output_shape", [1, None])
+    (True, False, True)
+    """
+    claimed = tuples(value)
+    if metric == "dtype":
+        return isinstance(claimed, str)
+    if metric in SHAPED:
+        parts = claimed if isinstance(claimed, tuple) else (claimed,)
+        flat = [d for part in parts for d in (part if isinstance(part, tuple) else (part,))]
+        return bool(flat) and all(d is None or _whole(d) for d in flat)
+    return _whole(claimed) or (isinstance(claimed, tuple) and len(claimed) == 2 and all(map(_whole, claimed)))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
 def holds(expected: Expected, actual: Any) -> bool:
     """Whether a figure fulfils a claim: exact, within an interval for rounded text, ``None`` in a shape fits anything.
 

@@ -15,7 +15,7 @@ from cnncost.expectations.trial import Remedy, Spent, Trial, distance
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer
 from cnncost.kinds.base import Kind
 
-WORD, FLAG, FILTERS = 0.05, 0.1, 0.05
+WORD, FLAG, FILTERS = 0.002, 0.01, 0.05  # a word is what a table most often has wrong
 MOST = 64  # candidates tried for one argument
 BRANCHES = 8  # starting points: the layer as it is, its other paddings, its flags turned
 
