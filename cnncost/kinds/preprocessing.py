@@ -22,7 +22,9 @@ class Numbers(Arg):
     rule = "a number or a list of numbers"
 
     def check(self, value: Any, rank: int | None) -> Any:
-        return self._nested(value, 0)
+        numbers = self._nested(value, 0)
+        shape_of(numbers)
+        return numbers
 
     def _nested(self, value: Any, depth: int) -> Any:
         if isinstance(value, list | tuple) and depth < 8 and 0 < len(value) <= MAX_VALUES:
