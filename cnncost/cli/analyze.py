@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.report import Options, render
-    from cnncost.report.columns import chosen, describe
+    from cnncost.report.columns import chosen, column, describe
 
     if args.columns == "help":
         emit(describe())
@@ -41,8 +41,9 @@ def run(args: argparse.Namespace) -> int:
     columns = chosen(args.columns) if args.columns else None
     form = args.format or _form_of(args.output)
     terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
+    width = args.width or _width(terminal, args.output)
     options = Options(
-        columns=columns, depth=args.depth, sort=args.sort, top=args.top, width=args.width or (_width(terminal) if args.output is None else None),
+        columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort else None, top=args.top, width=width,
         color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
     )  # fmt: skip
     analysis = analysis_of(args)
@@ -58,11 +59,11 @@ def _form_of(path: str | None) -> str:
     return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"
 
 
-def _width(terminal: bool) -> int | None:
+def _width(terminal: bool, path: str | None) -> int | None:
     """The terminal's columns (COLUMNS sets them anywhere); None when the output goes elsewhere."""
     import os
 
-    if not terminal and not os.environ.get("COLUMNS", "").isdecimal():
+    if path is not None or not (terminal or os.environ.get("COLUMNS", "").isdecimal()):
         return None
     import shutil
 

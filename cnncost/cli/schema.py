@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 EXAMPLE = """example:
   cnncost schema -o cnncost.schema.json
@@ -15,10 +16,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from cnncost.cli.streams import emit
+
+    emit(text(), args.output, data=True)
+    return 0
+
+
+def text() -> str:
+    """The schema as a file's text, one definition to a line; ``schema.json`` of the package is the same."""
     from json import dumps
 
-    from cnncost.cli.streams import emit
-    from cnncost.sources.spec.schema import schema
+    from cnncost.sources.spec.schema import json_schema
 
-    emit(dumps(schema(), indent=2, ensure_ascii=False) + "\n", args.output, data=True)
-    return 0
+    def lines(value: dict[str, Any], indent: str) -> str:
+        members = (
+            f"{indent}{dumps(key)}: "
+            + (lines(part, indent + " ") if not indent and isinstance(part, dict) else dumps(part, ensure_ascii=False))
+            for key, part in value.items()
+        )
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+
+    return lines(json_schema(), "") + "\n"

@@ -50,5 +50,5 @@ layers:
   - GlobalAveragePooling2D:
   - Dense: [$classes, softmax]
 
-expect: {params: 92k}
+expect: {params: 89.2k}
 """

@@ -47,7 +47,7 @@ def _pairs(windows: Sequence[Any]) -> str:
 
 
 SHORT_WORDS = (
-    ("Normalization", "Norm"), ("Pooling", "Pool"), ("Average", "Avg"), ("Transpose", "T"), ("Activation", "Act"),
+    ("Normalization", "Norm"), ("Pooling", "Pool"), ("Average", "Avg"), ("Transpose", "Transp"), ("Activation", "Act"),
     ("Depthwise", "Dw"), ("Separable", "Sep"), ("Concatenate", "Concat"), ("Attention", "Attn"), ("Global", "Gl"),
     ("Adaptive", "Ada"),
 )  # fmt: skip

@@ -56,8 +56,11 @@ class _Grid:
         for layout in candidates(self.options.columns):
             if self.options.width is None and len(layout.bars) > 2:
                 continue  # bars everywhere are for a wide screen, not for a file
-            if self.options.width is None or sum(self.widths(layout)) <= self.options.width:
+            if self.options.width is None:
                 return layout
+            spare = self.options.width - sum(self.widths(layout))
+            if spare >= 0:  # what is left over goes to the names
+                return layout._replace(name=layout.name + spare) if layout.name else layout
         return layout
 
     def widths(self, layout: Layout) -> list[int]:

@@ -82,7 +82,7 @@ def wide(text: str) -> int:
     >>> wide("conv"), wide("卷積"), wide("e\\u0301")
     (4, 4, 1)
     """
-    if text.isascii():
+    if text.isascii() or max(text) < "\u0300":
         return len(text)
     from unicodedata import combining, east_asian_width
 
