@@ -50,6 +50,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation",
         "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Solarization",
     ),
+    "audio": ("STFTSpectrogram", "MelSpectrogram"),
     "applications": ("LayerScale", "StochasticDepth"),
 }  # fmt: skip
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
