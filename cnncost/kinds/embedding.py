@@ -50,24 +50,23 @@ class Embedding(Kind):
 
 
 @dataclass(frozen=True)
-class ReversibleEmbedding(Embedding):
+class ReversibleEmbedding(Kind):
     """An embedding that also maps vectors back to the vocabulary: called with ``reverse``, it multiplies every vector
     with the whole table (``tie_weights``) or with a table of its own.
 
     Multiplications in reverse: positions × output_dim × input_dim. ``logit_soft_cap`` costs 3 operations per output.
     """
 
-    # Keras's order
     input_dim: int = arg(Integer("numbers in the vocabulary"))
     output_dim: int = arg(Integer("length of a vector"))
-    mask_zero: bool = arg(Flag("0 marks padding"), False)
     tie_weights: bool = arg(Flag("the way back uses the same table"), True)
+    mask_zero: bool = arg(Flag("0 marks padding"), False)
     reverse_dtype: str | None = arg(Text("type of the way back", optional=True), None)
     logit_soft_cap: float | None = arg(Number("bound of the way back's outputs", optional=True), None)
     reverse: bool = arg(Flag("this call goes back: vectors in, vocabulary out"), False)
 
     passive = _OPTIONS
-    free = ""
+    keeps = ("inputs",)
     called_with = ("reverse",)
 
     def output(self, inputs: Shapes) -> Shape:
@@ -97,3 +96,6 @@ class ReversibleEmbedding(Embedding):
 
     def field(self, inputs: Shapes, outputs: Shapes) -> Field:
         return tuple(Reach() for _ in (inputs[0][:-1] if self.reverse else inputs[0]))
+
+    def notes(self, inputs: Shapes) -> tuple[str, ...]:
+        return ("back to the vocabulary",) if self.reverse else ("table look-up: no arithmetic",)

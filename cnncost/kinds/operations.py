@@ -173,7 +173,7 @@ OPERATIONS: dict[str, Rule] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation(Kind):
     """An operation of the table; ``operation(NAME)`` gives its class, which is called like the operation.
 

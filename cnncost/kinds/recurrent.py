@@ -293,29 +293,34 @@ class Recurrent(Sequence):
         return times(steps, self.rules.other_flops(x, self.rules.outputs(x)))
 
 
-def _stacked(cells: Any) -> StackedRNNCells:
-    try:
-        return StackedRNNCells(cells=cells)
-    except ArgumentError as error:
-        error.key = ("cell", *error.key[1:])
-        raise
+class CellArg(LayerArg):
+    """A cell, or a list of cells that are stacked."""
+
+    rule = "a recurrent cell, such as {LSTMCell: {units: 10}}, or a list of cells"
+
+    def check(self, value: Any, rank: int | None) -> Kind:
+        if not isinstance(value, list | tuple):
+            return super().check(value, rank)
+        try:
+            return StackedRNNCells(cells=value)  # type: ignore[arg-type]
+        except ArgumentError as error:
+            error.key = error.key[1:]
+            raise
+
+    def schema(self, rank: int | None) -> dict[str, Any]:
+        return {"anyOf": [super().schema(rank), LayersArg().schema(rank)]}
 
 
 @dataclass(frozen=True)
 class RNN(Recurrent):
     """Any cell, or a list of cells that are stacked, over a sequence."""
 
-    cell: Cell = arg(LayerArg("the cell that makes one step"))  # noqa: RUF009
+    cell: Cell = arg(CellArg("the cell that makes one step"))  # noqa: RUF009
     return_sequences: bool = arg(Flag("return the output of every step"), False)
     return_state: bool = arg(Flag("return the last states too"), False)
     go_backwards: bool = arg(Flag("read the sequence from its end"), False)
 
     passive = (*LAYER_OPTIONS, "activity_regularizer")
-
-    def __post_init__(self) -> None:
-        if isinstance(self.cell, list | tuple):
-            object.__setattr__(self, "cell", _stacked(self.cell))
-        super().__post_init__()
 
     def check(self) -> None:
         if not isinstance(self.cell, Cell):

@@ -44,7 +44,7 @@ def is_operation(data: Mapping[str, Any]) -> bool:
 def inputs_of(data: Mapping[str, Any], call: Call) -> list[TensorRef]:
     """The tensors that the layer reads, in the order of its call's arguments; masks are left out."""
     if is_operation(data):
-        return list(call.tensors())
+        return [*tensors(call.args), *(ref for key in sorted(call.kwargs) for ref in tensors(call.kwargs[key]))]
     found = list(tensors(call.args[:3] if "Attention" in class_of(data) else call.args[:1]))
     named = [key for key in _ORDER if key in call.kwargs]
     for key in named:
@@ -54,10 +54,11 @@ def inputs_of(data: Mapping[str, Any], call: Call) -> list[TensorRef]:
 
 def kind_of(data: Data, config: Data, call: Call, dialect: str) -> tuple[Kind, list[str]]:
     """The kind of a serialized layer, and the unknown keys of its config. Raises UnsupportedLayer, ArgumentError."""
-    name = class_of(data)
+    name, module = class_of(data), data.get("module")
     if is_operation(data):
-        return _operation(data, config, call, dialect), []
-    module = data.get("module")
+        from cnncost.kinds.operation_config import operation_from_config
+
+        return operation_from_config(name, str(module), config, call.args, call.kwargs), []
     if data.get("registered_name") and isinstance(module, str) and not _own(module):
         raise UnsupportedLayer(
             f"'{printable(name)}' is a custom layer of {printable(module)}",
@@ -74,8 +75,3 @@ def called_with(class_name: str) -> tuple[str, ...]:
 
 def _own(module: str) -> bool:
     return any(module == own or module.startswith(f"{own}.") for own in _OWN_MODULES)
-
-
-def _operation(data: Data, config: Data, call: Call, dialect: str) -> Kind:
-    name = config.get("function") or data.get("class_name")
-    raise UnsupportedLayer(f"the operation '{printable(name)}' is not supported")
