@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cnncost.errors import CnncostError
 from cnncost.expectations.metrics import SHAPED, same_axes, tuples
 from cnncost.expectations.sizes import resized
 from cnncost.expectations.trial import Remedy, Spent, Trial, distance
@@ -26,7 +27,7 @@ def remedies(trial: Trial, limit: int = 3) -> list[Remedy]:
     try:
         for remedy in _search(trial):
             found.append(remedy)
-    except Spent:
+    except (Spent, CnncostError):
         pass
     needed = [remedy for remedy in found if not any(_within(other, remedy) for other in found)]
     return sorted(needed, key=lambda remedy: remedy.cost)[:limit]
@@ -93,7 +94,7 @@ def _numbers(trial: Trial, kind: Kind, figure: Any) -> Iterator[tuple[str, Any, 
     for name, type_ in kind.arguments().items():
         now = getattr(kind, name)
         if now is None and name == "strides":  # a pooling's step is its window unless it is given
-            now = tuple(window.stride for window in kind.windows(trial.inputs))
+            now = tuple(window.stride for window in trial.row.windows)
         if isinstance(type_, Extent) and isinstance(now, tuple) and now:
             value: Any = _extent(trial, kind, name, now, figure)
         elif isinstance(type_, Integer) and isinstance(now, int):

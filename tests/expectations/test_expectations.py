@@ -77,7 +77,7 @@ def test_claims_of_what_is_so_are_silent_and_of_anything_else_are_not(name: str)
 
 
 def applied(analysis: Analysis, index: int, remedy: Any) -> Analysis:
-    """The model after a remedy, walked anew."""
+    """The model up to the layer after a remedy, walked anew; what follows may need changes of its own."""
     graph = analysis.graph
     layers = list(graph.layers)
     layers[index] = dataclasses.replace(layers[index], kind=dataclasses.replace(layers[index].kind, **remedy.changes))
@@ -85,7 +85,8 @@ def applied(analysis: Analysis, index: int, remedy: Any) -> Analysis:
     if remedy.resized:
         assert remedy.of == "input"
         sizes = {"input": (*map(int, remedy.resized.split(" × ")), layers[0].kind.shape[-1])}
-    return analyze_graph(dataclasses.replace(graph, layers=tuple(layers)), inputs=sizes, batch=analysis.batch)
+    upto = dataclasses.replace(graph, layers=tuple(layers[: index + 1]), outputs=(Ref(index),))
+    return analyze_graph(upto, inputs=sizes, batch=analysis.batch)
 
 
 small = st.integers(1, 6)
@@ -142,6 +143,11 @@ def test_the_search_finds_what_a_person_would() -> None:
         nearest = finding.message.split("nearest that holds: ")[1].split(", or ")[0]
         assert change.removeprefix("padding ") in nearest and rule in finding.message, finding.message
         assert str(finding.location) == "net.yaml:1:3"
+
+
+def test_a_pooling_without_strides_of_its_own_is_searched_too() -> None:
+    (finding,) = broken(chain(MaxPooling2D(), claims={0: Expected("output_shape", (63, 47, 3), "")}))
+    assert "strides 1 and VALID gives floor((64 - 2)/1) + 1 = 63" in finding.message
 
 
 def test_sizes_are_searched_from_the_model_input_up() -> None:
