@@ -87,7 +87,9 @@ def _report(error: Exception, problem: Exception, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(problem, file=sys.stderr)
-    print(" ".join(str(error).split("\n")), file=sys.stderr)
+    from cnncost.errors import printable
+
+    print(printable(" ".join(str(error).split("\n")), 4000), file=sys.stderr)
     return code
 
 

@@ -29,11 +29,19 @@ def render(analysis: Analysis, options: Options) -> str:
     pairs = dict(heading(analysis))
     model = pairs.pop("model")
     lines = [f"# {escaped(model)}", "", " · ".join(f"{label} {escaped(text)}" for label, text in pairs.items()), ""]
+    lines += ["## Layers", ""]
     lines += table(rows, columns, analysis)
-    lines += ["", "| Total | |", "|---|---|", *(f"| {label} | {escaped(text)} |" for label, text in totals(analysis))]
+    lines += [
+        "",
+        "## Totals",
+        "",
+        "| Figure | Value |",
+        "| --- | --- |",
+        *(f"| {label} | {escaped(text)} |" for label, text in totals(analysis)),
+    ]
     if analysis.findings:
         lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in analysis.findings)]
-    lines += ["", *(f"- {escaped(line)}" for line in CONVENTIONS)]
+    lines += ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]
     return "\n".join(lines) + "\n"
 
 

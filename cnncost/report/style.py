@@ -8,7 +8,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def paint(text: str, code: str, color: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if color and text.strip() else text
+    return f"\x1b[{code}m{text}\x1b[0m" if color and code and text.strip() else text
 
 
 def bar(part: int, whole: int, width: int) -> str:

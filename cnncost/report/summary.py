@@ -10,7 +10,7 @@ CONVENTIONS = (
     "MACs: multiplications of weighted sums, per instance; padded taps count.",
     "FLOPs: 2·MACs + biases, activations, pooling, norms, merges; per instance.",
     "Activations: bytes of all outputs, for the whole batch. Params: biases count.",
-    "Memory: textbook bounds, from outputs alone; no weights, no runtime's extras.",
+    "Memory: textbook bounds from outputs alone, without weights or a runtime's extras.",
 )
 
 

@@ -152,7 +152,7 @@ class _Grid:
             return style.BOLD
         if text.endswith(MARK):
             return style.HEAVY
-        return style.DIM if not self.rows[place - 1].layers or text.strip() in ("0", "0 B") else "0"
+        return style.DIM if not self.rows[place - 1].layers or text.strip() in ("0", "0 B") else ""
 
 
 def _wrapped(text: str, options: Options, indent: str = "") -> list[str]:

@@ -138,6 +138,31 @@ def test_variables_and_shapes(folder: Path) -> None:
     assert [layer["output_shape"] for layer in json.loads(done.stdout)["layers"]] == [[16, 9, 5], [14, 7, 16]]
 
 
+@pytest.mark.parametrize(
+    ("problem", "code", "words"),
+    [
+        (MemoryError(), 3, "out of memory"),
+        (RecursionError("maximum recursion depth"), 2, "nested too deeply"),
+        (OSError(5, "Input/output error", "a\nb"), 3, "Input/output error"),
+        (ValueError("odd\x1b[31m\nline"), 3, "a fault of cnncost"),
+        (cnncost.CnncostError("wrong\x07\nthing"), 2, "wrong"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_failure_is_one_line(
+    problem: Exception, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cnncost.cli import app, main
+
+    def fail(_: list[str]) -> int:
+        raise problem
+
+    monkeypatch.setattr(app, "_dispatch", fail)
+    assert main(["analyze", "x"]) == code
+    shown = capsys.readouterr().err
+    assert words in shown and shown.count("\n") == 1 and shown[:-1].isprintable()
+
+
 # -- files --------------------------------------------------------------------------------------------------------
 
 

@@ -147,3 +147,14 @@ def test_sort_orders_numbers_down_and_texts_up() -> None:
     assert params == sorted(params, reverse=True)
     names = [row.label for row in rows_of(found.layers, Options(sort="name"))[0]]
     assert names == sorted(names)
+
+
+def test_dataframe_sums_to_the_totals() -> None:
+    pytest.importorskip("pandas")
+    import cnncost
+
+    found = cnncost.analyze("zoo:lenet5-1998")
+    frame = found.to_dataframe()
+    assert list(frame["name"]) == [layer.name for layer in found.layers]
+    for key in ("params", "trainable_params", "macs", "flops", "activation_bytes", "weight_bytes"):
+        assert frame[key].dtype.kind == "i" and frame[key].sum() == getattr(found.totals, key)

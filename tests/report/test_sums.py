@@ -64,7 +64,7 @@ def test_table(model: str, view: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("model", MODELS)
 def test_markdown(model: str, view: str) -> None:
-    text = render(analysis(model), "markdown", VIEWS[view]._replace(columns=KEYS)).split("\n\n")[2]
+    text = render(analysis(model), "markdown", VIEWS[view]._replace(columns=KEYS)).split("\n\n")[3]
     _, _, *rows, total = [line.strip("| ").split(" | ") for line in text.splitlines()]
     for place in range(1, len(KEYS)):
         holds([row[place] for row in rows], total[place])
