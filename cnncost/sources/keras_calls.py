@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -47,6 +47,17 @@ def tensors(value: Any) -> Iterator[TensorRef]:
     elif isinstance(value, dict):
         for key in sorted(value):
             yield from tensors(value[key])
+
+
+def shifted(value: Any, offsets: Mapping[str, int]) -> Any:
+    """The same structure, with ``offsets[layer]`` taken off the number of each call that a tensor comes from."""
+    if isinstance(value, TensorRef):
+        return value._replace(node=value.node - offsets.get(value.layer, 0))
+    if isinstance(value, list | tuple):
+        return type(value)(shifted(item, offsets) for item in value)
+    if isinstance(value, dict):
+        return {key: shifted(item, offsets) for key, item in value.items()}
+    return value
 
 
 def read_calls(inbound: Any) -> list[Call]:

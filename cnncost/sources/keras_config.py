@@ -135,7 +135,7 @@ class _Reader:
             known = {(ref.layer, 0): [own] for ref, own in zip(inputs, arguments, strict=True)}
 
         def find(ref: TensorRef) -> Ref:
-            outputs = known[ref.layer, ref.node - network.offsets.get(ref.layer, 0)]
+            outputs = known[ref.layer, ref.node]
             if isinstance(outputs, _Leaf):
                 return Ref(outputs[0].layer, ref.tensor)
             if ref.tensor >= len(outputs):

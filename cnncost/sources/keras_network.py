@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from cnncost.errors import CnncostError, printable
 from cnncost.graph import MAX_LAYERS
-from cnncost.sources.keras_calls import Call, TensorRef, read_calls, read_ends, tensors
+from cnncost.sources.keras_calls import Call, TensorRef, read_calls, read_ends, shifted, tensors
 
 MAX_NAME = 500
 Data = dict[str, Any]
@@ -31,7 +32,6 @@ class Network:
     steps: tuple[Step, ...]
     inputs: Any  # structures with a TensorRef at each end
     outputs: Any
-    offsets: dict[str, int]  # layers whose calls the config counts from 1
 
 
 class Broken(CnncostError):
@@ -116,7 +116,7 @@ def _sequential(name: str, config: Data, layers: list[Any]) -> Network:
         before = TensorRef(layer, 0, 0)
     if len({step.name for step in steps}) < len(steps):
         raise Broken("two layers of one model have this name", _twice([step.name for step in steps]))
-    return Network(str(name), tuple(steps), [TensorRef(steps[0].name, 0, 0)], [before], {})
+    return Network(str(name), tuple(steps), [TensorRef(steps[0].name, 0, 0)], [before])
 
 
 def _first_input(config: Data, first: Any) -> Data:
@@ -183,14 +183,14 @@ def _functional(name: str, config: Data, layers: list[Any]) -> Network:
         inputs, outputs = read_ends(config.get("input_layers")), read_ends(config.get("output_layers"))
     except CnncostError as error:
         raise Broken(f"model '{printable(name)}': {error.problem}", rule=error.rule, received=error.received) from None
-    offsets = _offsets(datas, calls, [*tensors(inputs), *tensors(outputs)])
-    steps = _ordered(datas, calls, offsets)
+    calls, inputs, outputs = _counted_from_zero(datas, calls, inputs, outputs)
+    steps = _ordered(datas, calls)
     for ref in (*tensors(inputs), *tensors(outputs)):
-        _check(ref, calls, offsets, f"model '{printable(name)}'")
+        _check(ref, calls, f"model '{printable(name)}'")
     for ref in tensors(inputs):
         if not is_input(datas[ref.layer]):
             raise Broken(f"model '{printable(name)}' names it as an input, but it is no InputLayer", ref.layer)
-    return Network(name, steps, inputs, outputs, offsets)
+    return Network(name, steps, inputs, outputs)
 
 
 def _calls(layer: str, data: Data) -> list[Call]:
@@ -202,34 +202,65 @@ def _calls(layer: str, data: Data) -> list[Call]:
         raise Broken(error.problem, layer, rule=error.rule, received=error.received) from None
 
 
-def _offsets(datas: dict[str, Data], calls: dict[str, list[Call]], ends: list[TensorRef]) -> dict[str, int]:
-    """Nested models that were built on an input count that as their call 0, so that their first real call is number 1.
+def _counted_from_zero(
+    datas: dict[str, Data], calls: dict[str, list[Call]], inputs: Any, outputs: Any
+) -> tuple[dict[str, list[Call]], Any, Any]:
+    """The same calls and ends, with every nested model's calls counted from 0.
 
-    Every call that stands in a config is read by somebody: a model whose last call would be out of range counts from 1.
+    A nested model that was built on inputs of its own counts that as call 0, so that its first call in the file is
+    number 1: in Keras 2 everywhere, in Keras 3 for a Functional model where ``output_layers`` names it. Every call in a
+    file is read by somebody, which tells the ways of counting apart.
     """
     models = {layer for layer, data in datas.items() if is_model(data)}
     if not models:
-        return {}
-    read = dict.fromkeys(models, -1)
-    for refs in (ends, *(call.tensors() for own in calls.values() for call in own)):
-        for ref in refs:
-            if ref.layer in models:
-                read[ref.layer] = max(read[ref.layer], ref.node)
-    return {layer: 1 for layer in models if read[layer] == len(calls[layer]) > 0}
+        return calls, inputs, outputs
+    inner: dict[str, set[int]] = {layer: set() for layer in models}
+    ends: dict[str, set[int]] = {layer: set() for layer in models}
+    for own in calls.values():
+        _note(inner, (ref for call in own for ref in call.tensors()))
+    _note(ends, tensors(outputs))
+    third = any(isinstance(node, dict) and "args" in node for data in datas.values() for node in _nodes(data))
+    shifts = {y: _shift(datas[y], len(calls[y]), inner[y], ends[y], third) for y in models}
+    within, at_ends = {y: s[0] for y, s in shifts.items()}, {y: s[1] for y, s in shifts.items()}
+    moved = {
+        layer: [Call(shifted(call.args, within), shifted(call.kwargs, within)) for call in own]
+        for layer, own in calls.items()
+    }
+    return moved, inputs, shifted(outputs, at_ends)
 
 
-def _check(ref: TensorRef, calls: dict[str, list[Call]], offsets: dict[str, int], who: str) -> int:
-    """The number of the call that ``ref`` reads, counted from 0."""
+def _nodes(data: Data) -> list[Any]:
+    nodes = data.get("inbound_nodes")
+    return nodes[:1] if isinstance(nodes, list) else []
+
+
+def _note(found: dict[str, set[int]], refs: Iterable[TensorRef]) -> None:
+    for ref in refs:
+        if ref.layer in found:
+            found[ref.layer].add(ref.node)
+
+
+def _shift(data: Data, count: int, inner: set[int], ends: set[int], third: bool) -> tuple[int, int]:
+    """What to take off the numbers of calls that other layers read, and of those that the model's outputs name."""
+    functional = "input_layers" in config_of(data)
+    ways = [(1, 1), (0, 0)] if not third else [(0, 1), (0, 0)] if functional else [(0, 0), (0, 1)]
+    for way in ways:
+        if {n - way[0] for n in inner} | {n - way[1] for n in ends} == set(range(count)):
+            return way
+    return (0, 0)
+
+
+def _check(ref: TensorRef, calls: dict[str, list[Call]], who: str) -> int:
+    """The number of the call that ``ref`` reads, once it is in the model."""
     if ref.layer not in calls:
         raise Broken(f"{who} reads a layer '{printable(ref.layer)}' that is not in the model")
-    number = ref.node - offsets.get(ref.layer, 0)
-    if not 0 <= number < len(calls[ref.layer]):
+    if not 0 <= ref.node < len(calls[ref.layer]):
         raise Broken(f"{who} reads call {ref.node} of it, which is not in the file", ref.layer,
                      received=f"{len(calls[ref.layer])} calls")  # fmt: skip
-    return number
+    return ref.node
 
 
-def _ordered(datas: dict[str, Data], calls: dict[str, list[Call]], offsets: dict[str, int]) -> tuple[Step, ...]:
+def _ordered(datas: dict[str, Data], calls: dict[str, list[Call]]) -> tuple[Step, ...]:
     """All calls, each after those that it reads; as near to the file's own order as that allows."""
     keys = [(layer, number) for layer in datas for number in range(len(calls[layer]))]
     rank = {key: position for position, key in enumerate(keys)}
@@ -237,8 +268,7 @@ def _ordered(datas: dict[str, Data], calls: dict[str, list[Call]], offsets: dict
     waits = [0] * len(keys)
     for (layer, number), position in rank.items():
         needed = {
-            rank[ref.layer, _check(ref, calls, offsets, f"layer '{printable(layer)}'")]
-            for ref in calls[layer][number].tensors()
+            rank[ref.layer, _check(ref, calls, f"layer '{printable(layer)}'")] for ref in calls[layer][number].tensors()
         }
         if number:
             needed.add(position - 1)  # the first call makes the weights
