@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnncost.analysis import Analysis
+from cnncost.errors import printable
 from cnncost.findings import WARNING, Finding
 
 MOST = 20
@@ -14,7 +15,7 @@ def unread(analysis: Analysis) -> list[Finding]:
     read |= {ref.layer for ref in analysis.graph.outputs}
     dead = [row for i, row in enumerate(analysis.layers) if i not in read]
     found = [
-        Finding(WARNING, f"nothing reads '{row.name}' and it is no output of the model: it is counted all the same",
+        Finding(WARNING, f"nothing reads '{printable(row.name)}' and it is no output of the model; it is counted",
                 row.name, row.layer.location)
         for row in dead[:MOST]
     ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.analysis import Analysis, LayerCost
+from cnncost.errors import printable
 from cnncost.expectations.metrics import LAYER, claim_text, figure_text, tuples
 from cnncost.graph import Expected
 
@@ -34,7 +35,9 @@ def _heaviest(analysis: Analysis, metric: str, whole: int) -> list[str]:
     if figure is None or not whole:
         return []
     rows = sorted(analysis.layers, key=figure, reverse=True)[:HEAVIEST]
-    listed = [f"'{row.name}' {figure(row):,} ({figure(row) / whole * 100:.1f} %)" for row in rows if figure(row)]
+    listed = [
+        f"'{printable(row.name)}' {figure(row):,} ({figure(row) / whole * 100:.1f} %)" for row in rows if figure(row)
+    ]
     return [f"the heaviest layers are {', '.join(listed)}"] if listed else []
 
 
@@ -48,7 +51,7 @@ def _explained(analysis: Analysis, metric: str, delta: int) -> list[str]:
         "the biases of all convolutions": sum(_biases(row) for row in rows if row.windows),
         "the biases of all layers": sum(map(_biases, rows)),
         "the parameters that are not trained": frozen,
-        **{f"layer '{row.name}'": row.params for row in analysis.layers},
+        **{f"layer '{printable(row.name)}'": row.params for row in analysis.layers},
     }
     exact = [what for what, size in things.items() if size == abs(delta)]
     more = "too many" if delta > 0 else "too few"

@@ -56,13 +56,14 @@ def _stored(row: LayerCost) -> list[Step]:
 def macs_section(row: LayerCost, batch: int) -> Section | None:
     """Multiplications of the weighted sums."""
     if not row.mac_terms:
-        return None
-    steps = [_fan_in(row)]
+        return section("Connections", connections(row))
+    steps: list[Step | None] = [_fan_in(row)]
     for term in row.mac_terms:
         steps.append(Step(term.count.derivation(), _term_name(row, term.label), term.count.symbols()))
     if len(row.mac_terms) > 1:
         text, remark = sum_text([int(term.count) for term in row.mac_terms])
         steps.append(Step(f"{text} = {row.macs:,}", "multiplications", remark))
+    steps.append(connections(row))
     if batch > 1:
         steps.append(Step(f"{row.macs:,} × {batch:,} = {row.macs * batch:,}", "for the batch"))
     if row.macs and row.training_macs % row.macs == 0:
@@ -72,6 +73,21 @@ def macs_section(row: LayerCost, batch: int) -> Section | None:
     elif row.macs:
         steps.append(Step(f"{row.training_macs:,}", "one training step", "forward and both gradients, per instance"))
     return section("Multiplications for one instance", *steps)
+
+
+# Kinds whose every output is one neuron with one sum.
+NEURONS = ("Conv1D", "Conv2D", "Conv3D", "Dense", "TableConv2D", "TrainableAveragePooling2D", "RBF")
+
+
+def connections(row: LayerCost) -> Step | None:
+    """Connections as the papers count them: one for each input of every neuron, and one for its bias."""
+    if row.kind not in NEURONS:
+        return None
+    from cnncost.kinds.historic import connections as counted
+
+    return Step(
+        counted(row.layer.kind, row.input_shapes).derivation(), "connections", "of every neuron, its bias included"
+    )
 
 
 def _training(row: LayerCost, factor: int) -> str:

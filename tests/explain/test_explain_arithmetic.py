@@ -327,3 +327,11 @@ def test_totals_are_the_sums_of_the_layers() -> None:
     printed = texts(analysis)
     for figure in ("= 60,419,944", "- 151,424 = 60,268,520", "= 11,282,415,616"):
         assert figure in printed
+
+
+def test_lenet5_counts_the_connections_of_the_1998_paper() -> None:
+    analysis = cnncost.analyze("zoo:lenet5-1998")
+    paper = {"C1": 122_304, "S2": 5_880, "C3": 151_600, "S4": 2_000, "C5": 48_120, "F6": 10_164, "Out": 840}
+    for layer, connections in paper.items():
+        (line,) = [line for line in explain_lines(analysis, layer) if line.strip().startswith("connections: ")]
+        assert f" = {connections:,};" in line
