@@ -39,6 +39,9 @@ class Activation(_Elementwise):
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
         return activation_flops(self.activation, product(inputs[0]))
 
+    def notes(self, inputs: Shapes) -> tuple[str, ...]:
+        return ("linear: values pass unchanged",) if self.activation in (None, "linear") else ()
+
 
 @dataclass(frozen=True)
 class ReLU(_Elementwise):
@@ -77,7 +80,9 @@ class ELU(_Elementwise):
 
     alpha: float = arg(Number("scale below zero"), 1.0)
 
-    keeps = ("outputs",)
+    def check(self) -> None:
+        """TensorFlow's gradient reads the output; another alpha is applied where the input is negative."""
+        object.__setattr__(self, "keeps", ("outputs",) if self.alpha == 1 else ("inputs", "outputs"))
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
         return activation_flops("elu", product(inputs[0]))

@@ -99,6 +99,16 @@ def activation_keeps(name: str | None) -> tuple[str, ...]:
     return ("outputs",) if name in _KEEPS_OUTPUT else ("inputs",)
 
 
+class Activated:
+    """A layer of weighted sums with an ``activation``: its reverse pass needs the layer's inputs, and the output or the
+    sums before the activation ("sums"), whichever the activation's gradient reads."""
+
+    def check(self) -> None:
+        parts = {"inputs": "sums", "outputs": "outputs"}
+        own = tuple(parts[part] for part in activation_keeps(getattr(self, "activation", None)))
+        object.__setattr__(self, "keeps", ("inputs", *own))
+
+
 def activated(shape: Shape, name: str | None) -> Shape:
     """A layer's output shape after its activation: GLU halves the last axis.
 

@@ -8,6 +8,7 @@ from cnncost.count import Count, times
 from cnncost.errors import GeometryError
 from cnncost.kinds.arguments import Integer, Number, arg
 from cnncost.kinds.base import Kind, SamePositions, Shapes, Weight
+from cnncost.kinds.merging import _Elementwise
 from cnncost.kinds.regularization import _Regularization
 from cnncost.tensor import Shape, shape_text
 
@@ -51,3 +52,15 @@ class StochasticDepth(_Regularization):
     drop_path_rate: float = arg(Number("fraction of the branches to drop", low=0, high=1))
 
     keeps = ("mask",)
+
+
+@dataclass(frozen=True)
+class CustomScaleLayer(_Elementwise):
+    """inputs[0] + scale · inputs[1] (InceptionResNetV2): 2 operations per value."""
+
+    scale: float = arg(Number("factor of the second input"))
+
+    at_least = 2
+
+    def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
+        return times(2, *outputs[0])

@@ -37,7 +37,7 @@ IDLE: dict[str, frozenset[str]] = {
     "Conv2DTranspose": frozenset({"groups", "rank"}),
     "Conv3DTranspose": frozenset({"groups", "rank"}),
     "BatchNormalization": frozenset({
-        "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment", "mode",
+        "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment", "mode",
     }),
     "Embedding": frozenset({"input_length", "dropout"}),
     "Dense": frozenset({"input_dim", "kernel_quantizer", "bias_quantizer"}),
@@ -145,15 +145,6 @@ def _single_axis(values: Config, dialect: str) -> Config:
     return values
 
 
-def _batch_normalization(values: Config, dialect: str) -> Config:
-    if values.get("renorm"):
-        raise UnsupportedLayer(
-            "BatchNormalization with renorm is not supported", rule="Keras 3 has no batch renormalization",
-            nearest="a BatchNormalization without renorm",
-        )  # fmt: skip
-    return _single_axis(values, dialect)
-
-
 def _renamed(old: str, new: str) -> Callable[[Config, str], Config]:
     def repair(values: Config, dialect: str) -> Config:
         if old in values and new not in values:
@@ -179,7 +170,7 @@ def _gru(values: Config, dialect: str) -> Config:
 
 REPAIRS: dict[str, Callable[[Config, str], Config]] = {
     "InputLayer": _input,
-    "BatchNormalization": _batch_normalization,
+    "BatchNormalization": _single_axis,
     "LeakyReLU": _renamed("alpha", "negative_slope"),
     "SimpleRNN": _recurrent,
     "LSTM": _recurrent,

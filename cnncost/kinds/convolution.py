@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, tight, times
 from cnncost.errors import GeometryError
-from cnncost.kinds.activations import Activation, activated, activation_flops
+from cnncost.kinds.activations import Activated, Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer, arg
 from cnncost.kinds.base import Field, MacTerm, Shapes, Weight
 from cnncost.kinds.spatial import Spatial, data_format
@@ -45,7 +45,7 @@ class Sliding(Spatial):
 
 
 @dataclass(frozen=True)
-class _Conv(Sliding):
+class _Conv(Activated, Sliding):
     """z[i, j, k] = b[k] + Σ x[i·s + u·d, j·s + v·d, k'] · w[u, v, k', k]: every output neuron sums its window over all
     input maps of its group. Multiplications: taps × channels per group × outputs (padded taps count)."""
 
@@ -60,10 +60,10 @@ class _Conv(Sliding):
     use_bias: bool = arg(Flag("add one bias per map"), True)
 
     passive = CONV_OPTIONS
-    keeps = ("inputs",)
 
     def check(self) -> None:
         super().check()
+        Sliding.check(self)
         if self.filters % self.groups:
             raise self.wrong("groups", "filters do not divide into the groups", rule="groups must divide filters",
                              received=f"filters {self.filters}, groups {self.groups}")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, times
-from cnncost.kinds.activations import Activation, activated, activation_flops
+from cnncost.kinds.activations import Activated, Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Flag, Integer, Integers, arg
 from cnncost.kinds.base import WHOLE, Field, Free, Kind, MacTerm, SamePositions, Shapes, Weight
 from cnncost.kinds.convolution import CONV_OPTIONS
@@ -29,7 +29,7 @@ class InputLayer(Free, SamePositions, Kind):
 
 
 @dataclass(frozen=True)
-class Dense(Kind):
+class Dense(Activated, Kind):
     """Every unit sums all values of the last axis, at every position of the axes before it.
 
     >>> Dense(units=1000).macs(((4096,),), ((1000,),))[0].count.derivation()
@@ -41,7 +41,6 @@ class Dense(Kind):
     use_bias: bool = arg(Flag("add one bias per unit"), True)
 
     passive = (*CONV_OPTIONS, "lora_rank", "lora_alpha")
-    keeps = ("inputs",)
 
     def _fan_in(self, inputs: Shapes) -> int:
         shape = self.one(inputs)

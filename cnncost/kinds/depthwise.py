@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, tight, times
-from cnncost.kinds.activations import Activation, activated, activation_flops
+from cnncost.kinds.activations import Activated, Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer, arg
 from cnncost.kinds.base import MacTerm, Shapes, Weight
 from cnncost.kinds.convolution import AXIS_NAMES, Sliding
@@ -18,15 +18,13 @@ _DEPTHWISE = ("depthwise_initializer", "depthwise_regularizer", "depthwise_const
 _POINTWISE = ("pointwise_initializer", "pointwise_regularizer", "pointwise_constraint")
 
 
-class _Depthwise(Sliding):
-    """What both families share: ``depth_multiplier`` maps from each input map, each with a window of its own."""
+class _Depthwise(Activated, Sliding):
+    """What both families share: ``depth_multiplier`` maps from each input map, each with a window of its own.
+    Strides and dilation may stand together here, as in Keras."""
 
     depth_multiplier: int
     activation: str | None
     use_bias: bool
-
-    def check(self) -> None:
-        """Keras lets strides and dilation stand together here."""
 
     def _positions(self, inputs: Shapes) -> list[Count]:
         sizes = [window.output for window in self.windows(inputs)]
@@ -67,7 +65,6 @@ class _DepthwiseConv(_Depthwise):
     use_bias: bool = arg(Flag("add one bias per map"), True)
 
     passive = (*_DEPTHWISE, *_BIAS)
-    keeps = ("inputs",)
 
     def _sums(self, inputs: Shapes) -> Shape:
         spatial = tuple(window.output for window in self.windows(inputs))
@@ -124,7 +121,6 @@ class _SeparableConv(_Depthwise):
     use_bias: bool = arg(Flag("add one bias per map"), True)
 
     passive = (*_DEPTHWISE, *_POINTWISE, *_BIAS)
-    keeps = ("inputs",)
 
     def _sums(self, inputs: Shapes) -> Shape:
         self._channels(inputs)

@@ -51,7 +51,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Solarization",
     ),
     "audio": ("STFTSpectrogram", "MelSpectrogram"),
-    "applications": ("LayerScale", "StochasticDepth"),
+    "applications": ("LayerScale", "StochasticDepth", "CustomScaleLayer"),
 }  # fmt: skip
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 # Keras's second names, and what Keras 2 called some layers.

@@ -216,6 +216,11 @@ class UpSampling2D(_UpSampling):
 
     rank = 2
 
+    def check(self) -> None:
+        """TensorFlow's gradient of an interpolation holds on to the images; that of ``nearest`` needs their size
+        alone."""
+        object.__setattr__(self, "keeps", () if self.interpolation == "nearest" else ("inputs",))
+
 
 @dataclass(frozen=True)
 class UpSampling3D(_UpSampling):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnncost.count import Count, count, plus, tight, times
-from cnncost.kinds.activations import Activation, activated, activation_flops
+from cnncost.kinds.activations import Activated, Activation, activated, activation_flops
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer, arg
 from cnncost.kinds.base import Field, MacTerm, Shapes, Weight
 from cnncost.kinds.convolution import AXIS_NAMES, CONV_OPTIONS
@@ -32,7 +32,7 @@ def spread(size: Dim, kernel: int, stride: int, padding: str, extra: int | None,
     return size * stride if extra is None else (size - 1) * stride + span % 2 + extra
 
 
-class _Transposed(Spatial):
+class _Transposed(Activated, Spatial):
     """Multiplications: input positions × taps × input maps × output maps, those that fall off the edge included."""
 
     filters: int
@@ -45,9 +45,9 @@ class _Transposed(Spatial):
     use_bias: bool
 
     passive = CONV_OPTIONS
-    keeps = ("inputs",)
 
     def check(self) -> None:
+        super().check()
         if any(s > 1 for s in self.strides) and any(d > 1 for d in self.dilation_rate):
             raise self.wrong(
                 "dilation_rate", "strides and dilation_rate above 1 together", rule="one of them must be 1",

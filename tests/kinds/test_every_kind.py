@@ -47,7 +47,7 @@ def test_laws(name: str, args: dict[str, Any], shapes: Any, options: dict[str, A
     assert all(isinstance(dim, int) and dim > 0 for shape in outputs for dim in shape)
     terms, flops = kind.macs(shapes, outputs), kind.other_flops(shapes, outputs)
     assert all(int(term.count) > 0 for term in terms) and int(flops) >= 0
-    assert set(kind.keeps) <= {"inputs", "outputs", "mask", "statistics"}
+    assert set(kind.keeps) <= {"inputs", "outputs", "mask", "statistics", "sums"}
     weights = kind.weights(shapes)
     assert len({weight.name for weight in weights}) == len(weights)
     assert {term.weight for term in terms} <= {weight.name for weight in weights} | {None}
