@@ -165,7 +165,8 @@ YAML_BITS = [
     "\ufeff",
     "variables:",
     "name: ",
-] + ["|"]
+    "|",
+]
 
 
 @FAST

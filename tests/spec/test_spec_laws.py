@@ -164,3 +164,45 @@ def test_linear_in_layers() -> None:
         return best
 
     assert seconds(8_000) < 3 * 8 * seconds(1_000)  # eight times the layers, and room for noise
+
+
+@pytest.mark.parametrize("name", ["resnet50", "googlenet", "lenet5-1998"])
+def test_without_libyaml(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import yaml
+
+    fast = read_file(zoo.path(name))
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    slow = read_file(zoo.path(name))
+    assert slow == fast and [y.location for y in slow.layers] == [y.location for y in fast.layers]
+    for text, words in [("input: [3]\nlayers: [\x07]", "2:10: error: the character"), ("a: [", ":1:5: error: not YAML"),
+                        ("[" * 3000, "1:65: error: the nesting")]:  # fmt: skip
+        with pytest.raises(CnncostError, match=words):
+            read_text(text, "s.yaml")
+
+
+@pytest.mark.keras
+def test_positional_order_is_keras_own() -> None:
+    """A list is the Keras constructor's positional arguments, for every kind that Keras has."""
+    import inspect
+
+    import keras
+
+    from cnncost.kinds import registry
+
+    skipped = set()
+    for name in registry.names():
+        kind, layer = registry.lookup(name), getattr(keras.layers, name, None)
+        if layer is None or not kind.keras or name == "InputLayer":
+            continue
+        signature = inspect.signature(layer.__init__).parameters.values()
+        theirs = [p.name for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+        ours = [n for n in kind.arguments() if n in theirs]
+        counted = [n for n in theirs if n in ours]
+        if ours != counted:
+            skipped.add(name)
+        # What stands before an argument in Keras's order must be an argument here too, or the list would slip.
+        first_gap = next((n for n in theirs if n not in ours), None)
+        if first_gap in theirs and any(n in ours for n in theirs[theirs.index(first_gap) :]):
+            skipped.add(name)
+    assert skipped == set()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from cnncost.graph import Graph
@@ -31,7 +32,23 @@ def read_text(
     from cnncost.sources.spec.nodes import Origin
 
     origin = Origin(filename)
-    return to_graph(compose(text, origin), origin, variables, source or filename)
+    with _collector_paused(len(text) > 2**16):
+        return to_graph(compose(text, origin), origin, variables, source or filename)
+
+
+@contextmanager
+def _collector_paused(pause: bool) -> Iterator[None]:
+    """Nodes form no cycles; while many are made the collector would walk them all again and again."""
+    import gc
+
+    pause = pause and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
 
 
 def read_dict(mapping: Mapping[str, Any], variables: Mapping[str, Any] | None = None) -> Graph:

@@ -8,25 +8,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from cnncost.errors import CnncostError, printable
-from cnncost.sources.spec.nodes import MAX_DEPTH, MAX_NODES, List, Map, Mark, Node, Origin, Scalar
+from cnncost.sources.spec.nodes import MAX_DEPTH, MAX_NODES, List, Map, Mark, Node, Origin, Scalar, mark_of
 from cnncost.sources.spec.scalars import MAX_DIGITS, LongNumber, plain
 
 # An unknown dimension, [?, ?, 3]: libyaml's grammar takes a '?' in a list for the start of a key.
 _UNKNOWN = re.compile(r"([\[,]\s*)\?(?=\s*[,\]])")
 
 
-class _Place:
-    """A mark made from an offset."""
+def _place(text: str, offset: int) -> Mark:
+    """The mark of an offset."""
+    return mark_of(text.count("\n", 0, offset), offset - (text.rfind("\n", 0, offset) + 1))
 
-    def __init__(self, text: str, offset: int) -> None:
-        self.line = text.count("\n", 0, offset)
-        self.column = offset - (text.rfind("\n", 0, offset) + 1)
+
+def _at(mark: Any) -> Mark:
+    """The mark of PyYAML's."""
+    return mark_of(mark.line, mark.column)
 
 
 class _Frame:
     """A list or mapping that is not finished yet."""
 
-    __slots__ = ("anchor", "key", "key_mark", "keys", "mark", "node", "size")
+    __slots__ = ("anchor", "key", "keys", "mark", "node", "size")
 
     def __init__(self, node: List | Map, anchor: str | None) -> None:
         self.node, self.anchor = node, anchor
@@ -55,7 +57,7 @@ def compose(text: str, origin: Origin) -> Node:
 
 def _character(text: str, offset: int, origin: Origin) -> CnncostError:
     return origin.error(
-        _Place(text, offset), f"the character {text[offset : offset + 1]!a} cannot stand in a spec",
+        _place(text, offset), f"the character {text[offset : offset + 1]!a} cannot stand in a spec",
         rule="a spec is text: printable characters, spaces and line breaks",
     )  # fmt: skip
 
@@ -79,12 +81,14 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
     rule = str(context) if context else ""
     opened = getattr(error, "context_mark", None)
     if rule and opened is not None:
-        rule += f" that starts at {origin.location(opened)}"
+        rule += f" that starts at {origin.location(_at(opened))}"
     line = text.split("\n")[mark.line : mark.line + 1] if mark is not None else []
     hint = "indent with spaces, not tabs" if line and line[0].lstrip(" ").startswith("\t") else ""
     if "mapping values are not allowed" in problem:
         hint = "a text that contains ': ' needs quotes; otherwise look at the indentation"
-    return origin.error(mark, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint)
+    return origin.error(
+        _at(mark) if mark else None, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint
+    )
 
 
 class _Composer:
@@ -117,11 +121,11 @@ class _Composer:
         self.documents += 1
         if self.documents > 1:
             raise self.origin.error(
-                event.start_mark, "a second document starts here", rule="a spec is one YAML document (one '---')"
+                _at(event.start_mark), "a second document starts here", rule="a spec is one YAML document (one '---')"
             )
 
     def scalar(self, event: Any) -> None:
-        mark, text = event.start_mark, event.value
+        mark, text = _at(event.start_mark), event.value
         frame = self.stack[-1] if self.stack else None
         if event.tag is not None:
             raise self.tagged(event)
@@ -154,16 +158,16 @@ class _Composer:
         frame.key = text
 
     def open_list(self, event: Any) -> None:
-        self.push(List([], event.start_mark), event)
+        self.push(List([], _at(event.start_mark)), event)
 
     def open_map(self, event: Any) -> None:
-        self.push(Map({}, {}, event.start_mark), event)
+        self.push(Map({}, {}, _at(event.start_mark)), event)
 
     def push(self, node: List | Map, event: Any) -> None:
         if event.tag is not None:
             raise self.tagged(event)
         if len(self.stack) >= MAX_DEPTH:
-            raise self.origin.error(event.start_mark, f"the nesting is deeper than {MAX_DEPTH} levels")
+            raise self.origin.error(_at(event.start_mark), f"the nesting is deeper than {MAX_DEPTH} levels")
         self.no_complex_key(event)
         self.stack.append(_Frame(node, event.anchor))
 
@@ -175,14 +179,14 @@ class _Composer:
         found = self.anchors.get(event.anchor)
         if found is None:
             raise self.origin.error(
-                event.start_mark, f"the alias '*{printable(event.anchor)}' names no earlier anchor",
+                _at(event.start_mark), f"the alias '*{printable(event.anchor)}' names no earlier anchor",
                 rule="an anchor stands before its aliases, and is not inside itself",
             )  # fmt: skip
         self.no_complex_key(event)
         node, size = found
         if self.stack and self.stack[-1].size + size > MAX_NODES:
             raise self.origin.error(
-                event.start_mark, f"with its aliases written out the spec has more than {MAX_NODES:,} values"
+                _at(event.start_mark), f"with its aliases written out the spec has more than {MAX_NODES:,} values"
             )
         self.add(node, size, None)
 
@@ -204,10 +208,12 @@ class _Composer:
     def no_complex_key(self, event: Any) -> None:
         frame = self.stack[-1] if self.stack else None
         if frame is not None and frame.key is None and isinstance(frame.node, Map):
-            raise self.origin.error(event.start_mark, "a key is a list, a mapping or an alias", rule="keys are text")
+            raise self.origin.error(
+                _at(event.start_mark), "a key is a list, a mapping or an alias", rule="keys are text"
+            )
 
     def tagged(self, event: Any) -> CnncostError:
         return self.origin.error(
-            event.start_mark, f"the tag '{printable(event.tag)}' is refused",
+            _at(event.start_mark), f"the tag '{printable(event.tag)}' is refused",
             rule="a spec is plain data: mappings, lists, text, numbers, true, false, null",
         )  # fmt: skip

@@ -55,6 +55,8 @@ class _Document:
             raise self.origin.error(self.root.value["layers"].mark, "the spec has no layers", rule="it needs one")
         here = expander.sequence(layers, here, context, None, "layers")
         outputs = self.outputs(expander, here, context)
+        for name, block in expander.entries.blocks.items():
+            expander.entries.check(block.layers, (None, f"blocks > {name}"))
         top = self.root.value
         env, trail = self.env, (None, "expect")
         expects = claims.of_model(self.reader, top["expect"], env, trail) if "expect" in top else ()
@@ -68,6 +70,8 @@ class _Document:
     def name(self) -> str:
         node = self.root.value.get("name")
         if node is None:
+            if self.root.mark is None:
+                return "model"  # a dict
             base = os.path.splitext(os.path.basename(self.origin.file))[0]
             return printable(base, MAX_NAME) or "model"
         name = self.reader.value(node, self.env, (None, "name"))

@@ -56,6 +56,18 @@ class Entries:
             found = self._read[id(node)] = self._entry(node, trail)
         return found
 
+    def check(self, nodes: list[Node], trail: Trail) -> None:
+        """Read entries that may never be expanded, so that a typo in an unused block is found."""
+        for i, node in enumerate(nodes):
+            step = (trail, f"layers[{i}]")
+            entry = self.read(node, step)
+            if entry.form is not None:
+                parts = [entry.argument, entry.form.value.get("shortcut")] if entry.calls == "residual" else (
+                    entry.argument.value if entry.calls == "branches" and isinstance(entry.argument, List) else []
+                )  # fmt: skip
+                for part in parts:
+                    self.check(part.value if isinstance(part, List) else [part] if isinstance(part, Map) else [], step)
+
     def _entry(self, node: Node, trail: Trail) -> Entry:
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value:
             return self._call(node.value, None, {}, node.mark, node.mark, trail)

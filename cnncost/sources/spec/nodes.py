@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from cnncost.errors import CnncostError, Location, printable
 
@@ -11,11 +11,12 @@ MAX_DEPTH = 64  # nesting of one document
 MAX_NODES = 2_000_000  # of a document, aliases counted as often as they are used
 
 
-class Mark(Protocol):
-    """Where a node starts, both counted from 0."""
+Mark = int  # where a node starts: line and column, both from 1, in one number that costs no memory of its own
 
-    line: int
-    column: int
+
+def mark_of(line: int, column: int) -> Mark:
+    """The mark of a line and column that are counted from 0."""
+    return (line + 1) << 24 | (column + 1)
 
 
 class Scalar:
@@ -68,7 +69,7 @@ class Origin:
         self.file = file
 
     def location(self, mark: Mark | None, trail: Trail = None) -> Location:
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
+        line, column = (mark >> 24, mark & 0xFFFFFF) if mark is not None else (None, None)
         return Location(self.file, line, column, trail_text(trail))
 
     def error(self, mark: Mark | None, problem: str, trail: Trail = None, **parts: str) -> CnncostError:
