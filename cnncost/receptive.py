@@ -62,10 +62,10 @@ def through(field: Field, reach: Reach) -> Field | None:
         return None
     lows, highs = [], []
     for i in range(period):
+        # Both ends only ever move forward, here and below, so that the ends of the range have the ends of the union.
         first, last = (i * step + low) // up, (i * step + high) // up
-        ends = [field.at(j) for j in range(first, min(last, first + inner) + 1)] + [field.at(last)]
-        lows.append(min(end[0] for end in ends))
-        highs.append(max(end[1] for end in ends))
+        lows.append(field.at(min(first, last))[0])
+        highs.append(field.at(last)[1])
     return _reduced(Field(period * step * field.advance // (up * inner), tuple(lows), tuple(highs)))
 
 

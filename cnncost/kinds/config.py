@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cnncost.errors import ArgumentError, UnsupportedLayer, printable
+from cnncost.errors import ArgumentError, printable
 from cnncost.kinds.base import Kind
 from cnncost.kinds.registry import lookup
 
