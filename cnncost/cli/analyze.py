@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cnncost.cli.shared import add_source, analysis_of, whole_number
+from cnncost.cli.shared import add_source, analysis_of, errors_to_stderr, whole_number
 
 EXAMPLE = """examples:
   cnncost analyze net.yaml --batch 100
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)
     if form in DATA or args.output is not None:
-        _errors_to_stderr(analysis.findings)
+        errors_to_stderr(analysis.findings)
     return 0 if analysis.ok else 1
 
 
@@ -79,11 +79,3 @@ def _color(terminal: bool) -> bool:
     if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
         return True
     return terminal and os.environ.get("TERM") != "dumb"
-
-
-def _errors_to_stderr(findings: tuple[object, ...]) -> None:
-    from cnncost.report.text import finding_text
-
-    for finding in findings:
-        if getattr(finding, "severity", "") == "error" and sys.stderr is not None:
-            print(finding_text(finding), file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cnncost.cli.shared import add_source, analysis_of
+from cnncost.cli.shared import add_source, analysis_of, errors_to_stderr
 
 EXAMPLE = """examples:
   cnncost explain zoo:memory-example --batch 100
@@ -33,4 +33,5 @@ def run(args: argparse.Namespace) -> int:
         emit(to_json({**data, "findings": found}), args.output, data=True)
     else:
         emit("".join(f"{line}\n" for line in lines), args.output)
+    errors_to_stderr(analysis.findings)
     return 0 if analysis.ok else 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnncost.errors import CnncostError, printable
 
 if TYPE_CHECKING:
     from cnncost.analysis import Analysis
+    from cnncost.findings import Finding
 
 MAX_BATCH = 2**31 - 1
 SHAPE_RULE = "--input takes H,W,C without the batch axis, ? for an unknown dimension, or NAME=H,W,C"
@@ -121,3 +123,14 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype, mode=args.mode,
             optimizer=args.optimizer, variables=dict(args.variables) or None,
         )  # fmt: skip
+
+
+def errors_to_stderr(findings: Sequence[Finding]) -> None:
+    """Findings of severity error, for outputs that are data or a file and so do not show them to anyone."""
+    import sys
+
+    from cnncost.report.text import finding_text
+
+    for finding in findings:
+        if finding.severity == "error" and sys.stderr is not None:
+            print(finding_text(finding), file=sys.stderr)

@@ -30,6 +30,6 @@ def to_json(value: dict[str, Any]) -> str:
 
 
 def _member(value: Any) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if isinstance(value, list) and value and isinstance(value[0], dict | str):
         return "[\n" + ",\n".join(f"    {dumps(item, ensure_ascii=False)}" for item in value) + "\n  ]"
     return dumps(value, ensure_ascii=False)

@@ -13,6 +13,7 @@ from cnncost.report.columns import Column, column
 from cnncost.report.options import Options
 from cnncost.report.text import clean
 
+STRETCH = " … "  # between the first and the last layer of a stretch
 AUTO_ROWS = 100  # more rows than this are folded on a terminal
 
 
@@ -71,7 +72,8 @@ def fold(layers: Sequence[LayerCost], depth: int) -> list[Row]:
 
 
 def _sign(layers: Sequence[LayerCost]) -> str:
-    return "/" if any("/" in layer.name for layer in layers) else "_"
+    """What divides this model's names into levels; Keras allows no ``/`` in a name, ``.`` often stands for it."""
+    return next((sign for sign in "/." if any(sign in layer.name for layer in layers)), "_")
 
 
 def segments(layers: Sequence[LayerCost]) -> list[Row]:
@@ -106,8 +108,8 @@ def fold_to(layers: Sequence[LayerCost], limit: int) -> list[Row]:
 def _joined(rows: Sequence[Row]) -> Row:
     if len(rows) == 1:
         return rows[0]
-    first, last = rows[0].label.split(" … ")[0], rows[-1].label.split(" … ")[-1]
-    return Row(f"{first} … {last}", tuple(layer for row in rows for layer in row.layers))
+    first, last = rows[0].label.split(STRETCH)[0], rows[-1].label.split(STRETCH)[-1]
+    return Row(first + STRETCH + last, tuple(layer for row in rows for layer in row.layers))
 
 
 def ordered(rows: Sequence[Row], by: Column) -> list[Row]:
@@ -121,11 +123,11 @@ def with_headings(rows: Sequence[Row]) -> Iterator[Row]:
     """The same rows indented by path, with a heading where a block begins."""
     open_: tuple[str, ...] = ()
     for row in rows:
-        *path, leaf = row.label.rstrip("/").split("/")
+        *path, leaf = [row.label] if STRETCH in row.label else row.label.rstrip("/").split("/")
         same = 0
         while same < min(len(open_), len(path)) and open_[same] == path[same]:
             same += 1
         for level in range(same, len(path)):
             yield Row(f"{path[level]}/", (), level)
         open_ = tuple(path)
-        yield row._replace(label=leaf + "/" * row.label.endswith("/"), indent=len(path))
+        yield row._replace(label=leaf + "/" * (row.label.endswith("/") and not leaf.endswith("/")), indent=len(path))

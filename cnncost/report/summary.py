@@ -10,7 +10,7 @@ CONVENTIONS = (
     "MACs: multiplications of weighted sums, per instance; padded taps count.",
     "FLOPs: 2·MACs + biases, activations, pooling, norms, merges; per instance.",
     "Activations: bytes of all outputs, for the whole batch. Params: biases count.",
-    "Memory: textbook bounds from outputs alone, without weights or a runtime's extras.",
+    "Memory: textbook bounds from outputs alone; no weights, no runtime's extras.",
 )
 
 
@@ -56,7 +56,7 @@ def totals(analysis: Analysis) -> list[tuple[str, str]]:
     book = analysis.memory.textbook
     batch = "one instance" if analysis.batch == 1 else f"{analysis.batch:,} instances"
     return [
-        ("layers", exact(t.layers) + (f", {calls - t.layers:,} of them called again" if calls != t.layers else "")),
+        ("layers", exact(t.layers) + (f" in {calls:,} calls" if calls != t.layers else "")),
         ("params", f"{count_line(t.params)}, {exact(t.trainable_params)} trainable"),
         ("weights", bytes_line(t.weight_bytes)),
         ("MACs", f"{count_line(t.macs)} per instance"),

@@ -139,10 +139,10 @@ class _Grid:
 
     def _bar(self, key: str, place: int) -> str:
         column, width = BY_KEY[key], self.layout.bar
-        if not 1 <= place <= len(self.rows) or not self.rows[place - 1].layers:
+        if not 1 <= place <= len(self.rows) or not self.rows[place - 1].layers or self.rows[place - 1].rest:
             return " " * width
         if key not in self.most:
-            self.most[key] = max(sum(column.get(y) for y in row.layers) for row in self.rows)
+            self.most[key] = max(sum(column.get(y) for y in row.layers) for row in self.rows if not row.rest)
         part = sum(column.get(layer) for layer in self.rows[place - 1].layers)
         drawn = style.bar(part, self.most[key], width)
         return paint(drawn, style.BAR, self.options.color)

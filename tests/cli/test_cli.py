@@ -267,6 +267,17 @@ def test_explain(folder: Path) -> None:
     assert "did you mean 'conv'" in failed(run(folder, "explain", "zoo:memory-example", "cnov"), 2)
 
 
+def test_explain_shows_broken_claims(folder: Path) -> None:
+    done = run(folder, "explain", "wrong.yaml", "dense")
+    assert done.returncode == 1 and done.stdout and b"expected params 7" in done.stderr
+
+
+def test_export_json_costs_the_same(folder: Path) -> None:
+    assert run(folder, "export", "zoo:unet", "-o", "unet.json").returncode == 0
+    one, other = (json.loads(run(folder, "analyze", s, "--format", "json").stdout) for s in ("zoo:unet", "unet.json"))
+    assert one["totals"] == other["totals"]
+
+
 # -- streams ------------------------------------------------------------------------------------------------------
 
 

@@ -158,3 +158,18 @@ def test_dataframe_sums_to_the_totals() -> None:
     assert list(frame["name"]) == [layer.name for layer in found.layers]
     for key in ("params", "trainable_params", "macs", "flops", "activation_bytes", "weight_bytes"):
         assert frame[key].dtype.kind == "i" and frame[key].sum() == getattr(found.totals, key)
+
+
+@pytest.mark.parametrize("sign", ["/", ".", "_"])
+def test_depth_counts_levels_of_names(sign: str) -> None:
+    found = chain([sign.join(("top", block, leaf)) for block in ("left", "right") for leaf in "ab"])
+    counts = [[len(row.layers) for row in rows_of(found.layers, Options(depth=depth))[0]] for depth in (1, 2, 3)]
+    assert counts == [[1, 4], [1, 2, 2], [1, 1, 1, 1, 1]]
+
+
+def test_the_bar_of_the_rest_is_not_drawn() -> None:
+    from cnncost.report.style import bar
+
+    text = render(long_chain(1500), "table", Options(top=2, width=100))
+    rest = next(line for line in text.splitlines() if "other layers" in line)
+    assert bar(1, 1, 1) not in rest and text.count(bar(1, 1, 6)) == 2
