@@ -48,8 +48,21 @@ def multiplications(layer: Any, tensors: tuple[tuple[int, ...], ...], call: str)
     run(*(keras.KerasTensor((1, *shape)) for shape in tensors))  # building makes products of its own
     specs = [tf.TensorSpec((1, *shape), "float32") for shape in tensors]
     graph = tf.function(run).get_concrete_function(*specs).graph
-    assert not [op.type for op in graph.get_operations() if "While" in op.type], "a loop hides its products"
-    return sum(_product(op) for op in graph.get_operations())
+    needed = _needed(graph)
+    assert not [op.type for op in needed if "While" in op.type], "a loop hides its products"
+    return sum(_product(op) for op in needed)
+
+
+def _needed(graph: Any) -> list[Any]:
+    """The ops that the outputs depend on; Keras leaves some that nothing reads, and TensorFlow drops them."""
+    found: dict[str, Any] = {}
+    todo = [tensor.op for tensor in graph.outputs]
+    while todo:
+        op = todo.pop()
+        if op.name not in found:
+            found[op.name] = op
+            todo += [tensor.op for tensor in op.inputs]
+    return list(found.values())
 
 
 def _config(name: str, **config: Any) -> dict[str, Any]:
