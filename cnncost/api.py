@@ -30,7 +30,8 @@ def analyze(
     Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by name.
     Raises CnncostError with ``.location``.
 
-    >>> totals = analyze({"input": [150, 100, 3], "layers": [{"Conv2D": [200, 5], "padding": "same"}]}, batch=100).totals
+    >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
+    >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
     >>> totals.params, totals.macs
     (15200, 225000000)
     """

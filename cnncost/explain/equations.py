@@ -62,7 +62,7 @@ def _at(window: Window, out: str, tap: str) -> str:
     step = out if window.stride == 1 else f"{out}·{window.stride:,}"
     reach = tap if window.dilation == 1 else f"{tap}·{window.dilation:,}"
     if window.kernel == 1:
-        return step + (f" - {before:,}" if before else "")
+        return step
     return f"{step} + {reach}" + (f" - {before:,}" if before else "")
 
 
