@@ -33,10 +33,15 @@ print(statistics.median(times))
 """
 
 
+def environment() -> dict[str, str]:
+    """Both sides as installed: compiled bytecode is kept between runs, as pip leaves it."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | QUIET
+
+
 def measure(command: list[str]) -> tuple[float, float]:
     """(CPU seconds, peak MiB) of one finished child."""
     child = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **QUIET}
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -99,14 +104,13 @@ def render(
 ) -> str:
     (cpu, mib), (keras_cpu, keras_mib) = found["cnncost"], found["keras"]
     (start_cpu, start_mib), (bare_cpu, bare_mib) = found["version"], found["python"]
-    import keras
-    import tensorflow
+    from importlib.metadata import version
 
     rows = "\n".join(f"| {n:,} | {c:.2f} | {1e6 * c / n:.0f} | {m:.0f} |" for n, (c, m) in linear.items())
     return f"""# Performance
 
 Written by `python benchmarks/run.py --write` on {time.strftime("%Y-%m-%d")}: {platform.python_implementation()} {platform.python_version()},
-TensorFlow {tensorflow.__version__}, Keras {keras.__version__}, {os.cpu_count()} CPUs ({platform.machine()}). Medians of {runs} runs in turn; whole processes; CPU is user + system time, memory the
+TensorFlow {version('tensorflow-cpu')}, Keras {version('keras')}, {os.cpu_count()} CPUs ({platform.machine()}). Medians of {runs} runs in turn; whole processes; CPU is user + system time, memory the
 peak resident set. Absolute times belong to the machine; the ratios are what is claimed.
 
 | what | cnncost | compared with | ratio | goal |
