@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from cnncost.cli.shared import add_source, analysis_of, errors_to_stderr, whole_number
 
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
     group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
-    group.add_argument("--columns", metavar="A,B,…", help="the columns to show; `--columns help` lists them")
+    group.add_argument(
+        "--columns", metavar="A,B,…", action=_Columns, help="the columns to show; `--columns help` lists them"
+    )
     group.add_argument("--depth", metavar="N", type=whole_number(0, 1000),
                        help="fold blocks below N levels of names; 0 shows every layer")  # fmt: skip
     group.add_argument("--sort", metavar="COLUMN", help="order the rows by a column, the largest first")
@@ -30,14 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--width", metavar="N", type=whole_number(40, 10**6), help="fit the table into N columns")
 
 
+class _Columns(argparse.Action):
+    """``--columns help`` needs no SOURCE."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        if values == "help":
+            from cnncost.report.columns import describe
+
+            sys.stdout.write(describe())
+            parser.exit()
+
+
 def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.report import Options, render
-    from cnncost.report.columns import chosen, column, describe
+    from cnncost.report.columns import chosen, column
 
-    if args.columns == "help":
-        emit(describe())
-        return 0
     columns = chosen(args.columns) if args.columns else None
     form = args.format or _form_of(args.output)
     terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()

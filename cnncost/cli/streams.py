@@ -111,10 +111,10 @@ def write_whole(path: str, content: bytes) -> None:
                 stream.write(content)
             return
         _rename_into(os.path.realpath(path), content)
-    except FileNotFoundError:
-        folder = printable(os.path.dirname(path), 200)
-        raise CnncostError(f"cannot write '{shown}': there is no directory '{folder}'") from None
     except OSError as problem:
+        folder = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(folder):
+            raise CnncostError(f"cannot write '{shown}': there is no directory '{printable(folder, 200)}'") from None
         if problem.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EINVAL):
             raise CnncostError(f"cannot write '{shown}': {problem.strerror}") from None
         raise OutsideError(f"cannot write '{shown}': {problem.strerror}") from None
