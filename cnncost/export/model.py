@@ -22,7 +22,13 @@ def build(graph: Graph) -> Any:
     from cnncost.export import layers  # noqa: F401 - registers the kinds that Keras lacks
 
     try:
-        return keras.models.model_from_json(json.dumps(config))
+        model = keras.models.model_from_json(json.dumps(config))
+        for layer in model.layers:
+            if not layer.trainable:
+                # Keras forgets it for the layers inside a layer that it makes from a config, and sets only what changes.
+                layer.trainable = True
+                layer.trainable = False
+        return model
     except Exception as error:
         raise CnncostError(
             f"Keras cannot build this model: {type(error).__name__}: {printable(str(error), 300)}"

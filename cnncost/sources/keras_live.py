@@ -27,7 +27,7 @@ def read_model(model: Any, source: str = "") -> Graph:
 
 
 def read_application(name: str) -> Graph:
-    """The architecture ``name`` of keras.applications, as its constructor builds it without arguments.
+    """The architecture ``name`` of keras.applications as its constructor builds it by default, without weights.
 
     Raises MissingExtra without Keras, CnncostError naming the nearest for an unknown name.
     """
@@ -42,9 +42,17 @@ def read_application(name: str) -> Graph:
             rule="" if close else f"it has {', '.join(known)}",
             nearest=close,
         )
-    with _without_weights(keras):
-        model = known[own](weights=None)
-        return read_model(model, f"keras:{own}")
+    with without_weights(keras):
+        return read_model(build_application(known[own]), f"keras:{own}")
+
+
+def build_application(constructor: Callable[..., Any]) -> Any:
+    """The default architecture; where its input has no size (MobileNetV3), with the 224 × 224 of its documentation."""
+    model = constructor(weights=None)
+    shape = list(model.inputs[0].shape[1:])
+    if None in shape:
+        model = constructor(weights=None, input_shape=tuple(224 if n is None else n for n in shape))
+    return model
 
 
 def applications(keras: Any) -> dict[str, Callable[..., Any]]:
@@ -82,7 +90,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_weights(keras: Any) -> Iterator[None]:
+def without_weights(keras: Any) -> Iterator[None]:
     """Layers are built, and their variables never filled: an architecture then costs no memory and little time."""
     scope = getattr(keras, "StatelessScope", None)
     if scope is None:  # Keras 2

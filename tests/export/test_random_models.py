@@ -9,7 +9,7 @@ import pytest
 from cnncost.analysis import analyze_graph
 from cnncost.export import build, to_config
 from cnncost.sources.keras_config import read_config
-from cnncost.sources.keras_live import import_keras, read_model
+from cnncost.sources.keras_live import import_keras, read_model, without_weights
 
 pytestmark = pytest.mark.keras
 SEEDS = range(60)
@@ -55,8 +55,11 @@ class Maker:
             lambda: y.LeakyReLU(**common),
             lambda: y.PReLU(**common),
             lambda: y.Rescaling(0.5, **common),
-            lambda: y.EinsumDense("...x,xy->...y", output_shape=small(), bias_axes="y", **common) if rank == 1
-            else y.UnitNormalization(**common),
+            lambda: (
+                y.EinsumDense("...x,xy->...y", output_shape=small(), bias_axes="y", **common)
+                if rank == 1
+                else y.UnitNormalization(**common)
+            ),
         ]
         if rank == 1:
             any_rank += [lambda: y.RepeatVector(small(), **common), lambda: y.Reshape((1, -1), **common)]
@@ -89,8 +92,9 @@ class Maker:
                 lambda: y.LSTM(small(), return_sequences=pick(True, False), **common),
                 lambda: y.GRU(small(), reset_after=pick(True, False), **common),
                 lambda: y.SimpleRNN(small(), return_sequences=True, **common),
-                lambda: y.Bidirectional(y.LSTM(small(), return_sequences=pick(True, False), dtype=common["dtype"]),
-                                        **common),
+                lambda: y.Bidirectional(
+                    y.LSTM(small(), return_sequences=pick(True, False), dtype=common["dtype"]), **common
+                ),
             ]
         return pick(*any_rank)()
 
@@ -98,7 +102,7 @@ class Maker:
         """Apply ``steps`` random layers; every new tensor may be read by later ones."""
         used = []
         for _ in range(steps):
-            x = self.pick(*tensors, tensors[-1])
+            x = tensors[-1] if self.random.random() < 0.8 else self.pick(*tensors)
             roll = self.random.random()
             shape = x.shape[1:]
             if math.prod(shape) > 3000:
@@ -107,13 +111,16 @@ class Maker:
                 )
             elif roll < 0.15:
                 y = self.merge([t for t in tensors if t.shape == x.shape])
-            elif roll < 0.25 and used:
+            elif roll < 0.3 and used:
                 layer, before = self.pick(*used)
                 fits = [t for t in tensors if t.shape == before]
-                y = layer(self.pick(*fits))
-            elif roll < 0.33 and depth < 2:
-                y = self.nested(shape, depth)(x)
-            elif roll < 0.4 and len(shape) == 2:
+                y = self.layers.Concatenate(name=self.name("calls"))([layer(fits[-1]), layer(fits[0])])
+            elif roll < 0.4 and depth < 2:
+                inner = self.nested(shape, depth)
+                y = inner(x)
+                if y.shape == x.shape:
+                    y = inner(y)
+            elif roll < 0.5 and len(shape) == 2:
                 y = self.attention(x)
             else:
                 layer = self.layer(len(shape))
@@ -184,7 +191,7 @@ def facts(graph):
 @pytest.fixture(params=SEEDS)
 def model(request, keras):
     keras.utils.clear_session()
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights(keras):
         yield Maker(keras, request.param).model()
 
 

@@ -23,9 +23,10 @@ def layer_class(keras: Any) -> Callable[[str], Any]:
     """The class behind a kind's name, those of keras.applications included; None where Keras has none."""
 
     def find(name: str) -> Any:
-        from keras.src.applications import convnext
+        from keras.src.applications import convnext, inception_resnet_v2
 
-        return getattr(keras.layers, name, None) or getattr(convnext, name, None)
+        places = (keras.layers, convnext, inception_resnet_v2)
+        return next((getattr(place, name) for place in places if hasattr(place, name)), None)
 
     return find
 

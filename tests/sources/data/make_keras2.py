@@ -42,8 +42,8 @@ def models(keras, tf):
         return keras.Sequential([base, L.GlobalAveragePooling2D(), head], name="transfer")
 
     def siamese():
-        encoder = keras.Sequential([L.Conv2D(4, 3, activation="relu", input_shape=(12, 12, 1)), L.Flatten(), L.Dense(5)],
-                                   name="encoder")  # fmt: skip
+        conv = L.Conv2D(4, 3, activation="relu", input_shape=(12, 12, 1))
+        encoder = keras.Sequential([conv, L.Flatten(), L.Dense(5)], name="encoder")
         a, b, shared = inputs((12, 12, 1), name="left"), inputs((12, 12, 1), name="right"), L.Dense(5, name="both")
         x = L.Subtract(name="difference")([shared(encoder(a)), shared(encoder(b))])
         return keras.Model([a, b], [L.Dense(1, "sigmoid", name="same")(x), x], name="siamese")
