@@ -50,19 +50,28 @@ class Reader:
             return {}
         if isinstance(node, Map):
             return node.value
-        given = node.value if isinstance(node, List) else [node]
+        given: list[Node] = node.value if isinstance(node, List) else [node]
         if len(given) > len(names):
-            hint = ""
-            if isinstance(node, List) and names and len(given) > 1:
-                hint = self._tuple_meant(cls, node) if cls else both_spellings(what, names[0], node)
-            raise self.origin.error(
-                given[len(names)].mark or node.mark,
-                f"{what} takes {len(names) or 'no'} argument{'s' * (len(names) != 1)}, {len(given)} are given",
-                trail,
-                rule=f"a list is positional arguments: {', '.join(names)}" if names else "",
-                nearest=hint,
-            )
+            raise self._too_many(what, names, node, given, trail, cls)
         return dict(zip(names, given, strict=False))
+
+    def _too_many(
+        self, what: str, names: Sequence[str], node: Node, given: list[Node], trail: Trail, cls: type[Kind] | None
+    ) -> CnncostError:
+        """More positional arguments than there are; the rest may be there by name, or one tuple may be meant."""
+        hint = ""
+        by_name = [name for name in cls.arguments() if name not in names] if cls else []
+        if isinstance(node, List) and len(given) > 1 and (names or by_name):
+            hint = self._tuple_meant(cls, node) if cls else both_spellings(what, names[0], node)
+        if by_name and not hint:
+            hint = f"by name: '{what}: {{{by_name[0]}: {printable(_text(given[len(names)]))}}}'"
+        return self.origin.error(
+            given[len(names)].mark or node.mark,
+            f"{what} takes {len(names) or 'no'} positional argument{'s' * (len(names) != 1)}, {len(given)} are given",
+            trail,
+            rule=f"a list is positional arguments: {', '.join(names)}" if names else "",
+            nearest=hint,
+        )
 
     def kind(
         self, cls: type[Kind], node: Node | None, named: dict[str, Node], defaults: Map | None, env: Env, trail: Trail,

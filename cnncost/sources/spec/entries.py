@@ -12,6 +12,7 @@ from cnncost.kinds.base import Kind
 from cnncost.sources.spec.call import Reader, dynamic, unknown_key
 from cnncost.sources.spec.names import snake
 from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail, describe
+from cnncost.sources.spec.positional import positional
 
 COMMON = ("name", "inputs", "repeat", "when", "expect", "trainable", "dtype")
 FORMS = {"residual": ("shortcut", "merge"), "branches": ("merge",), "reuse": ()}
@@ -102,7 +103,7 @@ class Entries:
             self._known_params(block, argument, named, trail)
             return Entry(key, mark, argument, named, {**common, **moved}, key, block=block)
         kind = self._kind(key, mark, trail)
-        named = self.reader.bind(kind.name(), list(kind.arguments()), argument, trail, kind)
+        named = self.reader.bind(kind.name(), positional(kind), argument, trail, kind)
         moved, named = self._moved(argument, named, common, kind.arguments(), trail)
         varies = any(dynamic(value) for value in named.values())
         return Entry(kind.name(), mark, argument, named, {**common, **moved}, snake(kind.name()), kind=kind,

@@ -12,6 +12,7 @@ from cnncost.kinds import registry
 from cnncost.kinds.base import Kind
 from cnncost.sources.spec.entries import COMMON, FORMS
 from cnncost.sources.spec.names import MAX_NAME
+from cnncost.sources.spec.positional import positional
 from cnncost.tensor import DTYPES, POLICY_NAMES
 
 Schema = dict[str, Any]
@@ -198,9 +199,9 @@ def _options(schema: Schema) -> list[Schema]:
 
 def _call(name: str, kind: type[Kind]) -> Schema:
     """The three ways to give arguments."""
-    items = [{"$ref": f"#/definitions/{name}.arguments/properties/{key}"} for key in kind.arguments()]
-    positional: Schema = {"type": "array", "items": items, "additionalItems": False, "maxItems": len(items)}
-    ways = [_ref(f"{name}.arguments"), positional if items else {"type": "array", "maxItems": 0}, {"type": "null"}]
+    items = [{"$ref": f"#/definitions/{name}.arguments/properties/{key}"} for key in positional(kind)]
+    listed: Schema = {"type": "array", "items": items, "additionalItems": False, "maxItems": len(items)}
+    ways = [_ref(f"{name}.arguments"), listed if items else {"type": "array", "maxItems": 0}, {"type": "null"}]
     if items:
         ways.append({"allOf": [items[0], {"not": {"type": ["array", "object", "null"]}}]})
     return {"anyOf": ways, "description": _meaning(kind)}
