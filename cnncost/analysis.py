@@ -229,7 +229,7 @@ def with_inputs(graph: Graph, shapes: Mapping[str, Shape] | Sequence[Shape]) -> 
         if layers[i].name in shapes:
             kind = replace(layers[i].kind, shape=tuple(shapes[layers[i].name]))  # type: ignore[call-arg]
             layers[i] = replace(layers[i], kind=kind)
-    return replace(graph, layers=tuple(layers))
+    return replace(graph, layers=tuple(layers), as_written=graph.as_written and tuple(layers) == graph.layers)
 
 
 class _Walk:

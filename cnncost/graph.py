@@ -56,6 +56,7 @@ class Graph:
     expects: tuple[Expected, ...] = ()
     budgets: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    as_written: bool = True  # False once an input or a variable was overridden: claims no longer bind
     dialect: str = "spec"  # "spec", "keras2" or "keras3": what it was read from
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from cnncost.analysis import Analysis
 from cnncost.errors import nearest, printable
 from cnncost.expectations.contradictions import unread
 from cnncost.expectations.metrics import LAYER, SHAPED, holds, model_figures, sensible
-from cnncost.findings import ERROR, Finding
+from cnncost.findings import ERROR, INFO, Finding
 from cnncost.graph import Expected
 
 __all__ = ["with_findings"]
@@ -19,8 +19,26 @@ REMEDIED = 200  # broken claims for which remedies are searched
 
 def with_findings(analysis: Analysis) -> Analysis:
     """The analysis with a finding for each claim that does not hold, and for each contradiction."""
-    found = [*_layer_claims(analysis), *_model_claims(analysis), *unread(analysis)]
+    found = [*_layer_claims(analysis), *_model_claims(analysis), *_set_aside(analysis), *unread(analysis)]
     return replace(analysis, findings=(*analysis.findings, *found)) if found else analysis
+
+
+def _binding(analysis: Analysis, expected: Expected) -> bool:
+    """Claims describe the model as written: another input or variable sets them aside, and another batch or dtype those
+    in bytes."""
+    same = analysis.batch == 1 and analysis.dtype == analysis.graph.dtype
+    return analysis.graph.as_written and (same or not expected.metric.endswith("_bytes"))
+
+
+def _set_aside(analysis: Analysis) -> list[Finding]:
+    """One remark for the claims that were not checked."""
+    claims = [*analysis.graph.expects, *(claim for row in analysis.layers for claim in row.layer.expects)]
+    aside = sum(not _binding(analysis, claim) for claim in claims)
+    if not aside:
+        return []
+    words = "1 claim describes" if aside == 1 else f"{aside:,} claims describe"
+    reason = "the input, a variable, the batch or the dtype was given"
+    return [Finding(INFO, f"{words} the model as written and {'was' if aside == 1 else 'were'} not checked: {reason}")]
 
 
 def _nonsense(expected: Expected, layer: str | None) -> Finding:
@@ -39,6 +57,8 @@ def _layer_claims(analysis: Analysis) -> list[Finding]:
     left: list[int] | None = None
     for index, row in enumerate(analysis.layers):
         for expected in row.layer.expects:
+            if not _binding(analysis, expected):
+                continue
             if expected.metric not in LAYER:
                 found.append(_unknown(expected, row.name, list(LAYER)))
                 continue
@@ -71,6 +91,8 @@ def _model_claims(analysis: Analysis) -> list[Finding]:
     figures = model_figures(analysis) if analysis.graph.expects else {}
     found = []
     for expected in analysis.graph.expects:
+        if not _binding(analysis, expected):
+            continue
         if expected.metric not in figures:
             found.append(_unknown(expected, None, list(figures)))
         elif not sensible(expected.metric, expected.value):
