@@ -47,6 +47,7 @@ IDLE: dict[str, frozenset[str]] = {
         "query_shape", "key_shape", "value_shape", "flash_attention", "softmax_robust_masking",
     }),
     "GroupQueryAttention": frozenset({"flash_attention"}),
+    **dict.fromkeys(("AutoContrast", "RandomBrightness", "RandomContrast", "Solarization"), frozenset({"data_format"})),
     "Bidirectional": _RECURRENT | {"num_constants"},
     **dict.fromkeys(
         ("SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN", "SimpleRNNCell", "LSTMCell",
