@@ -8,7 +8,8 @@ from typing import Any
 from cnncost.errors import ArgumentError, CnncostError, nearest, printable
 from cnncost.kinds.base import Kind
 from cnncost.sources.spec.expression import substitute
-from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail
+from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail, describe
+from cnncost.sources.spec.positional import positional
 from cnncost.sources.spec.scalars import OLD_BOOLEANS
 
 Env = Mapping[str, Any]
@@ -122,18 +123,19 @@ class Reader:
             type_.check(values, cls.rank)
         except CnncostError:
             return ""
-        return both_spellings(cls.name(), first, node)
+        return both_spellings(cls.name(), first, node, bool(positional(cls)))
 
 
-def both_spellings(what: str, first: str, node: List) -> str:
+def both_spellings(what: str, first: str, node: List, nests: bool = True) -> str:
     """How a list is given as one argument."""
     text = printable(", ".join(_text(part) for part in node.value))
-    return f"for one list write '{what}: [[{text}]]' or '{what}: {{{first}: [{text}]}}'"
+    nested = f"'{what}: [[{text}]]' or " if nests else ""
+    return f"for one list write {nested}'{what}: {{{first}: [{text}]}}'"
 
 
 def _text(node: Node) -> str:
     if isinstance(node, Scalar):
-        return "null" if node.value is None else str(node.value)
+        return describe(node) if node.value is not None else "null"
     return "[" + ", ".join(_text(part) for part in node.value) + "]" if isinstance(node, List) else "{...}"
 
 
