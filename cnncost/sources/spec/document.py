@@ -45,6 +45,7 @@ class _Document:
                 raise origin.error(root.mark, f"the spec has no '{key}'", rule="it needs both", nearest=f"write {hint}")
         self.root, self.origin, self.reader = root, origin, Reader(origin)
         self.env = declared(self.reader, root.value.get("variables"), given)
+        self.as_written = not given
 
     def graph(self, source: str) -> Graph:
         expander = Expander(self.origin, self.blocks(), self.defaults(), self.env)
@@ -65,6 +66,7 @@ class _Document:
         return Graph(
             name=self.name(), layers=tuple(expander.layers), outputs=outputs, source=source, dtype=dtype,
             location=self.origin.location(self.root.mark), expects=expects, budgets=limits,
+            as_written=self.as_written,
         )  # fmt: skip
 
     def name(self) -> str:
