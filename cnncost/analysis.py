@@ -3,182 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from cnncost.count import Count
 from cnncost.errors import CnncostError, GeometryError, nearest
-from cnncost.findings import Finding
 from cnncost.graph import Graph, Layer
 from cnncost.kinds.base import MacTerm, Weight, total
 from cnncost.reach import Seen, see
-from cnncost.tensor import DTYPES, DType, Policy, Shape, Tensor, policy, shape_text
-from cnncost.window import Window
+from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
+from cnncost.tensor import DTYPES, Policy, Shape, Tensor, policy, shape_text
 
-if TYPE_CHECKING:
-    import pandas
-
-SCHEMA = "cnncost/analysis/1"
-
-
-@dataclass(frozen=True, slots=True)
-class LayerCost:
-    """One layer's row. Counts are per instance; ``activation_bytes`` is for the whole batch."""
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    input_shapes: tuple[Shape, ...]
-    outputs: tuple[Tensor, ...]
-    weights: tuple[Weight, ...]
-    params: int
-    trainable_params: int
-    mac_terms: tuple[MacTerm, ...]
-    macs_count: Count
-    other_flops: Count
-    training_macs: int
-    activation_bytes: int
-    weight_bytes: int
-    windows: tuple[Window, ...]
-    seen: Seen | None
-    notes: tuple[str, ...]
-    compute: DType
-    layer: Layer
-    shared: bool  # a later call of a layer whose weights were counted before
-
-    @property
-    def macs(self) -> int:
-        return int(self.macs_count)
-
-    @property
-    def flops(self) -> int:
-        """2·macs, plus the other arithmetic."""
-        return 2 * self.macs + int(self.other_flops)
-
-    @property
-    def output_shape(self) -> Shape:
-        return self.outputs[0].shape
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as CONTRACT's JSON has it."""
-        shapes = [list(tensor.shape) for tensor in self.outputs]
-        shape = {"output_shape": shapes[0]} if len(shapes) == 1 else {"output_shapes": shapes}
-        seen = self.seen.to_dict() if self.seen else {"receptive_field": None, "jump": None, "start": None}
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "inputs": list(self.inputs),
-            **shape,
-            "params": self.params,
-            "trainable_params": self.trainable_params,
-            "macs": self.macs,
-            "training_macs": self.training_macs,
-            "flops": self.flops,
-            "activation_bytes": self.activation_bytes,
-            "weight_bytes": self.weight_bytes,
-            "dtype": self.outputs[0].dtype.name,
-            **seen,
-            "padding": [[w.before, w.after] for w in self.windows] or None,
-            "ignored": [w.ignored for w in self.windows] or None,
-            "weights": [
-                {"name": w.name, "shape": list(w.shape), "params": w.size, "trainable": w.trainable and self.layer.trainable}
-                for w in self.weights
-            ],
-            "notes": list(self.notes),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over the layers. Weights of a layer that is used twice are counted once, its arithmetic twice."""
-
-    layers: int
-    params: int
-    trainable_params: int
-    macs: int
-    training_macs: int
-    flops: int
-    activation_bytes: int
-    weight_bytes: int
-
-    def to_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class TextbookMemory:
-    """The lecture's two bounds, in bytes for the whole batch: training keeps every output; at inference a layer's input and
-    output live together, and nothing else."""
-
-    training_bytes: int
-    inference_bytes: int
-    inference_layer: str  # the layer whose input and output are the largest pair
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Memory figures; the runtime simulation adds its own beside the textbook's."""
-
-    textbook: TextbookMemory
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"textbook": self.textbook.to_dict()}
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """The whole answer for one model; plain data in ``to_dict``."""
-
-    model: str
-    source: str
-    batch: int
-    dtype: str
-    mode: str
-    optimizer: str | None
-    layers: tuple[LayerCost, ...]
-    totals: Totals
-    memory: Memory
-    findings: tuple[Finding, ...]
-    graph: Graph
-
-    @property
-    def input_shapes(self) -> list[list[int | None]]:
-        return [list(self.layers[i].output_shape) for i in self.graph.inputs]
-
-    @property
-    def ok(self) -> bool:
-        """No finding is an error."""
-        return all(finding.severity != "error" for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The object that ``--format json`` prints."""
-        return {
-            "schema": SCHEMA,
-            "model": self.model,
-            "source": self.source,
-            "batch": self.batch,
-            "dtype": self.dtype,
-            "mode": self.mode,
-            "optimizer": self.optimizer,
-            "input_shapes": self.input_shapes,
-            "totals": self.totals.to_dict(),
-            "memory": self.memory.to_dict(),
-            "layers": [layer.to_dict() for layer in self.layers],
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
-
-    def to_dataframe(self) -> pandas.DataFrame:
-        """A pandas frame with one row for each layer. Raises MissingExtra without pandas."""
-        from cnncost.errors import MissingExtra
-
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingExtra("pandas", "report") from error
-        return pandas.DataFrame([layer.to_dict() for layer in self.layers])
+__all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_inputs"]
 
 
 def analyze_graph(
@@ -195,7 +31,9 @@ def analyze_graph(
     Raises GeometryError with the layer's place when a layer cannot stand where it is.
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or not 1 <= batch < 2**31:
-        raise CnncostError("a wrong batch", rule="it must be a whole number from 1 to 2^31 - 1", received=str(batch)[:40])
+        raise CnncostError(
+            "a wrong batch", rule="it must be a whole number from 1 to 2^31 - 1", received=str(batch)[:40]
+        )
     if mode not in ("inference", "training"):
         raise CnncostError("a wrong mode", rule="it must be inference or training", received=str(mode)[:40])
     if inputs:

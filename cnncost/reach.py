@@ -34,8 +34,6 @@ class Seen(NamedTuple):
         return Seen(self.origin, self.extent, self.extent)
 
 
-
-
 def see(
     kind: Kind, inputs: Shapes, outputs: Shapes, below: Sequence[Seen | None], name: str, channels_first: bool = False
 ) -> Seen | None:
@@ -68,7 +66,9 @@ def _joined(seen: Sequence[Seen]) -> Seen:
     for other in seen[1:]:
         if result == other:
             continue
-        size = tuple(None if a is None or b is None else max(a, b) for a, b in zip(result.size, other.size, strict=True))
+        size = tuple(
+            None if a is None or b is None else max(a, b) for a, b in zip(result.size, other.size, strict=True)
+        )
         if not result.fields or not other.fields:
             result = result._replace(size=size, fields=())
             continue

@@ -1,6 +1,6 @@
 """``flops`` against TensorFlow's own profiler, on architectures where that profiler counts every operation.
 
-The profiler counts no activation but softmax, so architectures with costly activations (swish, GELU) are not among them.
+The profiler counts no activation but softmax: architectures with costly activations (swish, GELU) are not among them.
 """
 
 from __future__ import annotations
