@@ -10,7 +10,7 @@ from cnncost.kinds.base import Kind
 from cnncost.sources.spec.expression import substitute
 from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail, describe
 from cnncost.sources.spec.positional import positional
-from cnncost.sources.spec.scalars import OLD_BOOLEANS
+from cnncost.sources.spec.scalars import MAX_DIGITS, OLD_BOOLEANS, plain
 
 Env = Mapping[str, Any]
 
@@ -104,9 +104,8 @@ class Reader:
                 if found is None:
                     break
                 place = found.mark
-            old = OLD_BOOLEANS.get(str(found.value).lower()) if isinstance(found, Scalar) and found.plain else None
-            if old and "true or false" in error.rule:
-                error.nearest = f"YAML 1.2 reads '{found.value}' as text: write {old}"
+            if isinstance(found, Scalar):
+                error.nearest = meant(found, error.rule) or error.nearest
         if isinstance(node, List) and len(node.value) > 1 and "nests its tuples" not in error.nearest:
             hint = self._tuple_meant(cls, node)
             error.nearest = "; ".join(part for part in (error.nearest, hint) if part)
@@ -124,6 +123,26 @@ class Reader:
         except CnncostError:
             return ""
         return both_spellings(cls.name(), first, node, bool(positional(cls)))
+
+
+def meant(node: Scalar, rule: str) -> str:
+    """What a text was probably meant to be, where a truth value or a number is asked for.
+
+    >>> meant(Scalar("yes", None, True), "it must be true or false")
+    "YAML 1.2 reads 'yes' as text: write true"
+    """
+    text = node.value
+    if not isinstance(text, str) or len(text) > MAX_DIGITS:
+        return ""
+    if "true or false" in rule:
+        old = OLD_BOOLEANS.get(text.lower()) or (text.lower() if text.lower() in ("true", "false") else "")
+        return (
+            (f"YAML 1.2 reads '{text}' as text: " if node.plain else "without quotes: ") + f"write {old}" if old else ""
+        )
+    number = plain(text.replace("_", "").replace(",", "") or "-")
+    if "number" in rule and isinstance(number, int) and not isinstance(number, bool):
+        return f"'{printable(text)}' is a text: write {number}"
+    return ""
 
 
 def both_spellings(what: str, first: str, node: List, nests: bool = True) -> str:

@@ -43,6 +43,9 @@ class _Document:
             if key not in root.value:
                 hint = "input: [224, 224, 3]" if key == "input" else "layers: [{Conv2D: [64, 3]}, Flatten]"
                 raise origin.error(root.mark, f"the spec has no '{key}'", rule="it needs both", nearest=f"write {hint}")
+        text = root.value.get("description")
+        if text is not None and not (isinstance(text, Scalar) and isinstance(text.value, str | None)):
+            raise origin.error(text.mark, "a wrong description", rule="it is a text", received=describe(text))
         self.root, self.origin, self.reader = root, origin, Reader(origin)
         self.env = declared(self.reader, root.value.get("variables"), given)
         self.as_written = not given
@@ -132,7 +135,7 @@ class _Document:
         node = self.root.value.get("outputs")
         if node is None:
             return here
-        return expander.refs(node, here, context, (None, "outputs"))
+        return expander.refs(node, here, context, (None, "outputs"), "outputs")
 
     # -- defaults and blocks -----------------------------------------------------------------------------------
 

@@ -98,7 +98,7 @@ class Entries:
     ) -> Entry:  # fmt: skip
         block = self.blocks.get(key)
         if block is not None:
-            named = self.reader.bind(f"block '{key}'", list(block.params), argument, trail)
+            named = self.reader.bind(key, list(block.params), argument, trail)
             moved, named = self._moved(argument, named, common, block.params, trail)
             self._known_params(block, argument, named, trail)
             return Entry(key, mark, argument, named, {**common, **moved}, key, block=block)

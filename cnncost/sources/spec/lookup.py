@@ -5,10 +5,10 @@ from __future__ import annotations
 from cnncost.errors import CnncostError, Location, nearest, printable
 from cnncost.graph import Expected, Layer, Ref
 from cnncost.sources.spec import claims
-from cnncost.sources.spec.call import Env, Reader
+from cnncost.sources.spec.call import Env, Reader, meant
 from cnncost.sources.spec.entries import Entry
 from cnncost.sources.spec.names import Scope, checked
-from cnncost.sources.spec.nodes import List, Mark, Node, Origin, Trail, describe
+from cnncost.sources.spec.nodes import List, Mark, Node, Origin, Scalar, Trail, describe
 from cnncost.tensor import policy
 
 Refs = tuple[Ref, ...]
@@ -81,22 +81,22 @@ class Expansion:
     def flag(self, node: Node, what: str, context: Context, trail: Trail) -> bool:
         value = self.reader.value(node, context.env, trail)
         if not isinstance(value, bool):
-            raise self.error(
-                node, f"a wrong '{what}'", trail, rule="it must be true or false", received=printable(value)
-            )
+            rule = "it must be true or false"
+            hint = meant(node, rule) if isinstance(node, Scalar) else ""
+            raise self.error(node, f"a wrong '{what}'", trail, rule=rule, received=printable(value), nearest=hint)
         return value
 
-    def refs(self, node: Node, here: Refs, context: Context, trail: Trail) -> Refs:
+    def refs(self, node: Node, here: Refs, context: Context, trail: Trail, what: str = "inputs") -> Refs:
         """The named outputs; ``previous`` is what would have been read, ``name:1`` a layer's second output."""
         parts = node.value if isinstance(node, List) else [node]
         found: list[Ref] = []
         for part in parts:
             word = self.reader.value(part, context.env, trail)
             if not isinstance(word, str) or not word:
-                raise self.error(part, "'inputs' are names of earlier layers", trail)
+                raise self.error(part, f"'{what}' are names of earlier layers", trail)
             found.extend(self.look_up(part, word, here, context, trail))
         if not found:
-            raise self.error(node, "'inputs' names no layer", trail, rule="it needs at least one")
+            raise self.error(node, f"'{what}' names no layer", trail, rule="it needs at least one")
         return tuple(found)
 
     def look_up(self, node: Node, word: str, here: Refs, context: Context, trail: Trail) -> Refs:
@@ -119,7 +119,7 @@ class Expansion:
         near = [n[len(prefix) :] if n.startswith(prefix) else n for n in list(self.named)[-2000:]]
         return self.error(
             node, f"there is no earlier layer '{printable(word)}'", trail,
-            rule="inputs are names of layers that stand before", nearest=nearest(word, near),
+            rule="only layers that stand before can be named", nearest=nearest(word, near),
         )  # fmt: skip
 
     def claims(self, entry: Entry, context: Context, trail: Trail) -> tuple[Expected, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from cnncost.errors import CnncostError, Location, printable
 
 MAX_DEPTH = 64  # nesting of one document
+MAX_STEPS = 16  # of an expansion's path, as it is printed
 MAX_NODES = 2_000_000  # of a document, aliases counted as often as they are used
 
 
@@ -59,6 +60,8 @@ def trail_text(trail: Trail) -> str:
     while trail is not None:
         steps.append(trail[1])
         trail = trail[0]
+    if len(steps) > MAX_STEPS:
+        steps[MAX_STEPS // 2 : -MAX_STEPS // 2] = ["…"]
     return " > ".join(reversed(steps))
 
 
