@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cnncost.errors import UnsupportedLayer, nearest, printable
+from cnncost.errors import ArgumentError, UnsupportedLayer, nearest, printable
 from cnncost.kinds.base import Kind
 from cnncost.kinds.operations import OPERATIONS, Operand, operation
 
@@ -116,6 +116,8 @@ def operation_from_config(
     kwargs = {key: _numbered(call_kwargs[key], numbers, MAX_DEPTH) for key in sorted(call_kwargs)}
     if class_name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
         return _tensorflow(class_name, str(config.get("function", config.get("name", ""))), args, kwargs)
+    if class_name == "Resize":
+        return _resize({**config, **kwargs}, config.get("interpolation"))
     row = class_name
     cls = operation(row)
     own = {key: value for key, value in config.items() if key not in ("name", "dtype") or row == "Cast"}
@@ -188,6 +190,8 @@ def _tensorflow(class_name: str, function: str, args: list[Any], kwargs: dict[st
         known = lookup("LocalResponseNormalization")
         given = {key: value for key, value in kwargs.items() if key in known.arguments() and value is not None}
         return known.build(given)
+    if name == "image.resize":
+        return _resize({"size": args[1] if len(args) > 1 else None, **kwargs}, kwargs.get("method"))
     if name not in TENSORFLOW:
         raise UnsupportedLayer(
             f"the TensorFlow operation '{printable(function)}' is not supported",
@@ -208,6 +212,18 @@ def _tensorflow(class_name: str, function: str, args: list[Any], kwargs: dict[st
         elif meaning[key] and kwargs[key] is not None and kwargs[key] is not False:
             parameters[meaning[key]] = kwargs[key]
     return operation(row, class_name)(tuple(_operand(value) for value in operands), parameters, f"tf.{name}")
+
+
+def _resize(given: Mapping[str, Any], interpolation: Any) -> Kind:
+    """Resizing images is a layer too."""
+    from cnncost.kinds.registry import lookup
+
+    size = given.get("size")
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        raise ArgumentError("a size of other than two numbers", ("size",), received=printable(size))
+    passed = {key: given.get(key) for key in ("data_format", "crop_to_aspect_ratio", "pad_to_aspect_ratio")}
+    values = {"height": size[0], "width": size[1], "interpolation": interpolation, **passed}
+    return lookup("Resizing").build({key: value for key, value in values.items() if value is not None})
 
 
 def _einsum(args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

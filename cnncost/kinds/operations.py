@@ -48,6 +48,7 @@ from cnncost.kinds.operation_shapes import (
     tile,
     transpose,
     unstack,
+    wrong,
 )  # fmt: skip
 from cnncost.tensor import DTYPES, Dim, DType, Shape, product, shape_text
 from cnncost.window import Reach
@@ -226,7 +227,9 @@ class Operation(Kind):
     def output_dtype(self, inputs: tuple[DType, ...], compute: DType) -> DType:
         """The inputs' own type; an operation has no policy."""
         named = self.parameters.get("dtype") if self.row in ("Cast", "OneHot") else None
-        name = named if named in DTYPES else self.rule.dtype
+        if named is not None and (not isinstance(named, str) or named not in DTYPES):
+            raise wrong("dtype", f"{self.name()} to a type that is none", named)
+        name = named or self.rule.dtype
         if name:
             return DTYPES[str(name)]
         return max(inputs, key=lambda t: (t.floating, t.bytes)) if inputs else compute

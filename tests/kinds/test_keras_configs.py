@@ -16,7 +16,9 @@ from cnncost.kinds.base import Kind
 from cnncost.kinds.config import config_of, kind_from_arguments, kind_from_config
 from cnncost.kinds.nested import LayerArg
 from cnncost.kinds.operation_config import TENSORFLOW, Tensor, operation_from_config
+from cnncost.kinds.operations import OPERATIONS
 from cnncost.kinds.registry import lookup
+from cnncost.tensor import FLOAT32
 
 ROWS = [row for path in sorted(Path(__file__).parent.glob("cases_*.yaml")) for row in yaml.safe_load(path.read_text())]
 
@@ -144,6 +146,7 @@ def test_operations_of_keras_3(keras: Any) -> None:
         ops.split(x, 2, axis=1)[1], ops.split(x, [1, 3], axis=2)[1], ops.unstack(x, axis=1)[3],
         ops.pad(x, [[0, 0], [1, 2], [0, 0]]), ops.tile(x, [1, 2, 1]), ops.repeat(x, 2, axis=1), ops.flip(x, 1),
         ops.take(x, [0, 1], axis=1), ops.one_hot(ops.argmax(x, axis=-1), 5), ops.einsum("bij,bkj->bik", x, y),
+        ops.image.resize(z, (9, 5)),
     ]  # fmt: skip
     model = keras.Model([x, y, z], made)
     analysis = cnncost.analyze(json.loads(model.to_json()))
@@ -152,7 +155,8 @@ def test_operations_of_keras_3(keras: Any) -> None:
         history = tensor._keras_history
         found = rows[history.operation.name].outputs[history.tensor_index]
         assert (found.shape, found.dtype.name) == (tuple(tensor.shape[1:]), tensor.dtype), history.operation
-        assert rows[history.operation.name].kind == type(history.operation).__name__
+        name = type(history.operation).__name__
+        assert rows[history.operation.name].kind == {"Resize": "Resizing"}.get(name, name)
 
 
 x, y, images = Tensor(0), Tensor(1), Tensor(0)
@@ -188,6 +192,7 @@ FUNCTIONS: list[tuple[str, list[Any], dict[str, Any], list[tuple[int, ...]]]] = 
     ("nn.depth_to_space", [x], {"block_size": 2}, [(3, 4, 8)]),
     ("nn.space_to_depth", [x], {"block_size": 2}, [(4, 6, 3)]),
     ("nn.local_response_normalization", [x], {"depth_radius": 2}, [(4, 6, 3)]),
+    ("image.resize", [x], {"size": [9, 5], "method": "bilinear"}, [(4, 6, 3)]),
     ("math.l2_normalize", [x], {"axis": -1}, [(8, 4)]),
     ("gather", [x], {"indices": [0, 2], "axis": 1}, [(8, 4)]),
 ]
@@ -257,3 +262,29 @@ def test_unknown_operations_are_named(name: str) -> None:
     with pytest.raises(UnsupportedLayer, match=name if name != "TFOpLambda" else "signal.fft"):
         operation_from_config(name, "keras.src.ops", {"function": "signal.fft"}, [x], {})
     assert "signal.fft" not in TENSORFLOW
+
+
+HOSTILE: list[Any] = [
+    None, True, 0, -1, 10**30, 1.5, float("nan"), "x", "", [], [1], [[]], [None], {}, {"class_name": "Dense"},
+    {"class_name": 3}, {"a": {"b": 1}}, [1, 2, 3, 4, 5, 6, 7], "\ud800", {"LSTM": 2}, {3: 4}, y, [x, y], [-1, 4],
+    [0, 2, 1],
+]  # fmt: skip
+PARAMETERS = (
+    "axis", "newshape", "axes", "pad_width", "repeats", "subscripts", "indices_or_sections", "dtype", "shape", "key",
+    "num", "num_classes", "block_size", "source", "axis1", "sizes", "size",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [*OPERATIONS, "Resize"])
+def test_hostile_operations_are_answers_or_errors(row: str) -> None:
+    for args in ([], [x], [x, y], [[x, y]], [x, 3], [x, [1, 2]], [3], [x, {"class_name": "__slice__"}], ["a,b", x]):
+        for parameter in PARAMETERS:
+            for value in HOSTILE:
+                try:
+                    kind = operation_from_config(row, "keras.src.ops", {parameter: value}, args, {})
+                    outputs = kind.outputs(((8, 4), (8, 4)))
+                    kind.macs(((8, 4), (8, 4)), outputs), kind.other_flops(((8, 4), (8, 4)), outputs)
+                    kind.field(((8, 4), (8, 4)), outputs), kind.notes(((8, 4), (8, 4)))
+                    kind.output_dtype((FLOAT32,), FLOAT32)
+                except CnncostError as error:
+                    assert error.message
