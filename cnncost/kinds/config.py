@@ -10,7 +10,6 @@ from cnncost.kinds.base import Kind
 from cnncost.kinds.registry import lookup
 
 Config = dict[str, Any]
-MAX_NESTING = 40  # layers inside layers: a wrapper's layer, a stack of cells
 
 # Keys that any layer's config may have, in Keras 2 or 3, and that are no arguments of the layer kind.
 COMMON = frozenset({
@@ -173,6 +172,7 @@ REPAIRS: dict[str, Callable[[Config, str], Config]] = {
     "InputLayer": _input,
     "BatchNormalization": _single_axis,
     "LeakyReLU": _renamed("alpha", "negative_slope"),
+    "ReLU": _renamed("theta", "threshold"),  # ThresholdedReLU of Keras 2
     "SimpleRNN": _recurrent,
     "LSTM": _recurrent,
     "GRU": _gru,

@@ -9,7 +9,8 @@ from cnncost.kinds.base import Kind
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "core": ("InputLayer", "Dense"),
-    "recurrent": ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "RNN", "SimpleRNN", "LSTM", "GRU"),
+    "cells": ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells"),
+    "recurrent": ("RNN", "SimpleRNN", "LSTM", "GRU"),
     "conv_lstm": ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
     "einsum": ("EinsumDense",),
     "embedding": ("Embedding", "ReversibleEmbedding"),
@@ -66,6 +67,7 @@ ALIASES: dict[str, str] = {
         ("Max", "Max"), ("Avg", "Average"), ("GlobalMax", "GlobalMax"), ("GlobalAvg", "GlobalAverage"))},
     "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
+    "ThresholdedReLU": "ReLU",  # its theta is the threshold
 }  # fmt: skip
 _TEXT = "text preprocessing works on strings before the model and has no arithmetic on tensors; start from its output"
 _TABLE = (
@@ -81,6 +83,8 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"), "it is a bare TensorFlow operation; "
                     "use a Keras layer, or save the model with Keras 3"),
     "MaxNumBoundingBoxes": "it works on bounding boxes, not on tensors of a network",
+    **dict.fromkeys(("RandomHeight", "RandomWidth"), "the size of its output is drawn at random"),
+    **dict.fromkeys(("LocallyConnected1D", "LocallyConnected2D"), "Keras 3 has no locally connected layers"),
     "Pipeline": "it wraps layers for data sets; write its layers one after the other",
 }  # fmt: skip
 

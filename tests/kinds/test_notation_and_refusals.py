@@ -151,6 +151,17 @@ def test_arguments_that_are_wrong(name: str, args: dict[str, Any]) -> None:
     assert name in caught.value.message
 
 
+def test_layers_of_keras_2() -> None:
+    """What Keras 3 left out is said in its terms, or refused by name."""
+    from cnncost.kinds.config import kind_from_config
+
+    kind, ignored = kind_from_config("ThresholdedReLU", {"name": "act", "theta": 0.5}, "keras2")
+    assert kind == build("ReLU", threshold=0.5) and not ignored
+    for name in ("LocallyConnected2D", "RandomHeight"):
+        with pytest.raises(UnsupportedLayer, match=name):
+            registry.lookup(name)
+
+
 def test_glu_halves_the_last_axis() -> None:
     assert build("Activation", activation="glu").output(((7, 8),)) == (7, 4)
     dense = build("Dense", units=6, activation="glu")
