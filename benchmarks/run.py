@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [--runs 5] [--write]
 
-Every figure is the median over ``--runs`` whole child processes (CPU is user + system time, memory the peak resident set, both as the
-operating system accounts them), the compared commands in turn. Needs the tensorflow extra for the comparison with Keras.
+Every figure is the median over ``--runs`` whole child processes (CPU is user + system time, memory the peak resident
+set, both as the operating system accounts them), the compared commands in turn. Needs the tensorflow extra for Keras.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def environment() -> dict[str, str]:
 
 def measure(command: list[str]) -> tuple[float, float]:
     """(CPU seconds, peak MiB) of one finished child."""
-    child = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
-    )
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -94,14 +92,14 @@ def report(folder: str, runs: int) -> str:
         {ours: [*CLI, "analyze", "zoo:resnet152"], theirs: [sys.executable, "-c", LOAD.format(path=model)]}, runs
     )
     sizes = (2_000, 5_000, 10_000, 20_000, 40_000)
-    linear = medians({str(n): [*CLI, "analyze", chain(n, folder), "--format", "json"] for n in sizes}, max(runs // 2, 1))
+    linear = medians(
+        {str(n): [*CLI, "analyze", chain(n, folder), "--format", "json"] for n in sizes}, max(runs // 2, 1)
+    )
     one = float(subprocess.run([sys.executable, "-c", IN_PROCESS], capture_output=True, text=True, check=True).stdout)
     return render(found, {n: linear[str(n)] for n in sizes}, one, runs)
 
 
-def render(
-    found: dict[str, tuple[float, float]], linear: dict[int, tuple[float, float]], one: float, runs: int
-) -> str:
+def render(found: dict[str, tuple[float, float]], linear: dict[int, tuple[float, float]], one: float, runs: int) -> str:
     (cpu, mib), (keras_cpu, keras_mib) = found["cnncost"], found["keras"]
     (start_cpu, start_mib), (bare_cpu, bare_mib) = found["version"], found["python"]
     from importlib.metadata import version
@@ -110,7 +108,7 @@ def render(
     return f"""# Performance
 
 Written by `python benchmarks/run.py --write` on {time.strftime("%Y-%m-%d")}: {platform.python_implementation()} {platform.python_version()},
-TensorFlow {version('tensorflow-cpu')}, Keras {version('keras')}, {os.cpu_count()} CPUs ({platform.machine()}). Medians of {runs} runs in turn; whole processes; CPU is user + system time, memory the
+TensorFlow {version("tensorflow-cpu")}, Keras {version("keras")}, {os.cpu_count()} CPUs ({platform.machine()}). Medians of {runs} runs in turn; whole processes; CPU is user + system time, memory the
 peak resident set. Absolute times belong to the machine; the ratios are what is claimed.
 
 | what | cnncost | compared with | ratio | goal |

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnncost.count import Count
-from cnncost.errors import CnncostError, GeometryError, nearest
+from cnncost.errors import CnncostError, GeometryError, nearest, printable
 from cnncost.graph import Graph, Layer
 from cnncost.kinds.base import MacTerm, Weight, total
 from cnncost.reach import Seen, see
@@ -15,6 +15,11 @@ from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
 from cnncost.tensor import DTYPES, Policy, Shape, Tensor, policy, shape_text
 
 __all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_inputs"]
+
+OPTIMIZERS = (
+    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam", "lion", "ftrl",
+    "adafactor",
+)  # fmt: skip
 
 
 def analyze_graph(
@@ -35,7 +40,13 @@ def analyze_graph(
             "a wrong batch", rule="it must be a whole number from 1 to 2^31 - 1", received=str(batch)[:40]
         )
     if mode not in ("inference", "training"):
-        raise CnncostError("a wrong mode", rule="it must be inference or training", received=str(mode)[:40])
+        raise CnncostError("a wrong mode", rule="it must be inference or training", received=printable(mode))
+    if optimizer is not None and str(optimizer).lower() not in OPTIMIZERS:
+        raise CnncostError(
+            f"unknown optimizer '{printable(optimizer)}'",
+            rule=f"an optimizer is one of {', '.join(OPTIMIZERS)}",
+            nearest=nearest(str(optimizer), OPTIMIZERS),
+        )
     if inputs:
         graph = with_inputs(graph, inputs)
     fixed = policy(dtype) if dtype else None

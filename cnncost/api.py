@@ -26,9 +26,9 @@ def analyze(
 ) -> Analysis:
     """What a model costs: shapes, parameters, multiplications, activation memory.
 
-    ``source`` is a path, a ``zoo:``/``keras:`` name, ``package.module:attribute``, a live Keras model, a dict (a spec or a
-    Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by name.
-    Raises CnncostError with ``.location``.
+    ``source`` is a path, a ``zoo:``/``keras:`` name, ``package.module:attribute``, a live Keras model, a dict (a spec
+    or a Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by
+    name. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
@@ -38,14 +38,14 @@ def analyze(
     graph = source if isinstance(source, Graph) else load(source, variables=variables)
     shapes: Any = input
     if input and not isinstance(input, Mapping) and not isinstance(input[0], Sequence):
-        shapes = [tuple(input)]
-    return with_findings(
-        analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
-    )
+        shapes = [input]
+    return with_findings(analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer))
 
 
 def get_flops(model: Any, batch_size: int = 1) -> int:
-    """Floating-point operations of one forward pass over a batch: 2·macs and the other arithmetic, as keras-flops had it.
+    """Floating-point operations of one forward pass over a batch: 2·macs and the other arithmetic.
+
+    The same call as the keras-flops package had.
 
     >>> get_flops({"input": [8], "layers": [{"Dense": 2}]}, batch_size=10)
     340

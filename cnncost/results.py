@@ -78,12 +78,13 @@ class LayerCost:
             **seen,
             "padding": [[w.before, w.after] for w in self.windows] or None,
             "ignored": [w.ignored for w in self.windows] or None,
-            "weights": [
-                {"name": w.name, "shape": list(w.shape), "params": w.size, "trainable": w.trainable and self.layer.trainable}
-                for w in self.weights
-            ],
+            "weights": [self._weight(w) for w in self.weights],
             "notes": list(self.notes),
-        }  # fmt: skip
+        }
+
+    def _weight(self, weight: Weight) -> dict[str, Any]:
+        trains = weight.trainable and self.layer.trainable
+        return {"name": weight.name, "shape": list(weight.shape), "params": weight.size, "trainable": trains}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,8 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class TextbookMemory:
-    """The lecture's two bounds, in bytes for the whole batch: training keeps every output; at inference a layer's input and
-    output live together, and nothing else."""
+    """The lecture's two bounds, in bytes for the whole batch: training keeps every output; at inference a layer's
+    input and output live together, and nothing else."""
 
     training_bytes: int
     inference_bytes: int

@@ -31,14 +31,8 @@ def render(analysis: Analysis, options: Options) -> str:
     lines = [f"# {escaped(model)}", "", " · ".join(f"{label} {escaped(text)}" for label, text in pairs.items()), ""]
     lines += ["## Layers", ""]
     lines += table(rows, columns, analysis)
-    lines += [
-        "",
-        "## Totals",
-        "",
-        "| Figure | Value |",
-        "| --- | --- |",
-        *(f"| {label} | {escaped(text)} |" for label, text in totals(analysis)),
-    ]
+    figures = [[label, escaped(text)] for label, text in totals(analysis)]
+    lines += ["", "## Totals", "", *_pipes(["Figure", "Value"], figures, ["left", "left"])]
     if analysis.findings:
         lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in analysis.findings)]
     lines += ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]
@@ -47,16 +41,17 @@ def render(analysis: Analysis, options: Options) -> str:
 
 def table(rows: list[Row], columns: list[Column], analysis: Analysis) -> list[str]:
     """Header, rule, rows and totals row of a pipe table."""
-    lines = [_line([column.title for column in columns]), _line(["--:" if c.right else "---" for c in columns])]
-    lines += [_line([escaped(_cell(column, row, analysis)) for column in columns]) for row in rows]
+    body = [[escaped(_cell(column, row, analysis)) for column in columns] for row in rows]
     sums = [f"**{c.people(getattr(analysis.totals, c.key))}**" if c.sums else "" for c in columns]
     if not columns[0].sums:
         sums[0] = "**Total**"
-    return [*lines, _line(sums)]
+    return _pipes([c.title for c in columns], [*body, sums], ["right" if c.right else "left" for c in columns])
 
 
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _pipes(titles: list[str], body: list[list[str]], align: list[str]) -> list[str]:
+    from tabulate import tabulate  # a terminal's table never needs it
+
+    return tabulate(body, titles, tablefmt="pipe", colalign=align, disable_numparse=True).splitlines()
 
 
 def _cell(column: Column, row: Row, analysis: Analysis) -> str:

@@ -113,6 +113,13 @@ def test_a_wrong_batch_is_an_error(batch: Any) -> None:
         cnncost.analyze(chain(lookup("Conv2D").build({"filters": 2, "kernel_size": 3})), batch=batch)
 
 
+def test_an_unknown_optimizer_names_the_nearest() -> None:
+    graph = chain(lookup("Conv2D").build({"filters": 2, "kernel_size": 3}))
+    assert cnncost.analyze(graph, mode="training", optimizer="Adam").optimizer == "Adam"
+    with pytest.raises(CnncostError, match="'adm'.*did you mean 'adam'"):
+        cnncost.analyze(graph, mode="training", optimizer="adm")
+
+
 def test_the_input_can_be_overridden_by_order_and_by_name() -> None:
     graph = chain(lookup("Conv2D").build({"filters": 2, "kernel_size": 3}))
     assert cnncost.analyze(graph, input=(10, 10, 3)).layers[1].output_shape == (8, 8, 2)
