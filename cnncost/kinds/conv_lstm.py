@@ -9,7 +9,8 @@ from cnncost.errors import GeometryError
 from cnncost.kinds.activations import Activation
 from cnncost.kinds.arguments import Choice, Extent, Flag, Integer, Number, arg
 from cnncost.kinds.base import MacTerm, Shapes, Weight
-from cnncost.kinds.recurrent import RECURRENT_OPTIONS, Sequence, lstm_flops
+from cnncost.kinds.cells import lstm_flops
+from cnncost.kinds.recurrent import RECURRENT_OPTIONS, Sequence
 from cnncost.kinds.spatial import data_format
 from cnncost.tensor import Dim, Shape, product, shape_text
 from cnncost.window import Window, slide
