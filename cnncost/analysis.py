@@ -207,7 +207,7 @@ def _training_macs(
     for term in terms:
         data = any(below) or (term.inner and bool(trained))
         if term.weight is None:
-            operands = 2 if term.inner and data else sum(below)
+            operands = 2 if term.inner and data else min(2, sum(below))
         else:
             operands = int(data) + int(term.weight in trained)
         result += int(term.count) * (1 + operands)

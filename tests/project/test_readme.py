@@ -28,6 +28,18 @@ def run(code: str, folder: Path, **variables: str) -> subprocess.CompletedProces
     )
 
 
+def plain(done: subprocess.CompletedProcess[str]) -> str:
+    return "\n".join(line.rstrip() for line in (done.stdout + done.stderr).splitlines()).rstrip("\n") + "\n"
+
+
+def show(code: str, output: str) -> None:
+    """Write the output below its block."""
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    head, tail = text.split(f"```sh\n{code}```\n\n```text\n", 1)
+    path.write_text(f"{head}```sh\n{code}```\n\n```text\n{output}```" + tail.split("```", 1)[1], encoding="utf-8")
+
+
 def test_all_shell_blocks_are_seen() -> None:
     assert len(BLOCKS) == README.count("```sh\n")
     assert [mark for mark, _, _ in BLOCKS if mark] == ["main-command", "test-command"]
@@ -40,9 +52,8 @@ def tour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.cli
-@pytest.mark.xdist_group("readme")
 @pytest.mark.parametrize("number", range(len(TOUR)))
-def test_tour(number: int, tour_folder: Path) -> None:
+def test_tour(number: int, tour_folder: Path, request: pytest.FixtureRequest) -> None:
     code, output = TOUR[number]
     for before, _ in TOUR[:number]:  # files that earlier blocks made
         if " -o " in before or "> " in before or "init " in before:
@@ -51,21 +62,30 @@ def test_tour(number: int, tour_folder: Path) -> None:
     expected_exit = int(found[1]) if (found := re.search(r"# exit code (\d)", code)) else 0
     assert done.returncode == expected_exit, done.stderr
     assert "Traceback" not in done.stderr
-    if output is not None:
-        shown = (done.stdout + done.stderr).rstrip("\n").splitlines()
-        assert [line.rstrip() for line in shown] == [line.rstrip() for line in output.rstrip("\n").splitlines()]
+    if output is None:
+        return
+    shown = plain(done)
+    if request.config.getoption("--update-golden"):
+        show(code, shown)
+    else:
+        assert shown == output, "README differs; pytest --update-golden writes it anew"
 
 
 @pytest.mark.cli
-def test_main_command_in_a_fresh_copy(tmp_path: Path) -> None:
+def test_main_command_in_a_fresh_copy(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The one-line set-up for the main job makes what it needs, its virtual environment included."""
-    (code,) = [code for mark, code, _ in BLOCKS if mark == "main-command"]
+    ((code, output),) = [(code, output) for mark, code, output in BLOCKS if mark == "main-command"]
     copy = tmp_path / "clone"
     skip = shutil.ignore_patterns(".venv*", ".git", "__pycache__", ".*_cache", ".hypothesis")
     shutil.copytree(ROOT, copy, ignore=skip)
     done = run(code, copy)
     assert done.returncode == 0, done.stderr
     assert "60,419,944" in done.stdout
+    done.stderr = ""  # an installer's warnings belong to the machine
+    if request.config.getoption("--update-golden"):
+        show(code, plain(done))
+    else:
+        assert plain(done) == output, "README differs; pytest --update-golden writes it anew"
     assert (copy / ".venv").is_dir()
 
 
