@@ -31,8 +31,8 @@ Tensors = list[list[tuple[Shape, DType]]]
 def to_config(graph: Graph) -> Data:
     """The serialized Functional model, which ``keras.models.model_from_json`` reads and ``read_config`` reads back.
 
-    Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become calls
-    of one layer. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
+    Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
+    calls of one layer. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
     """
     return _Exporter(graph).config()
 
@@ -142,12 +142,26 @@ def _serialized(layer: Layer, name: str, dtype: str, output: tuple[Shape, DType]
     if kind.name() == "InputLayer":
         config = {"batch_shape": [None, *output[0]], "dtype": output[1].name, "sparse": False, "name": name}
         return {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}
-    data = config_of(kind)
-    if not data.get("config") and not data.get("module"):
-        raise UnsupportedLayer(f"layer '{printable(layer.name)}' has no Keras form", location=layer.location)
-    data = _adapt(data, dtype, kind)
+    if not _is_registered(kind):
+        raise UnsupportedLayer(
+            f"layer '{printable(layer.name)}': the operation {kind.name()} cannot be exported",
+            rule="only layers can: an operation's constants are not kept",
+            nearest="use a Keras layer in its place",
+            location=layer.location,
+        )
+    data = _adapt(config_of(kind), dtype, kind)
     data["config"] = {"name": name, "trainable": layer.trainable, **data["config"]}
     return data
+
+
+def _is_registered(kind: Kind) -> bool:
+    """Whether the kind is a layer; operations of Keras and TensorFlow may bear the same names."""
+    from cnncost.kinds.registry import lookup
+
+    try:
+        return lookup(kind.name()) is type(kind)
+    except UnsupportedLayer:
+        return False
 
 
 def _adapt(data: Data, dtype: str, kind: Kind | None = None) -> Data:

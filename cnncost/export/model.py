@@ -25,7 +25,7 @@ def build(graph: Graph) -> Any:
         model = keras.models.model_from_json(json.dumps(config))
         for layer in model.layers:
             if not layer.trainable:
-                # Keras forgets it for the layers inside a layer that it makes from a config, and sets only what changes.
+                # Made from a config, the layers inside such a layer are not frozen; only a change freezes them.
                 layer.trainable = True
                 layer.trainable = False
         return model

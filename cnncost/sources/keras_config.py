@@ -35,9 +35,9 @@ def read_config(
     >>> [layer.name for layer in graph.layers]
     ['d_input', 'd']
     """
-    reader = _Reader(dialect_of(config, version), origin)
     try:
-        return reader.read(config, source)
+        _refuse_what_is_no_model(config)
+        return _Reader(dialect_of(config, version), origin).read(config, source)
     except Broken as error:
         raise error.at(origin.place(error.layer)) from None
     except CnncostError as error:
@@ -93,7 +93,6 @@ class _Reader:
         self.steps = 0
 
     def read(self, config: Mapping[str, Any], source: str) -> Graph:
-        _refuse_what_is_no_model(config)
         data = dict(config)
         network = self.network(data)
         outputs = self.run(network, None, _Scope(trainable=self.trains(config_of(data), None)))
