@@ -37,8 +37,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "reshaping": ("Flatten", "Reshape", "Permute", "RepeatVector", "Identity"),
     "resampling": (
         "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D",
-        "UpSampling2D", "UpSampling3D", "Resizing", "CenterCrop", "RandomCrop",
+        "UpSampling2D", "UpSampling3D",
     ),
+    "sizing": ("Resizing", "CenterCrop", "RandomCrop"),
     "regularization": (
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
         "GaussianNoise", "ActivityRegularization", "Masking",
