@@ -21,7 +21,7 @@ class Ref(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """A claim about one figure (``output_shape``, ``params``, ``macs``, …): what was claimed, how it was written, where."""
+    """A claim about one figure (``output_shape``, ``params``, …): what was claimed, how it was written, where."""
 
     metric: str
     value: Any  # an exact integer or a shape, or (low, high) when the claim was rounded text such as "25.6M"
@@ -31,7 +31,7 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One call of a layer. A layer that is called twice stands twice; the later call ``shares`` the first one's weights."""
+    """One call of a layer. A layer that is called twice stands twice; the later call ``shares`` the first's weights."""
 
     name: str  # blocks and nested models as a path: "stage1/conv"
     kind: Kind

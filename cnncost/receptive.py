@@ -1,8 +1,8 @@
 """Receptive fields, exactly: which positions of the model's input one output position sees, along one axis.
 
-Position ``q·period + r`` sees ``low[r] + q·advance … high[r] + q·advance``. Sliding windows, upsampling, transposed convolutions
-and merges stay inside this form, so no approximation is made; ``jump`` is advance/period. Positions that padding added are
-part of the field, as usual in the literature (a field may be larger than the image).
+Position ``q·period + r`` sees ``low[r] + q·advance … high[r] + q·advance``. Sliding windows, upsampling, transposed
+convolutions and merges stay inside this form, so no approximation is made; ``jump`` is advance/period. Positions that
+padding added are part of the field, as usual in the literature (a field may be larger than the image).
 """
 
 from __future__ import annotations

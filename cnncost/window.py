@@ -1,8 +1,8 @@
 """One axis of a sliding window: TensorFlow's SAME and VALID, explicit pads, the ignored tail, and what a neuron sees.
 
-A window of ``kernel`` taps, ``dilation`` apart, spans ``(kernel - 1)·dilation + 1`` positions. VALID slides it inside the
-input: ``floor((n - span)/stride) + 1`` outputs, and the tail that no window reaches is ignored. SAME pads so that there
-are ``ceil(n/stride)`` outputs: ``max((out - 1)·stride + span - n, 0)`` in all, the odd one at the end.
+A window of ``kernel`` taps, ``dilation`` apart, spans ``(kernel - 1)·dilation + 1`` positions. VALID slides it inside
+the input: ``floor((n - span)/stride) + 1`` outputs, and the tail that no window reaches is ignored. SAME pads so that
+there are ``ceil(n/stride)`` outputs: ``max((out - 1)·stride + span - n, 0)`` in all, the odd one at the end.
 Source: TensorFlow's ``tf.nn`` notes on padding.
 """
 

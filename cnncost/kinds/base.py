@@ -1,7 +1,7 @@
 """The contract of a layer kind: its arguments are the dataclass's fields, its rules are its methods.
 
-Shapes are those of one instance, without the batch axis. ``inputs`` is always a tuple of shapes, one for each tensor that
-the layer is called on. There is no default zero: a kind states its weights, multiplications and other arithmetic, or
+Shapes are those of one instance, without the batch axis. ``inputs`` is always a tuple of shapes, one for each tensor
+that the layer is called on. There is no default zero: a kind states its weights, multiplications and other arithmetic, or
 takes them from a mixin that says why they are nothing.
 """
 
@@ -40,9 +40,9 @@ class Weight(NamedTuple):
 class MacTerm(NamedTuple):
     """Multiplications of one weighted sum, for one instance.
 
-    ``weight`` names the weight that the data is multiplied with; None when both operands are data (attention's two products).
-    ``inner`` tells that the data comes from this layer's own weights (a recurrent state, the input of a second product), so
-    that its gradient is needed as soon as the layer trains.
+    ``weight`` names the weight that the data is multiplied with; None when both operands are data (attention's two
+    products). ``inner`` tells that the data comes from this layer's own weights (a recurrent state, the input of a
+    second product), so that its gradient is needed as soon as the layer trains.
     """
 
     label: str
@@ -171,7 +171,7 @@ class Kind:
         raise NotImplementedError
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
-        """Floating-point operations beyond the weighted sums: bias adds, activation, pooling, normalization, merging."""
+        """Operations beyond the weighted sums: bias adds, activation, pooling, normalization, merging."""
         raise NotImplementedError
 
     def windows(self, inputs: Shapes) -> tuple[Window, ...]:

@@ -16,7 +16,7 @@ def data_format() -> Any:
 
 
 class Spatial(Kind):
-    """Splits shapes into spatial axes and channels, and joins them again. Needs a ``data_format`` field and a ``rank``."""
+    """Splits shapes into spatial axes and channels, and joins them. Needs a ``data_format`` field and a ``rank``."""
 
     data_format: str | None
 

@@ -17,7 +17,7 @@ FORMS = (
 
 
 def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
-    """The graph of any source of CONTRACT: a path, ``zoo:NAME``, ``keras:NAME``, ``module:attribute``, a dict, a live model.
+    """The graph of any source: a path, ``zoo:NAME``, ``keras:NAME``, ``module:attribute``, a dict, a live model.
 
     ``variables`` are a spec's own (``--set``). Raises CnncostError with a location where there is a file.
     """
