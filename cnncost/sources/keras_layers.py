@@ -21,6 +21,12 @@ _OPERATIONS_2 = frozenset({
 })  # fmt: skip
 # Tensors that layers take by name, in the order in which they count; masks decide nothing about cost.
 _ORDER = ("inputs", "query", "value", "key", "sequences", "initial_state", "constants")
+# How many positional arguments are tensors that count, where it is not the first alone.
+_POSITIONAL = {
+    **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"), 3),
+    **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"), 2),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), 2),
+}
 
 
 def class_of(data: Mapping[str, Any]) -> str:
@@ -45,7 +51,7 @@ def inputs_of(data: Mapping[str, Any], call: Call) -> list[TensorRef]:
     """The tensors that the layer reads, in the order of its call's arguments; masks are left out."""
     if is_operation(data):
         return [*tensors(call.args), *(ref for key in sorted(call.kwargs) for ref in tensors(call.kwargs[key]))]
-    found = list(tensors(call.args[:3] if "Attention" in class_of(data) else call.args[:1]))
+    found = list(tensors(call.args[: _POSITIONAL.get(class_of(data), 1)]))
     named = [key for key in _ORDER if key in call.kwargs]
     for key in named:
         found.extend(tensors(call.kwargs[key]))

@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra, nearest, printable
+from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
 from cnncost.sources.keras_config import read_config
 from cnncost.sources.places import Origin, parse_json
+
+SIZE = 224  # the documented input of the architectures that leave it open
+FILLED = (
+    f"this architecture leaves its input's size open; {SIZE} × {SIZE} is its documentation's (--input gives another)"
+)
 
 
 def read_model(model: Any, source: str = "") -> Graph:
@@ -43,16 +50,18 @@ def read_application(name: str) -> Graph:
             nearest=close,
         )
     with without_weights(keras):
-        return read_model(build_application(known[own]), f"keras:{own}")
+        model, filled = build_application(known[own])
+        graph = read_model(model, f"keras:{own}")
+    return replace(graph, findings=(*graph.findings, Finding(INFO, FILLED))) if filled else graph
 
 
-def build_application(constructor: Callable[..., Any]) -> Any:
-    """The default architecture; where its input has no size (MobileNetV3), with the 224 × 224 of its documentation."""
+def build_application(constructor: Callable[..., Any]) -> tuple[Any, bool]:
+    """The default architecture, and whether its input's size had to be filled in (MobileNetV3 leaves it open)."""
     model = constructor(weights=None)
     shape = list(model.inputs[0].shape[1:])
-    if None in shape:
-        model = constructor(weights=None, input_shape=tuple(224 if n is None else n for n in shape))
-    return model
+    if None not in shape:
+        return model, False
+    return constructor(weights=None, input_shape=tuple(SIZE if n is None else n for n in shape)), True
 
 
 def applications(keras: Any) -> dict[str, Callable[..., Any]]:

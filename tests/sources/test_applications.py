@@ -58,7 +58,7 @@ def multiplications(layer):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_layer_equals_keras(keras, name):
     with without_weights(keras):
-        model = build_application(applications(keras)[name])
+        model, _ = build_application(applications(keras)[name])
         rows = {row.name: row for row in analyze_graph(read_model(model)).layers}
         expected = dict(leaves(model))
         assert set(rows) == set(expected)
@@ -88,6 +88,13 @@ def test_a_typo_names_the_nearest(keras):
     with pytest.raises(CnncostError) as caught:
         read_application("ResNet151")
     assert "no architecture 'ResNet151'" in str(caught.value) and "did you mean 'ResNet152'" in str(caught.value)
+
+
+def test_an_open_size_is_filled_and_said(keras):
+    graph = read_application("MobileNetV3Small")
+    assert analyze_graph(graph).layers[0].output_shape == (224, 224, 3)
+    (finding,) = graph.findings
+    assert finding.severity == "info" and "224" in finding.message
 
 
 def test_building_leaves_keras_as_it_was(keras):
