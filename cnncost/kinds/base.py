@@ -1,8 +1,8 @@
 """The contract of a layer kind: its arguments are the dataclass's fields, its rules are its methods.
 
 Shapes are those of one instance, without the batch axis. ``inputs`` is always a tuple of shapes, one for each tensor
-that the layer is called on. There is no default zero: a kind states its weights, multiplications and other arithmetic, or
-takes them from a mixin that says why they are nothing.
+that the layer is called on. There is no default zero: a kind states its weights, multiplications and other arithmetic,
+or takes them from a mixin that says why they are nothing.
 """
 
 from __future__ import annotations
