@@ -11,7 +11,7 @@ from typing import Any
 from cnncost.errors import CnncostError, MissingExtra, nearest, printable
 from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
-from cnncost.sources.keras_config import read_config
+from cnncost.sources.keras_config import MAX_NESTING, read_config
 from cnncost.sources.places import Origin, parse_json
 
 SIZE = 224  # the documented input of the architectures that leave it open
@@ -30,7 +30,37 @@ def read_model(model: Any, source: str = "") -> Graph:
             f"the {printable(name)} model has no config: {type(error).__name__}: {printable(str(error), 200)}",
             rule="only Sequential and Functional models have a graph of layers",
         ) from error
-    return read_config(parse_json(Origin("", text)), source or f"live {name}")
+    return _with_shared(read_config(parse_json(Origin("", text)), source or f"live {name}"), model)
+
+
+def _with_shared(graph: Graph, model: Any) -> Graph:
+    """A layer object that stands in several models is one layer; its config alone does not say so."""
+    rows = {layer.name: row for row, layer in enumerate(graph.layers)}
+    first: dict[int, int] = {}  # row → the first row of the same layer object
+    for paths in _paths(model).values():
+        same = sorted(rows[path] for path in paths if path in rows)
+        first.update(dict.fromkeys(same[1:], same[0]) if len(same) > 1 else {})
+    if not first:
+        return graph
+    layers = list(graph.layers)
+    for row, layer in enumerate(layers):
+        shares = first.get(row, first.get(layer.shares, layer.shares) if layer.shares is not None else None)
+        layers[row] = replace(layer, shares=shares)
+    return replace(graph, layers=tuple(layers))
+
+
+def _paths(model: Any) -> dict[int, list[str]]:
+    """Layer object (by id) → its paths in the nesting of models."""
+    found: dict[int, list[str]] = {}
+    waiting = [(model, "", 0)]
+    while waiting:
+        parent, prefix, depth = waiting.pop()
+        for layer in getattr(parent, "layers", ()):
+            if isinstance(getattr(layer, "layers", None), list) and depth < MAX_NESTING:
+                waiting.append((layer, f"{prefix}{layer.name}/", depth + 1))
+            else:
+                found.setdefault(id(layer), []).append(prefix + layer.name)
+    return found
 
 
 def read_application(name: str) -> Graph:

@@ -136,3 +136,14 @@ def test_channels_first(keras, y):
     h = y.MaxPooling2D(2, data_format="channels_first", name="p")(h)
     rows = rows_of(keras.Model(x, y.BatchNormalization(axis=1)(h)))
     assert rows["c"].output_shape == (2, 7, 7) and rows["p"].output_shape == (2, 3, 3)
+
+
+def test_a_layer_that_stands_in_several_models(keras, y):
+    """Its weights are one set; only the live model knows."""
+    shared = y.Dense(4, name="d")
+    i, j, x = (keras.Input((4,), name=name) for name in "ijx")
+    a = keras.Model(i, shared(i), name="a")
+    b = keras.Model(j, shared(y.ReLU(name="r")(j)), name="b")
+    rows = rows_of(keras.Model(x, y.Add(name="sum")([b(a(x)), b(x), shared(x)])))
+    assert sum(row.params > 0 for row in rows.values()) == 1
+    assert {name for name, row in rows.items() if row.kind == "Dense"} == {"d", "a/d", "b/d", "b:2/d"}
