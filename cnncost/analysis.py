@@ -14,7 +14,7 @@ from cnncost.reach import Seen, see
 from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
 from cnncost.tensor import DTYPES, Policy, Shape, Tensor, policy, shape_text
 
-__all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_inputs"]
+__all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_dtype", "with_inputs"]
 
 OPTIMIZERS = (
     "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam", "lion", "ftrl",
@@ -79,6 +79,12 @@ def with_inputs(graph: Graph, shapes: Mapping[str, Shape] | Sequence[Shape]) -> 
             kind = replace(layers[i].kind, shape=tuple(shapes[layers[i].name]))  # type: ignore[call-arg]
             layers[i] = replace(layers[i], kind=kind)
     return replace(graph, layers=tuple(layers), as_written=graph.as_written and tuple(layers) == graph.layers)
+
+
+def with_dtype(graph: Graph, dtype: str) -> Graph:
+    """The graph with one policy for every layer."""
+    layers = tuple(replace(layer, dtype=None) for layer in graph.layers)
+    return replace(graph, layers=layers, dtype=policy(dtype).name)
 
 
 class _Walk:

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
 
     analysis = analysis_of(args)
     with progress(f"writing {args.output}"):
+        from cnncost.analysis import with_dtype
         from cnncost.export import write
 
-        write(analysis.graph, args.output)
+        write(with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph, args.output)
     return 0

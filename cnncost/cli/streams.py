@@ -1,8 +1,7 @@
-"""Standard output and files: UTF-8 wherever possible, written whole or not at all, quiet when the reader has left."""
+"""Standard output: UTF-8 wherever possible, whole or an error, quiet when the reader has left."""
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
@@ -70,6 +69,8 @@ def _abandon() -> None:
 def emit(text: str, path: str | None = None, data: bool = False) -> None:
     """Print, or write a file whole. ``data`` (JSON, CSV) is UTF-8 whatever the terminal's encoding."""
     if path is not None:
+        from cnncost.files import write_whole
+
         write_whole(path, text.encode("utf-8", "backslashreplace"))
         return
     if sys.stdout is None:
@@ -91,46 +92,3 @@ def emit(text: str, path: str | None = None, data: bool = False) -> None:
 
         _abandon()
         raise OutsideError(f"cannot write to standard output: {problem.strerror}") from None
-
-
-def write_whole(path: str, content: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never a part.
-
-    Raises CnncostError when the target cannot be a file, OutsideError when the system refuses.
-    """
-    from cnncost.errors import CnncostError, OutsideError, printable
-
-    shown = printable(path, 200)
-    if "\0" in path or not path:
-        raise CnncostError(f"'{shown}' is no file name")
-    if os.path.isdir(path):
-        raise CnncostError(f"cannot write '{shown}': it is a directory", nearest="name a file")
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe: nothing to rename over
-            with open(path, "wb") as stream:
-                stream.write(content)
-            return
-        _rename_into(os.path.realpath(path), content)
-    except OSError as problem:
-        folder = os.path.dirname(os.path.realpath(path))
-        if not os.path.isdir(folder):
-            raise CnncostError(f"cannot write '{shown}': there is no directory '{printable(folder, 200)}'") from None
-        if problem.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EINVAL):
-            raise CnncostError(f"cannot write '{shown}': {problem.strerror}") from None
-        raise OutsideError(f"cannot write '{shown}': {problem.strerror}") from None
-
-
-def _rename_into(target: str, content: bytes) -> None:
-    folder, name = os.path.split(target)
-    part = os.path.join(folder, f".{name[:60]}.{os.getpid()}.part")
-    mode = os.stat(target).st_mode & 0o777 if os.path.exists(target) else 0o666
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        if os.path.exists(target):
-            os.chmod(part, mode)
-        os.replace(part, target)
-    except BaseException:
-        os.unlink(part)
-        raise

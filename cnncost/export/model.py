@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from typing import Any
 
-from cnncost.errors import CnncostError, OutsideError, printable
+from cnncost.errors import CnncostError, printable
 from cnncost.export.config import to_config
+from cnncost.files import store_whole, write_whole
 from cnncost.graph import Graph
 from cnncost.sources.keras_live import import_keras
 
@@ -42,41 +39,11 @@ def write(graph: Graph, path: str) -> None:
     """
     low = path.lower()
     if low.endswith(".json"):
-        text = json.dumps(to_config(graph), indent=1) + "\n"
-
-        def store(target: str) -> None:
-            with open(target, "w", encoding="utf-8") as file:
-                file.write(text)
-
-        _whole(path, ".json", store)
+        write_whole(path, (json.dumps(to_config(graph), indent=1) + "\n").encode())
     elif low.endswith(".keras"):
-        model = build(graph)
-        _whole(path, ".keras", model.save)
+        store_whole(path, build(graph).save, ".keras")
     else:
         raise CnncostError(
             f"'{printable(path)}' names no format",
             rule="export writes FILE.keras (a model) or FILE.json (its architecture)",
         )
-
-
-def _whole(path: str, suffix: str, store: Callable[[str], object]) -> None:
-    if os.path.isdir(path):
-        raise CnncostError(f"'{printable(path)}' is a directory", rule="export writes one file")
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=suffix, prefix=".cnncost-", dir=os.path.dirname(path) or ".")
-        os.close(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        store(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutsideError(f"'{printable(path)}' cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

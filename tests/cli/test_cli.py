@@ -207,8 +207,8 @@ def test_columns_help_needs_no_source(folder: Path) -> None:
 
 
 def test_a_refused_rename_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cnncost.cli import streams
     from cnncost.errors import OutsideError
+    from cnncost.files import write_whole
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -216,7 +216,7 @@ def test_a_refused_rename_leaves_nothing(folder: Path, monkeypatch: pytest.Monke
     before = set(os.listdir(folder))
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OutsideError, match="Permission denied"):
-        streams.write_whole(str(folder / "a.json"), b"{}")
+        write_whole(str(folder / "a.json"), b"{}")
     assert set(os.listdir(folder)) == before
 
 
