@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncost.count import Count
 from cnncost.errors import CnncostError, GeometryError, nearest, printable
 from cnncost.graph import Graph, Layer
-from cnncost.kinds.base import MacTerm, Weight, total
+from cnncost.kinds.base import Kind, MacTerm, Weight, total
 from cnncost.reach import Seen, see
 from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
-from cnncost.tensor import DTYPES, Policy, Shape, Tensor, policy, shape_text
+from cnncost.tensor import DTYPES, POLICY_NAMES, Policy, Shape, Tensor, policy, shape_text
+from cnncost.window import Window
 
 __all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_dtype", "with_inputs"]
 
+MAX_DIMENSION = 2**63 - 1
 OPTIMIZERS = (
     "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam", "lion", "ftrl",
     "adafactor",
@@ -49,13 +51,25 @@ def analyze_graph(
         )
     if inputs:
         graph = with_inputs(graph, inputs)
-    fixed = policy(dtype) if dtype else None
+    fixed = _chosen(dtype) if dtype is not None else None
     walk = _Walk(graph, batch, fixed)
     rows = walk.run()
     return Analysis(
-        model=graph.name, source=graph.source, batch=batch, dtype=dtype or graph.dtype, mode=mode, optimizer=optimizer,
-        layers=rows, totals=_totals(rows), memory=Memory(_textbook(rows, graph)), findings=graph.findings, graph=graph,
+        model=graph.name, source=graph.source, batch=batch, dtype=fixed.name if fixed else graph.dtype, mode=mode,
+        optimizer=optimizer, layers=rows, totals=_totals(rows), memory=Memory(_textbook(rows, graph)),
+        findings=graph.findings, graph=graph,
     )  # fmt: skip
+
+
+def _chosen(dtype: object) -> Policy:
+    """The policy for the whole model; integer types of single layers are no choice for all of them."""
+    name = dtype if isinstance(dtype, str) else ""
+    if name not in POLICY_NAMES:
+        raise CnncostError(
+            f"unknown dtype '{printable(dtype)}'", rule=f"a dtype is one of {', '.join(POLICY_NAMES)}",
+            nearest=nearest(name, POLICY_NAMES),
+        )  # fmt: skip
+    return policy(name)
 
 
 def with_inputs(graph: Graph, shapes: Mapping[str, Shape] | Sequence[Shape]) -> Graph:
@@ -87,6 +101,37 @@ def with_dtype(graph: Graph, dtype: str) -> Graph:
     return replace(graph, layers=layers, dtype=policy(dtype).name)
 
 
+class _Ruled(NamedTuple):
+    """What a kind's rules say of given input shapes, whoever the layer is."""
+
+    outputs: tuple[Shape, ...]
+    weights: tuple[Weight, ...]
+    params: int
+    trainable_params: int
+    terms: tuple[MacTerm, ...]
+    macs: Count
+    other_flops: Count
+    windows: tuple[Window, ...]
+    notes: tuple[str, ...]
+
+
+def _ruled(kind: Kind, shapes: tuple[Shape, ...]) -> _Ruled:
+    outputs = _within_bounds(kind.outputs(shapes))
+    weights = kind.weights(shapes)
+    terms = kind.macs(shapes, outputs)
+    return _Ruled(
+        outputs=outputs,
+        weights=weights,
+        params=sum(w.size for w in weights),
+        trainable_params=sum(w.size for w in weights if w.trainable),
+        terms=terms,
+        macs=total(terms),
+        other_flops=kind.other_flops(shapes, outputs),
+        windows=kind.windows(shapes),
+        notes=kind.notes(shapes),
+    )
+
+
 class _Walk:
     """One pass over the layers; keeps what later layers need to know of earlier ones."""
 
@@ -96,6 +141,7 @@ class _Walk:
         self.seen: list[Seen | None] = []
         self.wants_gradient: list[bool] = []  # something trainable at or below this layer
         self.policies: dict[str, Policy] = {}
+        self.known: dict[tuple[Kind, tuple[Shape, ...]], _Ruled] = {}
         self.rows: list[LayerCost] = []
         self.channels_first = any(getattr(y.kind, "data_format", None) == "channels_first" for y in graph.layers)
 
@@ -119,28 +165,34 @@ class _Walk:
             self.policies[name] = policy(name)
         return self.policies[name]
 
+    def ruled(self, kind: Kind, shapes: tuple[Shape, ...]) -> _Ruled:
+        """A kind's rules on these shapes; equal layers of a repeated block are ruled once."""
+        try:
+            found = self.known.get((kind, shapes))
+        except TypeError:  # an argument that cannot be hashed
+            return _ruled(kind, shapes)
+        if found is None:
+            found = self.known[kind, shapes] = _ruled(kind, shapes)
+        return found
+
     def row(self, layer: Layer) -> LayerCost:
         kind, own = layer.kind, self.policy_of(layer)
         read = [self.tensors[ref.layer][ref.output] for ref in self._refs(layer)]
         shapes = tuple(tensor.shape for tensor in read)
-        outputs = kind.outputs(shapes)
+        ruled = self.ruled(kind, shapes)
+        outputs, weights, notes = ruled.outputs, ruled.weights, ruled.notes
         dtype = kind.output_dtype(tuple(tensor.dtype for tensor in read), own.compute)
         tensors = tuple(Tensor(shape, dtype) for shape in outputs)
-        weights = kind.weights(shapes)
-        terms = kind.macs(shapes, outputs)
         below = [self.wants_gradient[ref.layer] for ref in layer.inputs]
-        trains = layer.trainable and any(w.trainable for w in weights)
+        trains = layer.trainable and ruled.trainable_params > 0
         self._same_weights(layer, weights)
         shared = layer.shares is not None
-        macs_count = total(terms)
-        other = kind.other_flops(shapes, outputs)
-        self._must_be_known(layer, tensors, macs_count, other)
+        self._must_be_known(layer, tensors, ruled.macs, ruled.other_flops)
         seen = see(kind, shapes, outputs, [self.seen[ref.layer] for ref in layer.inputs], layer.name,
                    self.channels_first)  # fmt: skip
         self.tensors.append(tensors)
         self.seen.append(seen)
         self.wants_gradient.append(trains or any(below))
-        notes = kind.notes(shapes)
         if shared:
             first = self.graph.layers[layer.shares or 0].name
             notes = (*notes, f"shares the weights of '{first}', which are counted there")
@@ -153,15 +205,15 @@ class _Walk:
             input_shapes=shapes,
             outputs=tensors,
             weights=weights,
-            params=0 if shared else sum(w.size for w in weights),
-            trainable_params=0 if shared or not layer.trainable else sum(w.size for w in weights if w.trainable),
-            mac_terms=terms,
-            macs_count=macs_count,
-            other_flops=other,
-            training_macs=_training_macs(terms, weights, layer.trainable, below),
+            params=0 if shared else ruled.params,
+            trainable_params=0 if shared or not layer.trainable else ruled.trainable_params,
+            mac_terms=ruled.terms,
+            macs_count=ruled.macs,
+            other_flops=ruled.other_flops,
+            training_macs=_training_macs(ruled.terms, weights, layer.trainable, below),
             activation_bytes=self.batch * sum(tensor.bytes or 0 for tensor in tensors),
             weight_bytes=0 if shared else _weight_bytes(weights, own),
-            windows=kind.windows(shapes),
+            windows=ruled.windows,
             seen=seen,
             notes=notes,
             compute=own.compute,
@@ -197,6 +249,17 @@ class _Walk:
                 rule="costs need every dimension",
                 nearest="give the unknown dimensions with --input H,W,C",
             )
+
+
+def _within_bounds(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """The shapes, once every dimension is one that TensorFlow could hold (a signed 64-bit integer)."""
+    for shape in shapes:
+        for dim in shape:
+            if dim is not None and dim > MAX_DIMENSION:
+                raise GeometryError(
+                    "an output of astronomic size", rule="a dimension is below 2^63", received=printable(dim)
+                )
+    return shapes
 
 
 def _weight_bytes(weights: tuple[Weight, ...], own: Policy) -> int:
