@@ -105,7 +105,9 @@ def printable(value: object, limit: int = 60) -> str:
     >>> printable("a\\nb")
     'a\\\\nb'
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+    if isinstance(value, bool):
+        value = str(value).lower()  # as specs and JSON write it
+    if isinstance(value, int) and value.bit_length() > 200:
         return f"an integer of about {value.bit_length() * 301 // 1000 + 1} digits"
     text = value if isinstance(value, str) else repr(value)
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit * 4])

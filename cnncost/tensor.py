@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cnncost.errors import CnncostError, nearest
+from cnncost.errors import CnncostError, nearest, printable
 
 Dim = int | None
 Shape = tuple[Dim, ...]
@@ -67,10 +67,12 @@ def policy(name: str) -> Policy:
     """
     if name.startswith("mixed_") and name[6:] in ("float16", "bfloat16"):
         return Policy(name, DTYPES[name[6:]], FLOAT32)
-    if name in DTYPES:
+    if name in DTYPES and name != "string":  # text is an input, nothing is computed in it
         return Policy(name, DTYPES[name], DTYPES[name])
     raise CnncostError(
-        f"unknown dtype {name!r}", rule=f"a dtype is one of {', '.join(POLICY_NAMES)}", nearest=nearest(name, DTYPES)
+        f"unknown dtype '{printable(name)}'",
+        rule=f"a dtype is one of {', '.join(POLICY_NAMES)}",
+        nearest=nearest(name, POLICY_NAMES),
     )
 
 

@@ -50,13 +50,13 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.report import Options, render
     from cnncost.report.columns import chosen, column
 
-    columns = chosen(args.columns) if args.columns else None
+    columns = chosen(args.columns) if args.columns is not None else None
     form = args.format or _form_of(args.output)
     terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
     width = args.width or _width(terminal, args.output)
     options = Options(
-        columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort else None, top=args.top, width=width,
-        color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
+        columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
+        width=width, color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
     )  # fmt: skip
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from cnncost.errors import Location
+
+MAX_VALUES = 3_000_000  # of a text: 40,000 layers with all that Keras writes of them
+MAX_DIGITS = 4300  # what Python reads
+_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|Infinity|[0-9]+')
 
 
 class LayerPlace(Location):
@@ -65,15 +70,49 @@ class Origin(NamedTuple):
 NOWHERE = Origin()
 
 
-def parse_json(origin: Origin) -> Any:
-    """The value of a JSON text, however hostile. Raises CnncostError at the place that is wrong."""
+def parse_json(origin: Origin, *, strict: bool = False) -> Any:
+    """The value of a JSON text, however hostile; ``strict`` refuses Python's NaN and Infinity too.
+
+    Raises CnncostError at the place that is wrong.
+    """
+    from cnncost.errors import CnncostError, printable
+
+    text = origin.text or ""
+    if sum(map(text.count, ",[{")) > MAX_VALUES:  # each value is preceded by one of these; parsed they take 100 B each
+        raise CnncostError(
+            "the JSON is too large", rule=f"it has at most {MAX_VALUES:,} values", location=origin.place()
+        )
+    try:
+        return json.loads(text, parse_constant=_refuse if strict else None)
+    except json.JSONDecodeError as error:
+        cut = (
+            "; the file may be cut off"
+            if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated")
+            else ""
+        )
+        raise CnncostError(
+            f"not JSON: {printable(error.msg.removesuffix(' starting at'))}{cut}", location=origin.at(error.pos)
+        ) from None
+    except RecursionError:
+        raise CnncostError("not JSON that can be read: nested too deeply", location=origin.place()) from None
+    except ValueError:
+        raise _wrong_number(origin, text, strict) from None
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _wrong_number(origin: Origin, text: str, strict: bool) -> Exception:
+    """NaN, or a number of thousands of digits, with its place."""
     from cnncost.errors import CnncostError
 
-    try:
-        return json.loads(origin.text or "")
-    except json.JSONDecodeError as error:
-        raise CnncostError(f"this is no JSON: {error.msg}", location=origin.at(error.pos)) from None
-    except RecursionError:
-        raise CnncostError("the JSON is nested too deeply", location=origin.place()) from None
-    except ValueError as error:
-        raise CnncostError("a number with too many digits", received=str(error)[:60], location=origin.place()) from None
+    for found in _NUMBER.finditer(text):
+        word = found[0]
+        if word[0] in "NI" and strict:
+            return CnncostError(f"not JSON: {word} is not a JSON number", location=origin.at(found.start()))
+        if len(word) > MAX_DIGITS and word[0] != '"':
+            return CnncostError(
+                f"not JSON that can be read: a number of {len(word):,} digits", location=origin.at(found.start())
+            )
+    return CnncostError("not JSON that can be read", location=origin.place())

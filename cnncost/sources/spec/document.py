@@ -11,7 +11,7 @@ from cnncost.graph import Graph, Layer, Ref
 from cnncost.kinds import registry
 from cnncost.kinds.core import InputLayer
 from cnncost.sources.spec import claims
-from cnncost.sources.spec.call import Reader, unknown_key
+from cnncost.sources.spec.call import Reader, meant, unknown_key
 from cnncost.sources.spec.entries import BLOCK_KEYS, COMMON, FORMS, Block, entries_of, is_kind
 from cnncost.sources.spec.expand import Expander
 from cnncost.sources.spec.lookup import Context
@@ -82,7 +82,12 @@ class _Document:
         name = self.reader.value(node, self.env, (None, "name"))
         if isinstance(name, str) and name.strip() and len(name) <= MAX_NAME and name.isprintable():
             return name
-        raise self.origin.error(node.mark, "a wrong name", rule="a name is a line of text", received=describe(node))
+        raise self.origin.error(
+            node.mark,
+            "a wrong name",
+            rule=f"a name is a line of 1 to {MAX_NAME} printable characters",
+            received=describe(node),
+        )
 
     # -- inputs and outputs ------------------------------------------------------------------------------------
 
@@ -129,6 +134,8 @@ class _Document:
             if place is not None and len(error.key) > 1 and isinstance(place, List) and isinstance(error.key[1], int):
                 place = place.value[error.key[1]]
             error.problem = error.problem.replace("InputLayer", "input")
+            if isinstance(place, Scalar):
+                error.nearest = meant(place, error.rule) or error.nearest
             raise error.at(self.origin.location((place or node).mark, trail)) from None
 
     def outputs(self, expander: Expander, here: tuple[Ref, ...], context: Context) -> tuple[Ref, ...]:

@@ -25,7 +25,7 @@ def snake(kind: str) -> str:
 
 def checked(name: object) -> str:
     """A layer's name. Raises CnncostError without a place."""
-    rule = "a name is a text without '/', ':' and '$', unique in its block"
+    rule = f"a name is 1 to {MAX_NAME} printable characters without '/', ':' and '$', unique in its block"
     if not isinstance(name, str) or not name.strip() or name != name.strip():
         raise CnncostError("a wrong name", rule=rule, received=printable(repr(name)) if name is not None else "nothing")
     if len(name) > MAX_NAME or any(c in "/:$" or not c.isprintable() for c in name):

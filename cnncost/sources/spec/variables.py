@@ -35,7 +35,7 @@ def declared(reader: Reader, node: Node | None, given: Mapping[str, Any] | None)
                 node.keys[name], f"a wrong variable name '{printable(name)}'", trail,
                 rule=f"letters, digits and _; not {', '.join(RESERVED)}",
             )  # fmt: skip
-        default = reader.value(part, found, trail)
+        default = _default(reader, part, found, trail)
         try:
             found[name] = _bounded(_given(name, given[name], default) if name in given else default)
         except CnncostError as error:
@@ -45,6 +45,15 @@ def declared(reader: Reader, node: Node | None, given: Mapping[str, Any] | None)
                 part.mark, f"the variable '{name}' has no value", trail, nearest=f"give it with --set {name}=VALUE"
             )
     return found
+
+
+def _default(reader: Reader, part: Node, found: dict[str, Any], trail: Any) -> Any:
+    try:
+        return reader.value(part, found, trail)
+    except CnncostError as error:
+        if error.problem.startswith("there is no variable"):
+            error.rule = f"a variable may use those declared before it: {', '.join(found) or 'none here'}"
+        raise
 
 
 def _given(name: str, value: Any, default: Any) -> Any:
