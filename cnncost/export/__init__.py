@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnncost.export.config import to_config
+from cnncost.export.config import keras_names, to_config
 from cnncost.export.model import build, write
 
-__all__ = ["build", "to_config", "write"]
+__all__ = ["build", "keras_names", "to_config", "write"]

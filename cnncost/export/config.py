@@ -37,6 +37,12 @@ def to_config(graph: Graph) -> Data:
     return _Exporter(graph).config()
 
 
+def keras_names(graph: Graph) -> tuple[tuple[str, int], ...]:
+    """For each row of the graph its layer's name in the exported model, and which call of that layer the row is."""
+    found = _Exporter(graph)
+    return tuple((found.names[first], number) for first, number in (found.calls[i] for i in range(len(graph.layers))))
+
+
 class _Exporter:
     """What every part of the config needs to know of the graph."""
 

@@ -14,7 +14,11 @@ from cnncost.sources.keras_live import import_keras
 
 def build(graph: Graph) -> Any:
     """The graph as a ``keras.Model`` with fresh weights. Raises MissingExtra without Keras."""
-    config = to_config(graph)
+    return build_config(to_config(graph))
+
+
+def build_config(config: dict[str, Any]) -> Any:
+    """The model of a config that ``to_config`` made."""
     keras = import_keras()
     from cnncost.export import layers  # noqa: F401 - registers the kinds that Keras lacks
 

@@ -1,0 +1,92 @@
+"""What must be set before a framework is imported, and how much memory the machine can give."""
+
+from __future__ import annotations
+
+import re
+
+from cnncost.errors import CnncostError, printable
+
+BACKENDS = ("tensorflow", "jax", "torch")
+EXECUTORS = ("graph", "xla", "eager")
+_RESERVE = 256 * 2**20  # bytes that the machine keeps for everything else
+
+
+def device_of(text: str) -> str:
+    """``CPU:0`` or ``GPU:N``, however it was written.
+
+    >>> device_of("gpu"), device_of("CPU:0")
+    ('GPU:0', 'CPU:0')
+    """
+    found = re.fullmatch(r"(cpu|gpu)(?::([0-9]{1,3}))?", text.strip().lower(), re.ASCII)
+    if found is None or (found[1] == "cpu" and int(found[2] or 0)):
+        raise CnncostError("a wrong device", rule="it is CPU:0, GPU:0, GPU:1, …", received=printable(text))
+    return f"{found[1].upper()}:{int(found[2] or 0)}"
+
+
+def variables(device: str, backend: str) -> dict[str, str]:
+    """The child's environment beside the parent's own.
+
+    ``TF_CPU_ALLOCATOR_USE_BFC`` puts the CPU under the GPU's allocator, so that both are counted alike; its limit is
+    what the machine has, so that a step that cannot fit is an error of TensorFlow's, which names the op.
+    """
+    chosen = {
+        "TF_CPU_ALLOCATOR_USE_BFC": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "KERAS_BACKEND": backend,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    free = available_bytes()
+    if free is not None:
+        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, (free - _RESERVE) // 2**20))
+    if device.startswith("CPU"):
+        chosen |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    return chosen
+
+
+def available_bytes() -> int | None:
+    """Memory that a new process can still have: the machine's, or its control group's if that is less; None where the
+    system does not say."""
+    found = [size for size in (_machine(), _group()) if size is not None]
+    return min(found, default=None)
+
+
+def is_starved() -> bool:
+    """Whether so little memory is left that the system would soon begin to kill."""
+    free = available_bytes()
+    return free is not None and free < _RESERVE
+
+
+def _machine() -> int | None:
+    text = _read("/proc/meminfo")
+    found = re.search(r"^MemAvailable:\s+([0-9]{1,15}) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def _group() -> int | None:
+    """What a control group (version 2, then 1) leaves; page cache that can be dropped is not counted as used."""
+    for root, most, used in (
+        ("/sys/fs/cgroup/", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory/", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        limit, now = _read(root + most).strip(), _read(root + used).strip()
+        if limit.isdecimal() and now.isdecimal():
+            cached = re.search(r"^(?:total_)?inactive_file ([0-9]{1,18})", _read(root + "memory.stat"), re.MULTILINE)
+            return max(0, int(limit) - int(now) + (int(cached[1]) if cached else 0))
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read(65536)
+    except OSError:
+        return ""
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Resident set of a process, where the system says it."""
+    found = re.search(r"^VmRSS:\s+([0-9]{1,15}) kB", _read(f"/proc/{pid}/status"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

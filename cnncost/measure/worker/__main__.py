@@ -1,0 +1,82 @@
+"""``python -m cnncost.measure.worker FOLDER``: reads ``job.json``, writes ``stages`` and ``result.json`` there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cnncost.errors import CnncostError, MissingExtra
+from cnncost.measure.records import Job
+from cnncost.measure.worker.common import DeviceError, Stage
+from cnncost.measure.xplane import ProfileError
+
+
+def main(folder: str) -> int:
+    """Run the job. Every failure becomes an ``error`` of the answer."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with open(os.path.join(folder, "job.json"), encoding="utf-8") as stream:
+        job = Job(**json.load(stream))
+    with open(os.path.join(folder, "stages"), "w", encoding="utf-8") as stages:
+
+        def stage(text: str) -> None:
+            stages.write(f"{text}\n")
+            stages.flush()
+
+        try:
+            answer = _backend(job.backend)(job, folder, stage)
+        except BaseException as error:  # the parent turns it into one message
+            answer = {"error": _account(error)}
+    _write(os.path.join(folder, "result.json"), answer)
+    return 0
+
+
+def _backend(name: str) -> Callable[[Job, str, Stage], dict[str, Any]]:
+    from importlib import import_module
+
+    run: Callable[[Job, str, Stage], dict[str, Any]] = import_module(f"cnncost.measure.worker.on_{name}").run
+    return run
+
+
+def _account(error: BaseException) -> dict[str, str]:
+    """What went wrong, by the kinds that the parent knows."""
+    name, text = type(error).__name__, " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError | MissingExtra):
+        kind = "missing"
+    elif isinstance(error, ProfileError):
+        kind, text = "profile", error.problem
+    elif isinstance(error, MemoryError) or "ResourceExhausted" in name or "RESOURCE_EXHAUSTED" in text[:2000]:
+        kind, text = "memory", _first_line(str(error)) or "an allocation failed"
+    elif isinstance(error, DeviceError):
+        kind = "device"
+    elif isinstance(error, CnncostError):
+        kind, text = "input", error.message
+    else:
+        kind, text = "other", f"{name}: {text}"
+    return {"kind": kind, "text": text[:2000]}
+
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.split("\n")]
+    return next((line for line in lines if "OOM" in line or "llocat" in line), lines[0])[:400]
+
+
+def _write(path: str, answer: dict[str, Any]) -> None:
+    part = f"{path}.part"
+    with open(part, "w", encoding="utf-8") as stream:
+        json.dump(answer, stream)
+    os.replace(part, path)
+
+
+def _end_with_parent() -> None:
+    """Standard input is a pipe that the parent holds: when it closes, nobody waits for the answer any more."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

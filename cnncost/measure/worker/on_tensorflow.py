@@ -1,0 +1,147 @@
+"""A real run on TensorFlow: two warm-ups, one profiled step for memory, timed repeats, profiled repeats for ops."""
+
+from __future__ import annotations
+
+import gc
+import glob
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cnncost.measure.profile import Scopes, changes, layer_seconds
+from cnncost.measure.records import Job, peak
+from cnncost.measure.worker import common
+from cnncost.measure.xplane import ProfileError
+
+Step = Callable[[], Any]
+WARM_UPS, PROFILED = 2, 5
+# The profiler's levels: 3 shows every op and every allocation, 2 the ops that cost anything.
+ALL, COSTLY = 3, 2
+
+
+def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
+    """The measurement as plain data."""
+    stage("looking for the device")
+    device = _device(job.device)
+    tf.config.threading.set_inter_op_parallelism_threads(1)  # peaks are reproducible
+    with tf.device(device):
+        stage("building the model")
+        model = common.build(job)
+        layers = common.layers_of(model, job)
+        stage("making the input")
+        inputs = [tf.constant(value) for value in common.inputs_of(model, job.batch)]
+        step, optimizer = _step(model, inputs, job)
+        resident = {
+            "weights": common.bytes_of(model.weights),
+            "optimizer": common.bytes_of(optimizer.variables) if optimizer else 0,
+            "inputs": common.bytes_of(inputs),
+        }
+        for number in range(WARM_UPS):
+            stage(f"running step {number + 1}, a warm-up")
+            step()
+        return {
+            "layers": layers, "resident": resident, "notes": [], "device": job.device,
+            "versions": common.versions("tensorflow", "tensorflow-cpu", "keras", "numpy"),
+            **_profiled(step, model, job, folder, stage),
+            "process_bytes": common.process_bytes(),
+        }  # fmt: skip
+
+
+def _device(name: str) -> str:
+    kind, _, number = name.partition(":")
+    there = tf.config.list_physical_devices(kind)
+    if int(number) >= len(there):
+        raise common.DeviceError(f"there is no {name} on this machine: TensorFlow sees {len(there)} of its kind")
+    if kind == "CPU":
+        tf.config.set_visible_devices([], "GPU")
+    return f"/{name}"
+
+
+def _step(model: Any, inputs: list[Any], job: Job) -> tuple[Step, Any]:
+    """A function without arguments that runs one step to its end, and the optimizer."""
+    args = inputs[0] if len(inputs) == 1 else inputs
+    if job.mode == "inference":
+        body, extra, optimizer = _inference(model), [], None
+    else:
+        body, extra, optimizer = _training(model, job)
+    if job.executor != "eager":
+        body = tf.function(body, jit_compile=job.executor == "xla")
+    return (lambda: [np.asarray(value) for value in tf.nest.flatten(body(args, *extra))]), optimizer
+
+
+def _inference(model: Any) -> Callable[..., Any]:
+    def step(x: Any) -> Any:
+        return model(x, training=False)
+
+    return step
+
+
+def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]:
+    """Forward in training mode, loss, gradients, update; with loss scaling under mixed_float16, as ``fit`` does."""
+    import keras
+
+    if not model.trainable_variables:
+        raise common.CnncostError("the model has nothing to train", rule="a training step needs a trainable weight")
+    optimizer = common.optimizer_of(job.optimizer)
+    if common.is_mixed_float16(model):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(model.trainable_variables)
+    pairs = common.losses_and_targets(model, job.batch)
+
+    def step(x: Any, targets: list[Any]) -> Any:
+        with tf.GradientTape() as tape:
+            loss = common.total_loss(pairs, model(x, training=True), targets)
+            scaled = optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return loss
+
+    return step, [[tf.constant(target) for _, target in pairs]], optimizer
+
+
+def _profiled(step: Step, model: Any, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
+    scopes = Scopes(model.name, {name for name, _ in job.names})
+    stage("running the step whose memory is recorded")
+    gc.collect()
+    chunks = _counter(job.device)
+    data = _profile(step, 1, os.path.join(folder, "memory"), ALL)
+    used = _counter(job.device, chunks)
+    found = changes(data, job.device, scopes, job.mode == "training")
+    seconds = common.timed(step, job, stage)
+    stage("recording the time of each op")
+    repeats = min(job.steps, PROFILED, max(1, int(job.seconds / max(seconds[0], 1e-9))))
+    ops = _profile(step, repeats, os.path.join(folder, "ops"), COSTLY)
+    return {
+        "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
+        "layer_seconds": layer_seconds(ops, repeats, scopes),
+    }  # fmt: skip
+
+
+def _counter(device: str, before: int | None = None) -> int | None:
+    """The allocator's own count: what is in use now, or the peak above ``before``."""
+    try:
+        if before is None:
+            tf.config.experimental.reset_memory_stats(device)
+            return int(tf.config.experimental.get_memory_info(device)["current"])
+        return int(tf.config.experimental.get_memory_info(device)["peak"]) - before
+    except (ValueError, tf.errors.OpError):  # the CPU's allocator was not replaced: another version, another system
+        return None
+
+
+def _profile(step: Step, times: int, folder: str, level: int) -> bytes:
+    """The profiler's file of ``times`` steps."""
+    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=level, python_tracer_level=0)
+    tf.profiler.experimental.start(folder, options)
+    try:
+        for _ in range(times):
+            step()
+    finally:
+        tf.profiler.experimental.stop()
+    files = glob.glob(os.path.join(glob.escape(folder), "**", "*.xplane.pb"), recursive=True)
+    if len(files) != 1:
+        raise ProfileError("the profiler wrote no file")
+    with open(files[0], "rb") as stream:
+        return stream.read()
