@@ -1,0 +1,1 @@
+"""What TensorFlow keeps alive while a model runs: a small symbolic TensorFlow, fed with the graph alone."""

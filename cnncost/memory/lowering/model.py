@@ -1,0 +1,52 @@
+"""The whole model: layers in Keras's order, each through its kind's rule."""
+
+from __future__ import annotations
+
+from cnncost.errors import UnsupportedLayer
+from cnncost.memory.lowering.base import Lowered, Step
+from cnncost.memory.lowering.registry import rule
+from cnncost.memory.opgraph import Value
+from cnncost.memory.spec import Spec
+from cnncost.results import Analysis, LayerCost
+from cnncost.tensor import DTYPES
+
+
+def lower(analysis: Analysis, training: bool = False) -> Lowered:
+    """The forward pass of a model as TensorFlow ops. Raises UnsupportedLayer, with the layer's name and place, for a
+    kind that has no rule."""
+    step = Step(analysis, training)
+    values: list[tuple[Value, ...]] = []
+    inputs: list[Value] = []
+    for row, layer in zip(analysis.layers, analysis.graph.layers, strict=True):
+        step.graph.layer = row.name
+        if row.kind == "InputLayer":
+            inputs.append(_input(step, row))
+            values.append((inputs[-1],))
+            continue
+        try:
+            lower_layer = rule(row.kind)
+            read = [values[ref.layer][ref.output] for ref in layer.inputs]
+            made = lower_layer(step, row, layer.kind, _autocast(step, row, read))
+        except UnsupportedLayer as error:
+            error.problem = f"layer '{row.name}': {error.problem}"
+            raise error.at(layer.location or analysis.graph.location) from None
+        values.append((made,) if isinstance(made, Value) else made)
+    outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
+    step.graph.results = list(outputs)
+    return Lowered(step.graph, tuple(inputs), outputs, tuple(values))
+
+
+def _input(step: Step, row: LayerCost) -> Value:
+    """The batch as the caller has it: float32, whatever the layers compute in."""
+    dtype = row.outputs[0].dtype
+    return step.graph.argument(
+        row.name, Spec(step.shape(row.output_shape), "float32" if dtype.floating else dtype.name)
+    )
+
+
+def _autocast(step: Step, row: LayerCost, read: list[Value]) -> list[Value]:
+    """Keras casts a layer's floating inputs to its compute dtype."""
+    compute = row.compute
+    if not compute.floating:
+        return read
+    return [step.cast(value, compute.name) if DTYPES[value.dtype].floating else value for value in read]

@@ -1,0 +1,43 @@
+"""Which module lowers which kind. A module is imported when one of its kinds is first met."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from cnncost.errors import UnsupportedLayer
+from cnncost.memory.lowering.base import Rule
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "core": ("Dense",),
+    "convolution": ("Conv1D", "Conv2D", "Conv3D"),
+    "normalization": ("BatchNormalization",),
+    "activation": ("Activation", "ReLU", "Softmax"),
+    "pooling": (
+        "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+        "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    ),
+    "merging": ("Add",),
+    "shaping": ("Flatten", "Reshape", "Identity"),
+}  # fmt: skip
+_MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
+_RULES: dict[str, Rule] = {}
+
+
+def supported() -> tuple[str, ...]:
+    """The kinds that the memory simulation knows, InputLayer aside."""
+    return tuple(_MODULE_OF)
+
+
+def rule(kind: str) -> Rule:
+    """The rule of a kind. Raises UnsupportedLayer naming it where there is none."""
+    found = _RULES.get(kind)
+    if found is None:
+        module = _MODULE_OF.get(kind)
+        if module is None:
+            raise UnsupportedLayer(
+                f"the memory simulation does not know layer kind '{kind}'",
+                rule="it follows TensorFlow op by op and guesses nothing",
+            )
+        found = _RULES[kind] = import_module(f"cnncost.memory.lowering.{module}").RULES[kind]
+    return found

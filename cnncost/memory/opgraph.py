@@ -1,0 +1,143 @@
+"""The graph of TensorFlow ops that one step runs: the common language of lowering, gradients, rewriting, scheduling and
+the sweep over live bytes.
+
+Shapes include the batch and are fully known. Ops are kept in the order of creation, which is the order in which the
+traced ``tf.function`` creates them: layers in Keras's order, inside a layer as its ``call`` and TensorFlow's Python
+code do. Numbers that only steer an op (axes, strides, target shapes) are attributes; a constant that takes part in
+arithmetic is a ``Const`` op. Neither a constant nor a variable that is read allocates anything in a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from cnncost.memory.optypes import infer
+from cnncost.memory.spec import Dims, Spec
+
+__all__ = ["BACKWARD", "FORWARD", "LOSS", "UPDATE", "Op", "OpGraph", "Spec", "Value", "Variable"]
+
+FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
+
+
+class Op:
+    """One TensorFlow op. Compared and hashed by identity."""
+
+    __slots__ = ("attrs", "controls", "index", "inputs", "layer", "name", "outputs", "phase", "type")
+
+    def __init__(
+        self, index: int, type_: str, name: str, layer: str, phase: str, inputs: list[Value], outputs: tuple[Spec, ...],
+        attrs: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.index = index  # position in OpGraph.ops
+        self.type = type_
+        self.name = name
+        self.layer = layer
+        self.phase = phase
+        self.inputs = inputs
+        self.controls: list[Op] = []  # must have run before, without data
+        self.outputs = outputs
+        self.attrs = attrs
+
+    def out(self, index: int = 0) -> Value:
+        """One of its outputs."""
+        return Value(self, index)
+
+    def __repr__(self) -> str:
+        read = ", ".join(f"{value.op.name}:{value.index}" for value in self.inputs)
+        return f"{self.type} {self.name}({read}) -> {[(spec.shape, spec.dtype) for spec in self.outputs]}"
+
+
+class Value(NamedTuple):
+    """Output ``index`` of an op: what flows along an edge."""
+
+    op: Op
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody needs here
+
+    @property
+    def spec(self) -> Spec:
+        return self.op.outputs[self.index]
+
+    @property
+    def shape(self) -> Dims:
+        return self.op.outputs[self.index].shape
+
+    @property
+    def dtype(self) -> str:
+        return self.op.outputs[self.index].dtype
+
+
+class Variable(NamedTuple):
+    """A variable of the step: a layer's weight, an optimizer's slot, a counter. ``handle`` is its argument op."""
+
+    handle: Op
+    spec: Spec
+    name: str  # "layer/kernel"
+    trainable: bool
+
+    @property
+    def bytes(self) -> int:
+        return self.spec.bytes
+
+
+class OpGraph:
+    """Ops in the order of creation; ``layer`` and ``phase`` are stamped on what is added.
+
+    >>> graph = OpGraph()
+    >>> x = graph.argument("x", Spec((2, 8), "float32"))
+    >>> w = graph.variable("dense/kernel", Spec((8, 3), "float32"))
+    >>> y = graph.add("MatMul", [x, graph.read(w)])
+    >>> y.spec.bytes
+    24
+    """
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+        self.variables: dict[str, Variable] = {}
+        self.results: list[Value] = []  # what the step returns
+        self.kept: list[Op] = []  # ops with effects (assignments), never pruned
+        self.layer = ""
+        self.phase = FORWARD
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.ops)
+
+    def add(
+        self, type_: str, inputs: Iterable[Value] = (), outputs: Sequence[Spec] | None = None, name: str = "",
+        **attrs: Any,
+    ) -> Value:  # fmt: skip
+        """Append an op and return its first output. Without ``outputs`` they follow from the op type's rule
+        (``optypes``). ``name`` is the part below the layer's path; it need not be unique."""
+        read = list(inputs)
+        if outputs is None:
+            outputs = infer(type_, [op.outputs[index] for op, index in read], attrs)
+        op = Op(len(self.ops), type_, name or type_, self.layer, self.phase, read, tuple(outputs), attrs)
+        self.ops.append(op)
+        return Value(op, 0)
+
+    def argument(self, name: str, spec: Spec) -> Value:
+        """A tensor that the step is called with; its buffer belongs to the caller."""
+        return self.add("_Arg", (), (spec,), name)
+
+    def constant(self, value: Any, spec: Spec | None = None, name: str = "Const") -> Value:
+        """A constant tensor (a float32 scalar unless ``spec`` says otherwise)."""
+        return self.add("Const", (), (spec or Spec((), "float32"),), name, value=value)
+
+    def variable(self, name: str, spec: Spec, trainable: bool = True) -> Variable:
+        """The variable ``name``, declared at its first use: a function takes its captures in that order."""
+        found = self.variables.get(name)
+        if found is None:
+            handle = self.add("_Arg", (), (Spec((), "resource"),), name).op
+            found = self.variables[name] = Variable(handle, spec, name, trainable)
+            handle.attrs["variable"] = found
+        return found
+
+    def read(self, variable: Variable, name: str = "ReadVariableOp") -> Value:
+        """The variable's value: an alias of its buffer."""
+        return self.add("ReadVariableOp", (Value(variable.handle, 0),), (variable.spec,), name, variable=variable)
+
+    def assign(self, type_: str, variable: Variable, value: Value, name: str = "") -> Op:
+        """An ``AssignVariableOp``, ``AssignAddVariableOp`` or ``AssignSubVariableOp``; it is never pruned."""
+        op = self.add(type_, (Value(variable.handle, 0), value), (), name, variable=variable).op
+        self.kept.append(op)
+        return op

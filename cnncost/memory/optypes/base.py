@@ -1,0 +1,73 @@
+"""The record of an op type, and the table of them.
+
+Sources: TensorFlow 2.21's kernels (``forward_input_or_allocate_output`` in cwise_ops_common.h, relu_op.h,
+aggregate_ops.cc, …) and executor (``IsExpensive`` of the kernels), checked against captured steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from cnncost.memory.spec import Spec
+
+Specs = Sequence[Spec]
+Attrs = Mapping[str, Any]
+Infer = Callable[[Specs, Attrs], tuple[Spec, ...]]
+Scratch = Callable[[Specs, Specs, Attrs], tuple[int, ...]]
+FIRST, EACH = "first", "each"
+
+
+def given(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """For types whose outputs the lowering states: ``OpGraph.add(…, outputs=…)``."""
+    raise LookupError("the outputs of this op must be given")
+
+
+class OpType(NamedTuple):
+    """One op type.
+
+    ``infer``      outputs from inputs and attributes
+    ``expensive``  the executor queues it; an inexpensive op runs inline as soon as it is ready
+    ``forwards``   inputs, in the kernel's order, whose buffer output 0 may take over: same bytes and
+                   dtype, and no other reader left
+    ``shares``     "first": every output is a view of input 0; "each": output i is input i. Nothing is allocated
+    ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
+    ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
+    """
+
+    name: str
+    infer: Infer
+    expensive: bool = True
+    forwards: tuple[int, ...] = ()
+    shares: str = ""
+    allocates: bool = True
+    scratch: Scratch | None = None
+
+
+_MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "training")
+_TABLE: dict[str, OpType] = {}
+
+
+def table() -> dict[str, OpType]:
+    """Every op type by name."""
+    if not _TABLE:
+        for module in _MODULES:
+            for row in import_module(f"cnncost.memory.optypes.{module}").ROWS:
+                _TABLE[row.name] = row
+    return _TABLE
+
+
+def op_type(name: str) -> OpType:
+    """The row of an op type; KeyError for one that has none, which is a mistake of this program."""
+    return (_TABLE or table())[name]
+
+
+def infer(name: str, inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """The outputs of an op."""
+    return (_TABLE or table())[name].infer(inputs, attrs)
+
+
+def same(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """Output 0 as input 0."""
+    return (inputs[0],)

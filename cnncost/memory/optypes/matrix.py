@@ -1,0 +1,37 @@
+"""Matrix products, bias additions and softmax."""
+
+from __future__ import annotations
+
+from cnncost.memory.optypes.base import Attrs, OpType, Specs, given, same
+from cnncost.memory.optypes.elementwise import broadcast
+from cnncost.memory.spec import Spec
+
+
+def _matmul(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """``transpose_a``, ``transpose_b``; further inputs (a fused bias) change nothing. Leading axes broadcast."""
+    a, b = inputs[0].shape, inputs[1].shape
+    rows = a[-1] if attrs.get("transpose_a") else a[-2]
+    columns = b[-2] if attrs.get("transpose_b") else b[-1]
+    return (Spec((*broadcast(a[:-2], b[:-2]), rows, columns), inputs[0].dtype),)
+
+
+def _last_axis(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    return (Spec(inputs[0].shape[-1:], inputs[0].dtype),)
+
+
+def _cross_entropy(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """Loss of each instance, and the gradient of the logits, computed with it."""
+    logits = inputs[0]
+    return (Spec(logits.shape[:-1], logits.dtype), logits)
+
+
+ROWS = (
+    *(OpType(name, _matmul) for name in ("MatMul", "_FusedMatMul", "BatchMatMulV2")),
+    OpType("Einsum", given),
+    OpType("BiasAdd", same, forwards=(0,)),
+    OpType("BiasAddGrad", _last_axis),
+    OpType("Softmax", same, forwards=(0,)),
+    OpType("LogSoftmax", same, forwards=(0,)),
+    OpType("SparseSoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,)),
+    OpType("SoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,)),
+)

@@ -1,0 +1,20 @@
+"""Reductions over axes."""
+
+from __future__ import annotations
+
+from cnncost.memory.optypes.base import Attrs, OpType, Specs
+from cnncost.memory.spec import Spec
+
+
+def _reduce(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """``attrs["axes"]``: the axes, not negative; ``attrs["keepdims"]``: keep them as ones."""
+    shape, axes = inputs[0].shape, attrs["axes"]
+    if attrs.get("keepdims"):
+        return (Spec(tuple(1 if i in axes else n for i, n in enumerate(shape)), inputs[0].dtype),)
+    return (Spec(tuple(n for i, n in enumerate(shape) if i not in axes), inputs[0].dtype),)
+
+
+ROWS = (
+    *(OpType(name, _reduce) for name in ("Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm")),
+    OpType("ArgMax", lambda inputs, attrs: (Spec(_reduce(inputs, attrs)[0].shape, "int64"),)),
+)

@@ -1,0 +1,30 @@
+"""Where values come from: arguments, constants, variables; and ops that only pass them on."""
+
+from __future__ import annotations
+
+from cnncost.memory.optypes.base import EACH, FIRST, Attrs, OpType, Specs, given, same
+from cnncost.memory.spec import Spec
+
+
+def _each(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    return tuple(inputs)
+
+
+def _none(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    return ()
+
+
+ROWS = (
+    OpType("_Arg", given, expensive=False, allocates=False),
+    OpType("Const", given, expensive=False, allocates=False),
+    OpType("ReadVariableOp", given, expensive=False, allocates=False),
+    OpType("_Retval", _none, expensive=False),
+    OpType("NoOp", _none, expensive=False),
+    OpType("Identity", same, expensive=False, shares=FIRST),
+    OpType("IdentityN", _each, expensive=False, shares=EACH),
+    OpType("StopGradient", same, expensive=False, shares=FIRST),
+    OpType("PreventGradient", same, expensive=False, shares=FIRST),
+    OpType("AssignVariableOp", _none),
+    OpType("AssignAddVariableOp", _none),
+    OpType("AssignSubVariableOp", _none),
+)
