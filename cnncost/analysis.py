@@ -75,17 +75,25 @@ def _chosen(dtype: object) -> Policy:
 def with_inputs(graph: Graph, shapes: Mapping[str, Shape] | Sequence[Shape]) -> Graph:
     """The graph with other input shapes."""
     names = [graph.layers[i].name for i in graph.inputs]
+    parts = shapes.values() if isinstance(shapes, Mapping) else shapes if isinstance(shapes, list | tuple) else [shapes]
+    for part in parts:
+        if not isinstance(part, list | tuple):
+            raise CnncostError(
+                "a wrong input shape", received=printable(part),
+                rule="it is a list such as [224, 224, 3], without the batch; several in order, or by name",
+            )  # fmt: skip
     if not isinstance(shapes, Mapping):
         if len(shapes) > len(names):
             raise CnncostError(
-                f"{len(shapes)} input shapes for {len(names)} inputs", rule=f"the inputs are {', '.join(names)}"
+                f"{len(shapes)} input shapes for {len(names)} inputs",
+                rule=f"the inputs are {printable(', '.join(names), 300)}",
             )
         shapes = dict(zip(names, shapes, strict=False))
     for name in shapes:
         if name not in names:
             raise CnncostError(
-                f"the model has no input '{name}'", rule=f"its inputs are {', '.join(names)}",
-                nearest=nearest(name, names),
+                f"the model has no input '{printable(name)}'", nearest=nearest(str(name), names),
+                rule=f"its inputs are {printable(', '.join(names), 300)}",
             )  # fmt: skip
     layers = list(graph.layers)
     for i in graph.inputs:

@@ -37,7 +37,7 @@ def analyze(
     """
     graph = source if isinstance(source, Graph) else load(source, variables=variables)
     shapes: Any = input
-    if input and not isinstance(input, Mapping) and not isinstance(input[0], Sequence):
+    if isinstance(input, list | tuple) and input and not isinstance(input[0], list | tuple):
         shapes = [input]
     return with_findings(analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer))
 

@@ -21,6 +21,9 @@ def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
 
     ``variables`` are a spec's own (``--set``). Raises CnncostError with a location where there is a file.
     """
+    if variables is not None and not isinstance(variables, Mapping):
+        raise CnncostError("wrong variables", rule="they are a mapping of names to values",
+                           received=printable(variables))  # fmt: skip
     if isinstance(source, Graph):
         return source
     if isinstance(source, os.PathLike):
