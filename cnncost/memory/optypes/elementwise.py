@@ -56,8 +56,8 @@ _GRADIENTS = (
     "SigmoidGrad", "SqrtGrad", "TanhGrad", "InvGrad", "ReciprocalGrad",
 )  # fmt: skip
 _BINARY = (
-    "Add", "AddV2", "Sub", "Mul", "MulNoNan", "Div", "RealDiv", "DivNoNan", "FloorDiv", "FloorMod", "Maximum", "Minimum",
-    "Pow", "SquaredDifference", "Xdivy",
+    "Add", "AddV2", "Sub", "Mul", "MulNoNan", "Div", "RealDiv", "DivNoNan", "FloorDiv", "FloorMod", "Maximum",
+    "Minimum", "Pow", "SquaredDifference", "Xdivy",
 )  # fmt: skip
 _COMPARE = ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr")
 ROWS = (
