@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, str] = {
     "analyze": "shapes, parameters, multiplications and activation memory of a model",
     "explain": "the arithmetic of a model or of one layer, step by step",
+    "verify": "the prediction beside a real run of the model",
     "export": "write the real Keras model of a source",
     "zoo": "list the shipped specs, or print one",
     "schema": "print the JSON Schema of the spec language",

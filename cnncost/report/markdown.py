@@ -32,7 +32,7 @@ def render(analysis: Analysis, options: Options) -> str:
     lines += ["## Layers", ""]
     lines += table(rows, columns, analysis)
     figures = [[label, escaped(text)] for label, text in totals(analysis)]
-    lines += ["", "## Totals", "", *_pipes(["Figure", "Value"], figures, ["left", "left"])]
+    lines += ["", "## Totals", "", *pipes(["Figure", "Value"], figures, ["left", "left"])]
     if analysis.findings:
         lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in analysis.findings)]
     lines += ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]
@@ -45,10 +45,11 @@ def table(rows: list[Row], columns: list[Column], analysis: Analysis) -> list[st
     sums = [f"**{c.people(getattr(analysis.totals, c.key))}**" if c.sums else "" for c in columns]
     if not columns[0].sums:
         sums[0] = "**Total**"
-    return _pipes([c.title for c in columns], [*body, sums], ["right" if c.right else "left" for c in columns])
+    return pipes([c.title for c in columns], [*body, sums], ["right" if c.right else "left" for c in columns])
 
 
-def _pipes(titles: list[str], body: list[list[str]], align: list[str]) -> list[str]:
+def pipes(titles: list[str], body: list[list[str]], align: list[str]) -> list[str]:
+    """A GitHub-flavoured table."""
     from tabulate import tabulate  # a terminal's table never needs it
 
     return tabulate(body, titles, tablefmt="pipe", colalign=align, disable_numparse=True).splitlines()

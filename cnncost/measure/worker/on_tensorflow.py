@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cnncost.errors import CnncostError
 from cnncost.measure.profile import Scopes, changes, layer_seconds
 from cnncost.measure.records import Job, peak
 from cnncost.measure.worker import common
@@ -63,6 +64,7 @@ def _device(name: str) -> str:
 def _step(model: Any, inputs: list[Any], job: Job) -> tuple[Step, Any]:
     """A function without arguments that runs one step to its end, and the optimizer."""
     args = inputs[0] if len(inputs) == 1 else inputs
+    extra: list[Any]
     if job.mode == "inference":
         body, extra, optimizer = _inference(model), [], None
     else:
@@ -84,7 +86,7 @@ def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]
     import keras
 
     if not model.trainable_variables:
-        raise common.CnncostError("the model has nothing to train", rule="a training step needs a trainable weight")
+        raise CnncostError("the model has nothing to train", rule="a training step needs a trainable weight")
     optimizer = common.optimizer_of(job.optimizer)
     if common.is_mixed_float16(model):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,0 +1,136 @@
+"""Set the prediction beside a real run: builds the model, runs it in a child process, compares layer by layer."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+from cnncost.cli.shared import add_source, analysis_of, whole_number
+from cnncost.errors import CnncostError, printable
+
+if TYPE_CHECKING:
+    from cnncost.analysis import Analysis
+    from cnncost.errors import OutsideError
+    from cnncost.measure import Job, LackOfMemory, Measurement
+
+EXAMPLE = """examples:
+  cnncost verify zoo:lenet5-1998
+  cnncost verify net.yaml --batch 8 --mode training --optimizer adam --format json
+  cnncost verify keras:ResNet50 --executor xla --tolerance 8%
+
+It needs the tensorflow extra: pip install 'cnncost[tensorflow]'. Exit code 0: within the tolerance, 1: not, 3: the
+run failed (no TensorFlow, no such device, not enough memory, a time-out).
+"""
+SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown"}
+FORMATS = ("table", "json", "markdown")
+
+
+def tolerance(text: str) -> float:
+    """A share, as ``0.05`` or ``5%``.
+
+    >>> tolerance("5%"), tolerance("0.01")
+    (0.05, 0.01)
+    """
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(%?)", text.strip(), re.ASCII)
+    if found is None:
+        raise CnncostError("a wrong tolerance", rule="it is a share, as 0.05 or 5%", received=printable(text))
+    return float(found[1]) / (100 if found[2] else 1)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source(parser)
+    group = parser.add_argument_group("run")
+    group.add_argument("--executor", choices=("graph", "xla", "eager"), default="graph",
+                       help="how the step runs: a tf.function (graph), compiled by XLA, or op by op")  # fmt: skip
+    group.add_argument("--device", metavar="NAME", default="CPU:0", help="CPU:0 (default) or GPU:0, GPU:1, …")
+    group.add_argument("--backend", choices=("tensorflow", "jax", "torch"), default="tensorflow",
+                       help="Keras's backend; memory is predicted for TensorFlow's alone")  # fmt: skip
+    group.add_argument("--steps", metavar="N", type=whole_number(1, 10_000), default=10, help="timed steps (10)")
+    group.add_argument("--timeout", metavar="SECONDS", type=whole_number(1, 10**6), default=600,
+                       help="the whole run may take this long (600)")  # fmt: skip
+    group.add_argument("--tolerance", metavar="SHARE", type=tolerance,
+                       help="relative error of the peak that passes (1%% at inference, 10%% in training)")  # fmt: skip
+    group = parser.add_argument_group("output")
+    group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
+    group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
+
+
+def run(args: argparse.Namespace) -> int:
+    from cnncost.cli.streams import emit
+    from cnncost.measure.environment import device_of
+
+    device = device_of(args.device)
+    _check_writable(args.output)
+    analysis = analysis_of(args)
+    job = job_of(args, analysis, device)
+    measured = _measure(job, analysis, args.timeout)
+    from cnncost.compare import compare
+    from cnncost.report.verification import render
+
+    result = compare(analysis, job, measured, args.tolerance)
+    form = args.format or _form_of(args.output)
+    emit(render(result, form), args.output, data=form == "json")
+    return 0 if result.ok else 1
+
+
+def _check_writable(path: str | None) -> None:
+    """A place that cannot be written is said before the run, not after it."""
+    import os
+
+    if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        folder = printable(os.path.dirname(os.path.realpath(path)), 200)
+        raise CnncostError(f"cannot write '{printable(path, 200)}': there is no directory '{folder}'")
+
+
+def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
+    """The run that the options ask for: a named architecture from its own constructor, all else as exported data."""
+    from cnncost.analysis import with_dtype
+    from cnncost.measure import Job
+
+    if args.dtype == "int8":
+        raise CnncostError("Keras cannot run a model in int8", rule="int8 is for arithmetic alone here")
+    own = args.source.lower().startswith("keras:") and not args.shapes and not args.dtype
+    model: dict[str, Any]
+    if own:
+        model = {"application": analysis.source.partition(":")[2]}
+        names = tuple((layer.name, 0) for layer in analysis.layers)
+    else:
+        from cnncost.export import keras_names, to_config
+
+        graph = with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph
+        model, names = {"config": to_config(graph)}, keras_names(graph)
+    optimizer = (args.optimizer or "sgd").lower() if args.mode == "training" else None
+    return Job(
+        model=model, names=names, mode=args.mode, optimizer=optimizer, batch=args.batch, executor=args.executor,
+        device=device, backend=args.backend, steps=args.steps, seconds=args.timeout / 4,
+    )  # fmt: skip
+
+
+def _measure(job: Job, analysis: Analysis, timeout: float) -> Measurement:
+    from cnncost.cli.progress import progress
+    from cnncost.measure import LackOfMemory, run
+
+    try:
+        with progress(f"running {printable(analysis.model)} on {job.device}"):
+            return run(job, timeout)
+    except LackOfMemory as lack:
+        raise _with_remedies(lack, analysis, job.mode) from None
+
+
+def _with_remedies(lack: LackOfMemory, analysis: Analysis, mode: str) -> OutsideError:
+    """At which step it died, what was predicted, and what to change."""
+    from cnncost.measure.advice import advice, footprint
+    from cnncost.units import bytes_text
+
+    seen = f"the process had {bytes_text(lack.used_bytes)}; " if lack.used_bytes else ""
+    expected = bytes_text(footprint(analysis, mode))
+    lack.rule = f"{seen}the textbook's estimate of weights and outputs for this step is {expected}"
+    lack.nearest = f"change one of these: {advice(analysis, mode)}"
+    return lack
+
+
+def _form_of(path: str | None) -> str:
+    import os
+
+    return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"

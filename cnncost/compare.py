@@ -1,0 +1,289 @@
+"""Predicted × measured: every layer's shapes, params and bytes, the step's peak, its allocations in order, its time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnncost.errors import CnncostError
+from cnncost.measure.records import Change, Job, Measurement, RealLayer, RealTensor
+from cnncost.results import Analysis, LayerCost
+from cnncost.tensor import DTYPES, product, shape_text
+
+if TYPE_CHECKING:
+    from cnncost.memory.predict import MemoryPrediction
+
+SCHEMA = "cnncost/verify/1"
+TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
+SMALL = 1024  # bytes; allocations below it are scalars and per-map vectors, whose order says nothing
+_EDITS = 20_000_000  # steps that the comparison of two sequences may take
+
+
+class Claim(NamedTuple):
+    """One figure of a layer or of the model, as predicted and as the real model has it."""
+
+    figure: str
+    predicted: Any
+    measured: Any
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.predicted == self.measured)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCheck:
+    """One row: what was claimed of the layer, and the seconds of its ops in one step (None: not measured)."""
+
+    name: str
+    kind: str
+    macs: int
+    shapes: Claim
+    params: Claim
+    trainable: Claim
+    activation_bytes: Claim
+    weight_bytes: Claim
+    seconds: float | None
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return self.shapes, self.params, self.trainable, self.activation_bytes, self.weight_bytes
+
+    @property
+    def ok(self) -> bool:
+        return all(claim.ok for claim in self.claims)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "kind": self.kind, "shape_ok": self.shapes.ok,
+            "params_ok": self.params.ok and self.trainable.ok,
+            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok, "seconds": self.seconds,
+            "predicted": {claim.figure: claim.predicted for claim in self.claims},
+            "measured": {claim.figure: claim.measured for claim in self.claims},
+        }  # fmt: skip
+
+
+class Matching(NamedTuple):
+    """How far two sequences of allocations agree; ``first_mismatch`` is in words. None: nothing was predicted."""
+
+    matched: int | None
+    total: int
+    predicted: int | None
+    first_mismatch: str | None
+    scratch: int  # allocations of kernels for themselves; they depend on the processor and are not predicted
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A prediction beside a real run."""
+
+    analysis: Analysis
+    job: Job
+    measured: Measurement
+    tolerance: float
+    layers: tuple[LayerCheck, ...]
+    predicted_peak: int | None
+    unpredicted: str | None  # why there is no predicted peak
+    allocations: Matching
+
+    @property
+    def peak_error(self) -> float | None:
+        """Relative, positive when too much was predicted."""
+        real = self.measured.peak_bytes
+        if self.predicted_peak is None or real is None:
+            return None
+        return (self.predicted_peak - real) / real if real else float(self.predicted_peak > 0)
+
+    @property
+    def peak_ok(self) -> bool:
+        error = self.peak_error
+        return error is None or abs(error) <= self.tolerance
+
+    @property
+    def ok(self) -> bool:
+        """Shapes, params and bytes exactly; the peak, where there is one to compare, within the tolerance."""
+        return self.peak_ok and all(layer.ok for layer in self.layers)
+
+    @property
+    def step_seconds(self) -> tuple[float, float, float]:
+        """(median, low, high): of the repeats, and the tenths that lie below and above."""
+        times = sorted(self.measured.step_seconds)
+        tenth = len(times) // 10
+        return median(times), times[tenth], times[-1 - tenth]
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one step over the whole batch."""
+        totals = self.analysis.totals
+        return self.job.batch * (totals.training_macs if self.job.mode == "training" else totals.macs)
+
+    @property
+    def gmacs_per_second(self) -> float:
+        return self.macs / self.step_seconds[0] / 1e9
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that ``verify --format json`` prints."""
+        job, real = self.job, self.measured
+        middle, low, high = self.step_seconds
+        return {
+            "schema": SCHEMA, "model": self.analysis.model, "source": self.analysis.source, "mode": job.mode,
+            "batch": job.batch, "dtype": self.analysis.dtype, "optimizer": job.optimizer, "executor": job.executor,
+            "device": real.device, "backend": job.backend, "versions": real.versions, "ok": self.ok,
+            "tolerance": self.tolerance,
+            "peak": {
+                "predicted_bytes": self.predicted_peak, "measured_bytes": real.peak_bytes, "error": self.peak_error,
+                "ok": self.peak_ok, "chunk_bytes": real.chunk_bytes, "process_bytes": real.process_bytes,
+                "resident": real.resident, "unpredicted": self.unpredicted,
+            },
+            "step_seconds": {
+                "predicted": None, "median": middle, "low": low, "high": high,
+                "repeats": len(real.step_seconds), "gmacs_per_second": self.gmacs_per_second,
+            },
+            "allocations": self.allocations._asdict(),
+            "layers": [layer.to_dict() for layer in self.layers],
+            "notes": list(real.notes),
+        }  # fmt: skip
+
+
+def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: float | None = None) -> Verification:
+    """Set what the analysis says beside what the run measured."""
+    prediction, unpredicted = _predict(analysis, job)
+    rows = tuple(
+        _check(row, real, job, measured, name, call)
+        for row, real, (name, call) in zip(analysis.layers, measured.layers, job.names, strict=True)
+    )
+    return Verification(
+        analysis=analysis, job=job, measured=measured,
+        tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, layers=rows,
+        predicted_peak=None if prediction is None else prediction.peak_bytes, unpredicted=unpredicted,
+        allocations=_allocations(prediction, measured.changes, dict(zip((row.name for row in analysis.layers),
+                                                                        (name for name, _ in job.names), strict=True))),
+    )  # fmt: skip
+
+
+def _predict(analysis: Analysis, job: Job) -> tuple[MemoryPrediction | None, str | None]:
+    """The simulated step, or why there is none."""
+    if job.backend != "tensorflow":
+        return None, f"the simulation is of TensorFlow's executor, not of {job.backend}'s"
+    try:
+        from cnncost.memory.predict import predict
+    except ImportError:
+        return None, "this version does not predict peaks"
+    try:
+        return predict(analysis, job.mode, job.optimizer, job.executor, "requested"), None
+    except CnncostError as error:
+        return None, error.message
+
+
+def _check(row: LayerCost, real: RealLayer, job: Job, measured: Measurement, name: str, call: int) -> LayerCheck:
+    weights = () if row.shared else real.weights
+    sizes = [product(weight.shape) or 0 for weight in weights]
+    trained = sum(size for size, trains in zip(sizes, real.trainable, strict=False) if trains)
+    shapes = [list(tensor.shape) for tensor in row.outputs]
+    found = [list(tensor.shape) for tensor in real.outputs]
+    if _agree(shapes, found):
+        found = shapes
+    return LayerCheck(
+        name=row.name, kind=row.kind, macs=row.macs, shapes=Claim("output_shapes", shapes, found),
+        params=Claim("params", row.params, sum(sizes)),
+        trainable=Claim("trainable_params", row.trainable_params, trained),
+        activation_bytes=Claim("activation_bytes", row.activation_bytes,
+                               job.batch * sum(_bytes(t, s) for t, s in zip(real.outputs, found, strict=True))),
+        weight_bytes=Claim("weight_bytes", row.weight_bytes, sum(_bytes(w, w.shape) for w in weights)),
+        seconds=None if call else measured.layer_seconds.get(name),
+    )  # fmt: skip
+
+
+def _agree(predicted: list[list[int | None]], real: list[list[int | None]]) -> bool:
+    """A dimension that Keras itself leaves open contradicts nothing."""
+    return [len(shape) for shape in predicted] == [len(shape) for shape in real] and all(
+        theirs is None or ours == theirs
+        for shape, found in zip(predicted, real, strict=True)
+        for ours, theirs in zip(shape, found, strict=True)
+    )
+
+
+def _bytes(tensor: RealTensor, shape: Sequence[int | None]) -> int:
+    size = DTYPES.get(tensor.dtype)
+    return (product(shape) or 0) * (size.bytes if size else 0)
+
+
+def _allocations(prediction: MemoryPrediction | None, changes: tuple[Change, ...], names: dict[str, str]) -> Matching:
+    """Allocations of ``SMALL`` bytes or more in order, by layer and size."""
+    large = [change for change in changes if change.bytes >= SMALL]
+    real = [change for change in large if change.region != "temp"]
+    scratch = len(large) - len(real)
+    if prediction is None:
+        return Matching(None, len(real), None, None, scratch)
+    ours = [event for event in prediction.timeline if event.bytes >= SMALL]
+    predicted = [(names.get(event.layer or ""), event.bytes) for event in ours]
+    measured = [(change.layer, change.bytes) for change in real]
+    matched = common(predicted, measured)
+    first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
+    if first is None and len(predicted) != len(measured):
+        first = min(len(predicted), len(measured))
+    text = None
+    if first is not None:
+        left = (
+            f"{ours[first].op}{_where(ours[first].layer)} {ours[first].bytes:,} B" if first < len(ours) else "nothing"
+        )
+        text = f"allocation {first + 1}: predicted {left}, measured {_measured(real, first)}"
+    return Matching(matched, len(real), len(ours), text, scratch)
+
+
+def _measured(real: list[Change], at: int) -> str:
+    if at >= len(real):
+        return "nothing"
+    change = real[at]
+    kind = re.sub(r"\A_?(?:Mkl)?(?:Native)?", "", change.kind or "") or "an op"
+    return f"{kind}{_where(change.layer)} {change.bytes:,} B {shape_or_blank(change.shape)}".rstrip()
+
+
+def shape_or_blank(shape: str) -> str:
+    return shape if len(shape) <= 60 else ""
+
+
+def _where(layer: str | None) -> str:
+    return f" of '{layer}'" if layer else ""
+
+
+def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
+    """Length of the longest common subsequence (Myers, "An O(ND) difference algorithm", 1986): fast where two
+    sequences are much alike. A lower bound where they are so unlike that it would take too long.
+
+    >>> common("allocate", "relocate"), common("", "a")
+    (6, 0)
+    """
+    n, m = len(a), len(b)
+    furthest = {1: 0}  # diagonal → the furthest place of ``a`` that is reached on it
+    spent = best = 0
+    for edits in range(n + m + 1):
+        for diagonal in range(-edits, edits + 1, 2):
+            down = diagonal == -edits or (
+                diagonal != edits and furthest.get(diagonal - 1, -1) < furthest.get(diagonal + 1, -1)
+            )
+            x = furthest.get(diagonal + 1, 0) if down else furthest.get(diagonal - 1, 0) + 1
+            y = x - diagonal
+            begun = x
+            while x < n and y < m and a[x] == b[y]:
+                x, y = x + 1, y + 1
+            spent += x - begun + 1
+            furthest[diagonal] = x
+            if x <= n and y <= m:
+                best = max(best, (x + y - edits) // 2)
+            if x >= n and y >= m:
+                return (n + m - edits) // 2
+        if spent > _EDITS:
+            break
+    return best
+
+
+def shapes_text(shapes: list[list[int | None]]) -> str:
+    """
+    >>> shapes_text([[4, 4, 8]])
+    '[4, 4, 8]'
+    """
+    return ", ".join(shape_text(tuple(shape)) for shape in shapes)

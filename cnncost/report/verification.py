@@ -1,0 +1,158 @@
+"""A verification as a table for the terminal, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnncost.compare import LayerCheck, Verification
+from cnncost.report.text import bytes_text, clean, exact, shape_text, wide
+
+TITLES = ("Layer", "Kind", "Output", "Params", "Bytes", "Time", "GMAC/s", "")
+
+
+def render(result: Verification, form: str) -> str:
+    """The result as text, ending in a newline."""
+    if form == "json":
+        from cnncost.report.json_ import to_json
+
+        return to_json(result.to_dict())
+    return _markdown(result) if form == "markdown" else _table(result)
+
+
+def heading(result: Verification) -> list[str]:
+    """What was run: the parts of one line."""
+    job, real = result.job, result.measured
+    parts = [f"source {clean(result.analysis.source)}", f"batch {job.batch:,}", f"dtype {clean(result.analysis.dtype)}",
+             job.mode + (f", {job.optimizer}" if job.optimizer else ""), f"executor {job.executor}",
+             f"device {clean(real.device)}"]  # fmt: skip
+    return [*parts, ", ".join(f"{clean(name)} {clean(version)}" for name, version in real.versions.items())]
+
+
+def rows(result: Verification) -> list[list[str]]:
+    """One line of cells for each layer."""
+    return [_row(layer, result) for layer in result.layers]
+
+
+def _row(layer: LayerCheck, result: Verification) -> list[str]:
+    seconds = layer.seconds
+    rate = ""
+    if seconds and layer.macs and result.job.mode == "inference":
+        rate = f"{layer.macs * result.job.batch / seconds / 1e9:.1f}"
+    return [
+        clean(layer.name), layer.kind, shape_text(layer.shapes.predicted[0]) if layer.shapes.predicted else "",
+        exact(layer.params.predicted), exact(layer.activation_bytes.predicted + layer.weight_bytes.predicted),
+        time_text(seconds) if seconds is not None else "", rate, "ok" if layer.ok else "differs",
+    ]  # fmt: skip
+
+
+def time_text(seconds: float) -> str:
+    """
+    >>> time_text(0.0000123), time_text(0.0456), time_text(2)
+    ('12.3 µs', '45.6 ms', '2.00 s')
+    """
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def differences(result: Verification) -> list[str]:
+    """A sentence for each claim that the real model does not bear out."""
+    return [
+        f"layer '{clean(layer.name)}': {claim.figure} predicted {claim.predicted}, measured {claim.measured}"
+        for layer in result.layers
+        for claim in layer.claims
+        if not claim.ok
+    ]
+
+
+def figures(result: Verification) -> list[tuple[str, str]]:
+    """The model's figures: (label, text)."""
+    real = result.measured
+    pairs = [("layers", _layers(result)), ("peak", _peak(result))]
+    if result.unpredicted:
+        pairs.append(("", f"no peak was predicted ({clean(result.unpredicted, 300)}); the verdict rests on shapes, "
+                          "params and bytes"))  # fmt: skip
+    if real.chunk_bytes is not None:
+        pairs.append(("chunks", f"{_bytes(real.chunk_bytes)} as the allocator rounds, above weights and input"))
+    pairs.append(("process", f"{_bytes(real.process_bytes)} resident, framework and all"))
+    pairs.append(("resident", ", ".join(f"{name} {_bytes(size)}" for name, size in real.resident.items() if size)))
+    found = result.allocations
+    if found.matched is not None and found.total:
+        pairs.append(("allocations", f"{found.matched:,} of {found.total:,} match in order, layer and size "
+                                     f"({found.matched / found.total:.1%})"))  # fmt: skip
+        if found.first_mismatch:
+            pairs.append(("", f"first mismatch: {clean(found.first_mismatch, 300)}"))
+    elif found.total:
+        pairs.append(("allocations", f"{found.total:,} of 1 KiB or more"))
+    middle, low, high = result.step_seconds
+    pairs.append(("step", f"{time_text(middle)} median of {len(real.step_seconds)} ({time_text(low)} to "
+                          f"{time_text(high)}), {result.gmacs_per_second:.1f} GMAC/s"))  # fmt: skip
+    return [*pairs, *(("note", clean(note, 300)) for note in real.notes), ("verdict", verdict(result))]
+
+
+def verdict(result: Verification) -> str:
+    """One sentence."""
+    if not all(layer.ok for layer in result.layers):
+        return "differs: the real model's layers are not as predicted"
+    if not result.peak_ok:
+        return f"differs: the peak is outside the tolerance of {result.tolerance:.2%}"
+    if result.peak_error is None:
+        return "ok: shapes, params and bytes are as predicted; no peak to compare"
+    return f"ok: all as predicted, the peak within {result.tolerance:.2%}"
+
+
+def _layers(result: Verification) -> str:
+    right = sum(layer.ok for layer in result.layers)
+    return f"{right:,} of {len(result.layers):,} have the predicted shapes, params and bytes"
+
+
+def _peak(result: Verification) -> str:
+    real, predicted = result.measured.peak_bytes, result.predicted_peak
+    parts = [f"predicted {_bytes(predicted)}"] if predicted is not None else []
+    parts.append(f"measured {_bytes(real)}" if real is not None else "not measured")
+    if result.peak_error is not None:
+        parts.append(f"error {result.peak_error:+.2%}")
+    return ", ".join(parts) + "; requested above weights and input"
+
+
+def _bytes(value: int) -> str:
+    return f"{value:,} B = {bytes_text(value)}" if value >= 1024 else f"{value:,} B"
+
+
+def _table(result: Verification) -> str:
+    body = rows(result)
+    widths = [max(wide(line[i]) for line in [list(TITLES), *body]) for i in range(len(TITLES))]
+    right = (False, False, False, True, True, True, True, False)
+    lines = [clean(result.analysis.model), " · ".join(heading(result)), ""]
+    lines.append(_line(TITLES, widths, right))
+    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+    lines += [rule, *(_line(cells, widths, right) for cells in body), rule, ""]
+    pairs = figures(result)
+    label = max(len(name) for name, _ in pairs)
+    lines += [f"{name:<{label}}  {text}" for name, text in pairs]
+    found = differences(result)
+    lines += ["", *found] if found else []
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = []
+    for cell, width, numeric in zip(cells, widths, right, strict=True):
+        blank = " " * (width - wide(cell))
+        padded.append(blank + cell if numeric else cell + blank)
+    return "  ".join(padded)
+
+
+def _markdown(result: Verification) -> str:
+    from cnncost.report.markdown import escaped, pipes
+
+    align = ["left", "left", "left", "right", "right", "right", "right", "left"]
+    titles = [*TITLES[:-1], "As predicted"]
+    body = [[escaped(cell) for cell in cells] for cells in rows(result)]
+    lines = [f"# {escaped(result.analysis.model)}: predicted and measured", ""]
+    lines += [" · ".join(escaped(part) for part in heading(result)), "", "## Layers", "", *pipes(titles, body, align)]
+    pairs = [[label, escaped(text)] for label, text in figures(result)]
+    lines += ["", "## Figures", "", *pipes(["Figure", "Value"], pairs, ["left", "left"])]
+    found = differences(result)
+    lines += ["", "## Differences", "", *(f"- {escaped(text)}" for text in found)] if found else []
+    return "\n".join(lines) + "\n"
