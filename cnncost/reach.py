@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnncost.kinds.base import Kind, Scattered, Shapes, Whole
 from cnncost.receptive import POINT, Field, merged, through
@@ -21,13 +21,20 @@ class Seen(NamedTuple):
     size: tuple[int | None, ...]
     fields: tuple[Field | None, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        jumps: list[int | float | None] | None = None
-        if self.fields:
-            exact = [None if f is None else f.jump for f in self.fields]
-            jumps = [None if j is None else int(j) if j.denominator == 1 else float(j) for j in exact]
-        starts = [None if f is None else f.start for f in self.fields] or None
-        return {"receptive_field": list(self.size), "jump": jumps, "start": starts}
+    @property
+    def jumps(self) -> tuple[int | float | None, ...] | None:
+        """Input positions from one neuron to the next; a fraction below an upsampling."""
+        exact = [None if f is None else f.jump for f in self.fields]
+        return tuple(None if j is None else int(j) if j.denominator == 1 else float(j) for j in exact) or None
+
+    @property
+    def starts(self) -> tuple[int | None, ...] | None:
+        """Where neuron 0's field begins."""
+        return tuple(None if f is None else f.start for f in self.fields) or None
+
+    def figures(self) -> dict[str, tuple[int | float | None, ...] | None]:
+        """The three figures by their names in a layer's row."""
+        return {"receptive_field": self.size, "jump": self.jumps, "start": self.starts}
 
     def whole(self) -> Seen:
         """Everything: a neuron that reads all positions."""

@@ -55,13 +55,47 @@ class LayerCost:
 
     @property
     def output_shape(self) -> Shape:
+        """The shape of the (first) output, without the batch axis."""
         return self.outputs[0].shape
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return tuple(tensor.shape for tensor in self.outputs)
+
+    @property
+    def dtype(self) -> str:
+        """The type of the output."""
+        return self.outputs[0].dtype.name
+
+    @property
+    def receptive_field(self) -> tuple[int | None, ...] | None:
+        """Positions of the model's input that one neuron sees, for each spatial axis; None where there is none."""
+        return self.seen.size if self.seen else None
+
+    @property
+    def jump(self) -> tuple[int | float | None, ...] | None:
+        """Input positions from one neuron to the next."""
+        return self.seen.jumps if self.seen else None
+
+    @property
+    def start(self) -> tuple[int | None, ...] | None:
+        """Where neuron 0's receptive field begins; negative in the padding."""
+        return self.seen.starts if self.seen else None
+
+    @property
+    def padding(self) -> tuple[tuple[int | None, int | None], ...] | None:
+        """Positions added (before, after) on each spatial axis; None without a window."""
+        return tuple((w.before, w.after) for w in self.windows) or None
+
+    @property
+    def ignored(self) -> tuple[int | None, ...] | None:
+        """Positions at the end of each spatial axis that no window reaches; None without a window."""
+        return tuple(w.ignored for w in self.windows) or None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as CONTRACT's JSON has it."""
         shapes = [list(tensor.shape) for tensor in self.outputs]
         shape = {"output_shape": shapes[0]} if len(shapes) == 1 else {"output_shapes": shapes}
-        seen = self.seen.to_dict() if self.seen else {"receptive_field": None, "jump": None, "start": None}
         return {
             "name": self.name,
             "kind": self.kind,
@@ -74,10 +108,12 @@ class LayerCost:
             "flops": self.flops,
             "activation_bytes": self.activation_bytes,
             "weight_bytes": self.weight_bytes,
-            "dtype": self.outputs[0].dtype.name,
-            **seen,
-            "padding": [[w.before, w.after] for w in self.windows] or None,
-            "ignored": [w.ignored for w in self.windows] or None,
+            "dtype": self.dtype,
+            "receptive_field": _listed(self.receptive_field),
+            "jump": _listed(self.jump),
+            "start": _listed(self.start),
+            "padding": [list(pair) for pair in self.padding] if self.padding else None,
+            "ignored": _listed(self.ignored),
             "weights": [self._weight(w) for w in self.weights],
             "notes": list(self.notes),
         }
@@ -85,6 +121,10 @@ class LayerCost:
     def _weight(self, weight: Weight) -> dict[str, Any]:
         trains = weight.trainable and self.layer.trainable
         return {"name": weight.name, "shape": list(weight.shape), "params": weight.size, "trainable": trains}
+
+
+def _listed(values: tuple[Any, ...] | None) -> list[Any] | None:
+    return None if values is None else list(values)
 
 
 @dataclass(frozen=True, slots=True)

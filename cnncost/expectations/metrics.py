@@ -15,11 +15,6 @@ def _output_shape(row: LayerCost) -> Any:
     return shapes[0] if len(shapes) == 1 else shapes
 
 
-def _seen(row: LayerCost, name: str) -> Any:
-    value = row.seen.to_dict()[name] if row.seen else None
-    return tuple(value) if value is not None else None
-
-
 LAYER: dict[str, Callable[[LayerCost], Any]] = {
     "output_shape": _output_shape,
     "output_shapes": lambda row: tuple(tensor.shape for tensor in row.outputs),
@@ -31,9 +26,9 @@ LAYER: dict[str, Callable[[LayerCost], Any]] = {
     "flops": lambda row: row.flops,
     "activation_bytes": lambda row: row.activation_bytes,
     "weight_bytes": lambda row: row.weight_bytes,
-    "receptive_field": lambda row: _seen(row, "receptive_field"),
-    "jump": lambda row: _seen(row, "jump"),
-    "start": lambda row: _seen(row, "start"),
+    "receptive_field": lambda row: row.receptive_field,
+    "jump": lambda row: row.jump,
+    "start": lambda row: row.start,
     "padding": lambda row: tuple((w.before, w.after) for w in row.windows) or None,
     "ignored": lambda row: tuple(w.ignored for w in row.windows) or None,
     "dtype": lambda row: row.outputs[0].dtype.name,

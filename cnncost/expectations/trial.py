@@ -96,8 +96,7 @@ class Trial:
     def _seen(self, kind: Kind, inputs: Shapes, outputs: Shapes, below: Any) -> Any:
         seen = below if below is not None else [self.analysis.layers[r.layer].seen for r in self.row.layer.inputs]
         found = see(kind, inputs, outputs, seen, self.row.name)
-        value = found.to_dict()[self.expected.metric] if found else None
-        return None if value is None else tuple(value)
+        return found.figures()[self.expected.metric] if found else None
 
 
 FIGURES = {

@@ -64,10 +64,6 @@ def brief_kind(kind: str) -> str:
     return kind
 
 
-def _seen(name: str) -> Callable[[LayerCost], Any]:
-    return lambda row: row.seen.to_dict()[name] if row.seen else None
-
-
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Layer", "the layer's name; blocks and nested models as a path", lambda r: r.name),
     Column("kind", "Kind", "the layer's class", lambda r: r.kind, brief=lambda k: brief_kind(clean(k))),
@@ -95,11 +91,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("weight_bytes", "Weights", "bytes of its weights in their storage dtype", lambda r: r.weight_bytes,
            bytes_text, unit="B", sums=True),
     Column("receptive_field", "Receptive field", "what one output neuron sees of the model's input",
-           _seen("receptive_field"), _axes),
-    Column("jump", "Jump", "input positions between neighbouring neurons (the strides' product)", _seen("jump"), _axes),
-    Column("start", "Start", "input position where the first neuron's receptive field begins", _seen("start"),
+           lambda r: r.receptive_field, _axes),
+    Column("jump", "Jump", "input positions between neighbouring neurons (the strides' product)", lambda r: r.jump,
+           _axes),
+    Column("start", "Start", "input position where the first neuron's receptive field begins", lambda r: r.start,
            lambda v: ",".join("?" if x is None else str(x) for x in v) if v else ""),
-    Column("padding", "Padding", "zeros added before+after, for each axis", lambda r: r.windows, _pairs),
+    Column("padding", "Padding", "positions added before+after, for each axis", lambda r: r.windows, _pairs),
     Column("ignored", "Ignored", "positions at the end of each axis that no window reaches",
            lambda r: r.windows,
            lambda v: ",".join("?" if w.ignored is None else str(w.ignored) for w in v) if any(w.ignored for w in v)

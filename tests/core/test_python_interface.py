@@ -44,3 +44,15 @@ def test_wrong_arguments(wrong: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("shape", [[6, 7, 3], (6, 7, 3), [[6, 7, 3]], {"input": [6, 7, 3]}])
 def test_ways_to_give_an_input(shape: Any) -> None:
     assert cnncost.analyze(NET, input=shape).layers[-1].output_shape == (4, 5, 4)
+
+
+def test_a_row_has_what_its_json_has() -> None:
+    analysis = cnncost.analyze("zoo:padding-same")
+    for record, data in zip(analysis.layers, analysis.to_dict()["layers"], strict=True):
+        for name in data.keys() - {"weights"}:
+            value, plain = getattr(record, name), data[name]
+            assert value == plain or [list(v) if isinstance(v, tuple) else v for v in value] == plain, name
+    last = analysis.layers[1]
+    assert (last.padding, last.ignored, last.receptive_field, last.jump, last.start) == (
+        ((1, 2),), (0,), (6,), (5,), (-1,)
+    )  # fmt: skip
