@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from cnncost.memory.optypes.base import OpType, given
+from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
 
-_CONVOLUTIONS = (
-    "Conv2D", "Conv3D", "DepthwiseConv2dNative", "_FusedConv2D", "_FusedDepthwiseConv2dNative", "Conv2DBackpropInput",
-    "Conv2DBackpropFilter", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput",
-    "DepthwiseConv2dNativeBackpropFilter",
+ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
+
+
+def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    return (ONEDNN_CONVOLUTION,)
+
+
+def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """oneDNN's workspace of max pooling: where each maximum was found, one byte each for a window of up to 255."""
+    window = 1
+    for size in attrs["ksize"]:
+        window *= size
+    return (outputs[0].elements * (1 if window < 256 else 4),)
+
+
+_BACKWARD = (
+    "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2",
+    "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
 )  # fmt: skip
-_POOLS = (
-    "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3D", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad",
-)  # fmt: skip
-ROWS = (*(OpType(name, given) for name in _CONVOLUTIONS), *(OpType(name, given) for name in _POOLS))
+_POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
+ROWS = (
+    *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "_FusedConv2D", "Conv3D")),
+    *(OpType(name, given) for name in ("DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative")),
+    *(OpType(name, given) for name in _BACKWARD),
+    *(OpType(name, given, scratch=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
+    *(OpType(name, given) for name in _POOLS),
+)

@@ -72,4 +72,5 @@ ROWS = (
     OpType("Cast", _cast),
     OpType("SelectV2", _select, forwards=(1, 2)),
     OpType("ClipByValue", same, forwards=(0,)),
+    OpType("_MklSwish", same),  # oneDNN's kernel writes a new buffer
 )

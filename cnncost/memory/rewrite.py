@@ -1,0 +1,116 @@
+"""What TensorFlow's graph optimizer makes of the traced ops, where it changes what is allocated.
+
+Grappler's remapper fuses a convolution or matrix product with its bias and activation; oneDNN's layout pass takes the
+padding before a convolution into it, and x·sigmoid(x) into one op. A fusion needs that nobody else reads what lies
+between. What the step does not return and no assignment needs is pruned. Sources: remapper.cc, mkl_layout_pass.cc of
+TensorFlow 2.21, and the optimized graphs of captured steps.
+"""
+
+from __future__ import annotations
+
+from cnncost.memory.opgraph import Op, OpGraph, Value
+
+_FUSED = {
+    "Conv2D": "_FusedConv2D",
+    "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
+    "MatMul": "_FusedMatMul",
+}
+_CONVOLUTIONS = frozenset({"Conv2D", "_FusedConv2D"})
+# Activations that the CPU kernels of the fused ops have (remapper.cc: IsSupportedActivation).
+_ACTIVATIONS = {
+    "_FusedConv2D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
+    "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
+    "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh"}),
+}
+_HALF = frozenset({"float16", "bfloat16"})
+
+
+def rewrite(graph: OpGraph) -> list[Op]:
+    """The ops that run, in the order of creation, renumbered. Changes the graph's ops."""
+    prune(graph)
+    readers = readers_of(graph.ops, graph.results)
+    for op in graph.ops:
+        rule = _RULES.get(op.type)
+        if rule is not None:
+            rule(op, readers)
+    prune(graph)
+    return graph.ops
+
+
+def prune(graph: OpGraph) -> None:
+    """Drop what neither a result nor an assignment needs."""
+    wanted = [False] * len(graph.ops)
+    for place, op in enumerate(graph.ops):
+        op.index = place
+    stack = [value.op for value in graph.results] + list(graph.kept)
+    for op in stack:
+        wanted[op.index] = True
+    while stack:
+        op = stack.pop()
+        for source, _ in op.inputs:
+            if not wanted[source.index]:
+                wanted[source.index] = True
+                stack.append(source)
+        for source in op.controls:
+            if not wanted[source.index]:
+                wanted[source.index] = True
+                stack.append(source)
+    graph.ops = [op for op in graph.ops if wanted[op.index]]
+    for place, op in enumerate(graph.ops):
+        op.index = place
+
+
+def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
+    """For each op the ops that read it, one entry per edge, in the order of creation; None for the caller."""
+    readers: list[list[Op | None]] = [[] for _ in ops]
+    for op in ops:
+        for source, _ in op.inputs:
+            readers[source.index].append(op)
+    for value in results:
+        readers[value.op.index].append(None)
+    return readers
+
+
+def _only_reader(op: Op, readers: list[list[Op | None]]) -> Op | None:
+    found = readers[op.index]
+    return found[0] if len(found) == 1 else None
+
+
+def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
+    """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
+    sums = bias.inputs[0].op
+    fused = _FUSED.get(sums.type)
+    if fused is None or _only_reader(sums, readers) is not bias or bias.attrs.get("data_format") == "NCHW":
+        return
+    last, parts = bias, ["BiasAdd"]
+    after = _only_reader(bias, readers)
+    if after is not None and after.type in _ACTIVATIONS[fused]:
+        last = after
+        parts.append(after.type)
+    last.attrs = {**sums.attrs, "fused": tuple(parts)}
+    last.inputs = [*sums.inputs, bias.inputs[1]]
+    last.type = fused
+    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
+    if fused == "_FusedConv2D":
+        _fuse_pad(last, readers)
+
+
+def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
+    """Zero padding before a VALID convolution that alone reads it."""
+    pad = convolution.inputs[0].op
+    if pad.type != "Pad" or convolution.attrs.get("padding") != "valid" or len(readers[pad.index]) != 1:
+        return
+    convolution.inputs = [pad.inputs[0], *convolution.inputs[1:]]
+    source = pad.inputs[0].op.index
+    readers[source] = [convolution if r is pad else r for r in readers[source]]
+
+
+def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
+    """x·sigmoid(x) as one op."""
+    x, gate = product.inputs
+    if gate.op.type == "Sigmoid" and gate.op.inputs[0] == x and _only_reader(gate.op, readers) is product:
+        product.type = "_MklSwish"
+        product.inputs = [x]
+
+
+_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}

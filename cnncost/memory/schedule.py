@@ -1,0 +1,73 @@
+"""The order in which TensorFlow's executor runs the ops, with one worker thread (inter-op threads 1).
+
+- The roots (arguments, and constants, which are left out here) wait in the worker's queue, first in, first out.
+- A finished op makes those of its readers ready that have nothing else to wait for, in out-edge order.
+- Ready ops that are cheap run inline, in order. Of the expensive ones the last runs inline if nothing else does; the
+  others, and that one too otherwise, go to the FRONT of the worker's queue: last in, first out.
+
+Source: executor.cc (``ExecutorState::ScheduleReady``), Eigen's thread pool (own tasks are pushed to and popped from the
+front); found to reproduce captured steps. The roots stand in an order that follows the addresses of graph edges and
+changes from process to process; a fixed scrambled order stands for it here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from cnncost.memory.opgraph import Op
+from cnncost.memory.optypes.base import table
+
+_SPREAD = 2654435761  # 2^32 over the golden ratio: i·SPREAD mod 2^32 scatters the roots evenly
+
+
+def schedule(ops: list[Op]) -> list[Op]:
+    """The ops in the order they run; ``op.index`` must be the position in ``ops``.
+
+    Constants never wait and stand nowhere: they are left out of the order.
+    """
+    types = table()
+    pending, readers = _edges(ops)
+    expensive = [types[op.type].expensive for op in ops]
+    roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
+    roots.sort(key=lambda index: index * _SPREAD & 0xFFFFFFFF)
+    queue = deque(roots)
+    order: list[Op] = []
+    while queue:
+        inline = deque((queue.popleft(),))
+        while inline:
+            index = inline.popleft()
+            order.append(ops[index])
+            last = -1
+            for reader in readers[index]:
+                pending[reader] -= 1
+                if pending[reader]:
+                    continue
+                if not expensive[reader]:
+                    inline.append(reader)
+                    continue
+                if last >= 0:
+                    queue.appendleft(last)
+                last = reader
+            if last >= 0:
+                if inline:
+                    queue.appendleft(last)
+                else:
+                    inline.append(last)
+    return order
+
+
+def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
+    """For each op what it waits for, counted in edges, and who waits for it, in out-edge order."""
+    pending = [0] * len(ops)
+    readers: list[list[int]] = [[] for _ in ops]
+    for op in ops:
+        place = op.index
+        for source, _ in op.inputs:
+            if source.type != "Const":
+                pending[place] += 1
+                readers[source.index].append(place)
+        for source in op.controls:
+            if source.type != "Const":
+                pending[place] += 1
+                readers[source.index].append(place)
+    return pending, readers
