@@ -1,0 +1,151 @@
+"""The reverse pass over the op graph, as TensorFlow's tape makes it (``tape.h``: ComputeGradient).
+
+Every op that reads something trainable is on the tape. Gradients are asked for first in, first out: an op's turn comes
+when all readers of all its outputs have had theirs. Several gradients of one value are added by one AddN.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from cnncost.memory.gradients import gradient_of
+from cnncost.memory.gradients.base import has_gradient
+from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value, Variable
+
+_TRAINABLE = frozenset(("float16", "bfloat16", "float32", "float64", "resource"))
+# tape.h: more gradients than this of one value are added at once when together they pass 128 MiB (4 bytes a value).
+_MIN_COUNT, _MIN_BYTES = 4, 128 * 1024 * 1024
+
+Key = tuple[int, int]  # an op's index and an output of it
+
+
+def gradients(graph: OpGraph, starts: Sequence[tuple[Value, Value]], sources: Sequence[Variable]) -> list[Value | None]:
+    """Add the reverse pass from ``starts`` (a value and its gradient each); the gradient of each variable, None where
+    nothing depends on it."""
+    taped = _tape(graph)
+    graph.phase = BACKWARD
+    reverse = _Reverse(graph, taped, starts)
+    return [reverse.result(variable) for variable in sources]
+
+
+def _tape(graph: OpGraph) -> bytearray:
+    """Which ops are recorded: readers of a trainable variable, and of what such ops put out. What
+    ``stop_gradient`` returns is not on the tape."""
+    taped = bytearray(len(graph.ops))
+    for op in graph.ops:
+        if op.type == "ReadVariableOp":
+            taped[op.index] = op.attrs["variable"].trainable
+        elif op.outputs and op.type != "StopGradient":
+            for value in op.inputs:
+                if taped[value.op.index] and value.dtype in _TRAINABLE:
+                    taped[op.index] = 1
+                    break
+    return taped
+
+
+class _Reverse:
+    """One run of the tape backwards."""
+
+    def __init__(self, graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> None:
+        self.graph, self.taped = graph, taped
+        self.found: dict[Key, list[Value]] = {(start.op.index, start.index): [seed] for start, seed in starts}
+        self.variables: dict[str, list[Value]] = {}
+        self.uses: dict[Key, int] = {}
+        self.missing: dict[int, int] = {}  # outputs of an op whose readers have not all had their turn
+        last = [start.op for start, _ in starts if taped[start.op.index]]
+        self._count(last)
+        self._run([op for op in last if op.index not in self.missing])
+
+    def result(self, variable: Variable) -> Value | None:
+        """The variable's gradient, added up when it was read more than once."""
+        grads = self.variables.get(variable.name)
+        return self._sum(grads) if grads else None
+
+    def _count(self, last: Sequence[Op]) -> None:
+        stack, seen, uses, taped = list(last), {op.index for op in last}, self.uses, self.taped
+        while stack:
+            op = stack.pop()
+            for value in op.inputs:
+                key = (value.op.index, value.index)
+                if key in uses:
+                    uses[key] += 1
+                    continue
+                uses[key] = 1
+                if taped[key[0]]:
+                    self.missing[key[0]] = self.missing.get(key[0], 0) + 1
+                    if key[0] not in seen:
+                        seen.add(key[0])
+                        stack.append(value.op)
+
+    def _run(self, last: Sequence[Op]) -> None:
+        ready = deque(last)
+        while ready:
+            op = ready.popleft()
+            for value, grad in zip(op.inputs, self._gradients(op), strict=True):
+                key = (value.op.index, value.index)
+                if grad is not None:
+                    self._keep(key, grad)
+                self.uses[key] -= 1
+                if self.uses[key] or not self.taped[key[0]]:
+                    continue
+                self.missing[key[0]] -= 1
+                if not self.missing[key[0]]:
+                    ready.append(value.op)
+
+    def _keep(self, key: Key, grad: Value) -> None:
+        grads = self.found.setdefault(key, [])
+        grads.append(grad)
+        if len(grads) > _MIN_COUNT and len(grads) * grad.spec.elements * 4 > _MIN_BYTES:
+            self.found[key] = [self._sum(grads)]
+
+    def _gradients(self, op: Op) -> Sequence[Value | None]:
+        """The gradients of an op's inputs; nothing is emitted where none of its outputs has one."""
+        nothing = (None,) * len(op.inputs)
+        grads = [self.found.pop((op.index, i), None) for i in range(len(op.outputs))]
+        if not any(grads):
+            return nothing
+        self.graph.layer = op.layer
+        values = [self._sum(own) if own else None for own in grads]
+        if op.type == "ReadVariableOp":
+            self.variables.setdefault(op.attrs["variable"].name, []).extend(v for v in values if v is not None)
+            return nothing
+        if not has_gradient(op):
+            return nothing
+        if op.type in _SEVERAL:
+            return _SEVERAL[op.type](self.graph, op, values)
+        skip = frozenset(i for i, value in enumerate(op.inputs) if not self.taped[value.op.index])
+        first = values[0]
+        return nothing if first is None else gradient_of(op)(self.graph, op, first, skip)
+
+    def _sum(self, grads: list[Value]) -> Value:
+        if len(grads) == 1:
+            return grads[0]
+        return self.graph.add("AddN", grads, (grads[0].spec,))
+
+
+def _zeros(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> list[Value]:
+    """Zeros for outputs that the loss does not depend on."""
+    return [
+        value if value is not None else graph.add("Fill", (), (spec,), "zeros")
+        for value, spec in zip(values, op.outputs, strict=True)
+    ]
+
+
+def _identity_n(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[Value | None]:
+    """Its gradients pass through, unless a function with a gradient of its own put it there (``gradient`` names it)."""
+    if "gradient" not in op.attrs:
+        return values
+    first = values[0]
+    return (None,) * len(op.inputs) if first is None else gradient_of(op)(graph, op, first, frozenset())
+
+
+def _split(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[Value | None]:
+    return (graph.add("ConcatV2", _zeros(graph, op, values), (op.inputs[0].spec,), axis=op.attrs["axis"]),)
+
+
+def _unpack(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[Value | None]:
+    return (graph.add("Pack", _zeros(graph, op, values), (op.inputs[0].spec,), **op.attrs),)
+
+
+_SEVERAL = {"IdentityN": _identity_n, "Split": _split, "SplitV": _split, "Unpack": _unpack}

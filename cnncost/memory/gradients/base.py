@@ -1,0 +1,85 @@
+"""The table of gradients, and what their rules share.
+
+A rule emits ops and returns one gradient (or None) for each input. Inputs whose index is in ``skip`` lead to no
+variable: TensorFlow computes some of their gradients all the same and grappler prunes them; here they are not emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from cnncost.errors import UnsupportedLayer
+from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.spec import Dims, Spec
+
+Grads = Sequence[Value | None]
+Skip = frozenset[int]
+Gradient = Callable[[OpGraph, Op, Value, Skip], Grads]
+_MODULES = ("elementwise", "broadcasting", "reduction", "shaping", "convolution", "matrix")
+_TABLE: dict[str, Gradient] = {}
+
+
+def gradient_of(op: Op) -> Gradient:
+    """The rule of an op's type; UnsupportedLayer names the layer when there is none."""
+    if not _TABLE:
+        for module in _MODULES:
+            _TABLE.update(import_module(f"cnncost.memory.gradients.{module}").RULES)
+    rule = _TABLE.get(op.attrs.get("gradient") or op.type)
+    if rule is None:
+        raise UnsupportedLayer(
+            f"the training memory of layer '{op.layer}' is not known",
+            rule=f"the gradient of TensorFlow's {op.type} is not modelled",
+        )
+    return rule
+
+
+def has_gradient(op: Op) -> bool:
+    """False for op types that pass no gradient on (comparisons, roundings)."""
+    return op.type not in _NONE
+
+
+def emit(graph: OpGraph, type_: str, inputs: Sequence[Value], spec: Spec, name: str = "") -> Value:
+    """An op whose one output is known."""
+    return graph.add(type_, inputs, (spec,), name)
+
+
+def like(graph: OpGraph, type_: str, *inputs: Value, name: str = "") -> Value:
+    """An op whose output is as its first input."""
+    return graph.add(type_, inputs, (inputs[0].spec,), name)
+
+
+def after(value: Value, grad: Value) -> Value:
+    """``value`` is not computed before ``grad`` is there (TensorFlow's ``control_dependencies([grad])``)."""
+    if all(read.op is not grad.op for read in value.op.inputs):
+        value.op.controls.append(grad.op)
+    return value
+
+
+def reshape(graph: OpGraph, value: Value, shape: Dims) -> Value:
+    """A view of another shape; grappler drops a Reshape to the same shape, so none is emitted."""
+    if value.shape == shape:
+        return value
+    return graph.add("Reshape", (value,), (Spec(shape, value.dtype),), shape=shape)
+
+
+def constant(graph: OpGraph, number: float, dtype: str) -> Value:
+    return graph.constant(number, Spec((), dtype))
+
+
+def reduce_to(graph: OpGraph, grad: Value, shape: Dims, other: Dims) -> Value:
+    """The gradient of a broadcast operand: summed over the axes it was repeated along (``_ReduceGradientArg``)."""
+    rank = max(len(shape), len(other))
+    mine = (1,) * (rank - len(shape)) + shape
+    theirs = (1,) * (rank - len(other)) + other
+    axes = tuple(i for i in range(rank) if mine[i] == 1 and theirs[i] != 1)
+    if axes:
+        kept = tuple(1 if i in axes else n for i, n in enumerate(grad.shape))
+        grad = graph.add("Sum", (grad,), (Spec(kept, grad.dtype),), axes=axes, keepdims=True)
+    return reshape(graph, grad, shape)
+
+
+_NONE = frozenset(
+    ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
+     "Floor", "Ceil", "Round", "ArgMax", "Shape", "ZerosLike", "OnesLike", "FloorDiv", "IsFinite", "All", "Any")
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""Ops of two or three operands that broadcast: a repeated operand's gradient is summed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cnncost.memory.gradients.base import Gradient, Grads, Skip, after, constant, like, reduce_to
+from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.spec import Spec
+
+
+def _reduced(graph: OpGraph, op: Op, first: Value | None, second: Value | None) -> Grads:
+    x, y = op.inputs
+    gx = None if first is None else reduce_to(graph, first, x.shape, y.shape)
+    gy = None if second is None else reduce_to(graph, second, y.shape, x.shape)
+    return gx, gy
+
+
+def _add(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return _reduced(graph, op, None if 0 in skip else grad, None if 1 in skip else grad)
+
+
+def _sub(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return _reduced(graph, op, None if 0 in skip else grad, None if 1 in skip else like(graph, "Neg", grad))
+
+
+def _mul(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    x, y = op.inputs
+    if x.shape == y.shape and grad.dtype in ("float32", "int32"):
+        first = None if 0 in skip else like(graph, "Mul", grad, y)
+        return first, None if 1 in skip else like(graph, "Mul", grad, x)
+    gx = None if 0 in skip else like(graph, "Mul", grad, y)
+    gy = None if 1 in skip else graph.add("Mul", (x, grad), (grad.spec,))
+    return _reduced(graph, op, gx, gy)
+
+
+def _quotient(type_: str) -> Gradient:
+    """x/y: grad/y, and grad · ((-x/y)/y)."""
+
+    def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+        x, y = op.inputs
+        gx = None if 0 in skip else like(graph, type_, grad, y)
+        gy = None
+        if 1 not in skip:
+            ratio = graph.add(type_, (like(graph, "Neg", x), y), (op.outputs[0],))
+            gy = like(graph, "Mul", grad, like(graph, type_, ratio, y))
+        return _reduced(graph, op, gx, gy)
+
+    return rule
+
+
+def _pow(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """The base only: grad · y · x^(y - 1). The exponents of Keras's layers are constants."""
+    x, y = op.inputs
+    scaled = like(graph, "Mul", grad, y)
+    power = graph.add("Pow", (x, constant(graph, 0.0, grad.dtype)), (op.outputs[0],))
+    return _reduced(graph, op, like(graph, "Mul", scaled, power), None)
+
+
+def _extremum(compare: str) -> Gradient:
+    """The gradient goes where the operand was chosen."""
+
+    def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+        x, y = op.inputs
+        zeros = constant(graph, 0.0, grad.dtype)
+        mask = graph.add(compare, (x, y), (Spec(op.outputs[0].shape, "bool"),))
+        gx = None if 0 in skip else graph.add("SelectV2", (mask, grad, zeros), (grad.spec,))
+        gy = None if 1 in skip else graph.add("SelectV2", (mask, zeros, grad), (grad.spec,))
+        return _reduced(graph, op, gx, gy)
+
+    return rule
+
+
+def _squared_difference(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """(2 · grad) · (x - y), neither factor computed before the gradient is there."""
+    x, y = op.inputs
+    double = graph.add("Mul", (constant(graph, 2.0, grad.dtype), grad), (grad.spec,))
+    difference = after(graph.add("Sub", (x, y), (op.outputs[0],)), grad)
+    gx = like(graph, "Mul", double, difference)
+    return _reduced(graph, op, None if 0 in skip else gx, None if 1 in skip else like(graph, "Neg", gx))
+
+
+def _select(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    condition, x, y = op.inputs
+    zeros = constant(graph, 0.0, grad.dtype)
+    gx = gy = None
+    if 1 not in skip:
+        gx = graph.add("SelectV2", (condition, grad, zeros), (grad.spec,))
+        gx = reduce_to(graph, gx, x.shape, grad.shape)
+    if 2 not in skip:
+        gy = graph.add("SelectV2", (condition, zeros, grad), (grad.spec,))
+        gy = reduce_to(graph, gy, y.shape, grad.shape)
+    return None, gx, gy
+
+
+def _add_n(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return [grad] * len(op.inputs)
+
+
+RULES: Mapping[str, Gradient] = MappingProxyType(
+    {
+        "Add": _add,
+        "AddV2": _add,
+        "Sub": _sub,
+        "Mul": _mul,
+        "Div": _quotient("RealDiv"),
+        "RealDiv": _quotient("RealDiv"),
+        "DivNoNan": _quotient("DivNoNan"),
+        "Pow": _pow,
+        "Maximum": _extremum("GreaterEqual"),
+        "Minimum": _extremum("LessEqual"),
+        "SquaredDifference": _squared_difference,
+        "SelectV2": _select,
+        "AddN": _add_n,
+    }
+)

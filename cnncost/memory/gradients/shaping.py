@@ -1,0 +1,103 @@
+"""Ops that move values: the gradient moves them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from types import MappingProxyType
+
+from cnncost.memory.gradients.base import Gradient, Grads, Skip, reshape
+from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.spec import Spec
+
+# Up to this many inputs a concatenation's gradient is a Slice for each, beyond it one SplitV (array_grad.py).
+_MOST_SLICES = 16
+
+
+def _reshape(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return (reshape(graph, grad, op.inputs[0].shape),)
+
+
+def _transpose(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    perm = op.attrs["perm"]
+    inverse = tuple(sorted(range(len(perm)), key=perm.__getitem__))
+    return (graph.add("Transpose", (grad,), (op.inputs[0].spec,), perm=inverse),)
+
+
+def _concat(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    axis = op.attrs["axis"]
+    if len(op.inputs) == 1:
+        return (grad,)
+    if len(op.inputs) > _MOST_SLICES:
+        split = graph.add("SplitV", (grad,), tuple(value.spec for value in op.inputs), axis=axis).op
+        return [split.out(i) for i in range(len(op.inputs))]
+    ends = list(accumulate(value.shape[axis] for value in op.inputs))
+    starts = [0, *ends[:-1]]
+    return [
+        None if i in skip else graph.add("Slice", (grad,), (value.spec,), axis=axis, start=start)
+        for i, (value, start) in enumerate(zip(op.inputs, starts, strict=True))
+    ]
+
+
+def _one(type_: str) -> Gradient:
+    """One op that writes a value of the operand's shape."""
+
+    def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+        return (graph.add(type_, (grad,), (op.inputs[0].spec,), **op.attrs), *(None for _ in op.inputs[1:]))
+
+    return rule
+
+
+def _pad(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return (graph.add("Slice", (grad,), (op.inputs[0].spec,)), *(None for _ in op.inputs[1:]))
+
+
+def _slice(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return (graph.add("Pad", (grad,), (op.inputs[0].spec,)),)
+
+
+def _tile(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """Split every axis into (times, size) and sum over the times."""
+    source = op.inputs[0]
+    shape = tuple(n for pair in zip(op.attrs["multiples"], source.shape, strict=True) for n in pair)
+    axes = tuple(range(0, len(shape), 2))
+    return (graph.add("Sum", (reshape(graph, grad, shape),), (source.spec,), axes=axes),)
+
+
+def _broadcast_to(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    source = op.inputs[0]
+    own = (1,) * (len(grad.shape) - len(source.shape)) + source.shape
+    axes = tuple(i for i, n in enumerate(own) if n == 1)
+    kept = tuple(1 if i in axes else n for i, n in enumerate(grad.shape))
+    summed = graph.add("Sum", (grad,), (Spec(kept, grad.dtype),), axes=axes, keepdims=True)
+    return (reshape(graph, summed, source.shape),)
+
+
+def _pack(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    parts = graph.add("Unpack", (grad,), tuple(value.spec for value in op.inputs), **op.attrs).op
+    return [parts.out(i) for i in range(len(op.inputs))]
+
+
+RULES: Mapping[str, Gradient] = MappingProxyType(
+    {
+        "Reshape": _reshape,
+        "Squeeze": _reshape,
+        "ExpandDims": _reshape,
+        "Transpose": _transpose,
+        "ConcatV2": _concat,
+        "Pad": _pad,
+        "PadV2": _pad,
+        "MirrorPad": _one("MirrorPadGrad"),
+        "Slice": _slice,
+        "StridedSlice": _one("StridedSliceGrad"),
+        "ReverseV2": _one("ReverseV2"),
+        "ResizeNearestNeighbor": _one("ResizeNearestNeighborGrad"),
+        "ResizeBilinear": _one("ResizeBilinearGrad"),
+        "ResizeBicubic": _one("ResizeBicubicGrad"),
+        "SpaceToBatchND": _one("BatchToSpaceND"),
+        "BatchToSpaceND": _one("SpaceToBatchND"),
+        "Tile": _tile,
+        "BroadcastTo": _broadcast_to,
+        "Pack": _pack,
+    }
+)

@@ -1,0 +1,53 @@
+"""The loss of a step where the user names none (CONTRACT): sparse categorical cross-entropy for outputs of one axis,
+from probabilities after a softmax, else from logits; mean squared error for others. Several outputs: their losses' sum.
+
+Checked against keras.losses.SparseCategoricalCrossentropy and MeanSquaredError of Keras 3.15: reduction over the batch
+by ``sum_over_batch_size``. What TensorFlow folds to constants (the reduction's own gradient) is a constant here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnncost.memory.opgraph import LOSS, OpGraph, Value
+from cnncost.memory.spec import Spec
+
+
+def add_loss(graph: OpGraph, outputs: Sequence[Value]) -> tuple[Value, list[tuple[Value, Value]]]:
+    """The loss, and for the tape the values to start from, each with its gradient."""
+    graph.phase, graph.layer = LOSS, ""
+    parts = [_cross_entropy(graph, value) if len(value.shape) == 2 else _squares(graph, value) for value in outputs]
+    total = parts[0][0]
+    for part, _, _ in parts[1:]:
+        total = graph.add("AddV2", (total, part), (part.spec,))
+    return total, [(start, seed) for _, start, seed in parts]
+
+
+Part = tuple[Value, Value, Value]  # the scalar, what it was reduced from, and the gradient of that
+
+
+def _cross_entropy(graph: OpGraph, value: Value) -> Part:
+    """Keras takes the softmax's own input when the op that made the probabilities is a Softmax."""
+    logits = value.op.inputs[0] if value.op.type == "Softmax" else value
+    batch = logits.shape[0]
+    target = graph.argument("y", Spec((batch,), "int32"))
+    labels = graph.add("Cast", (target,), (Spec((batch,), logits.dtype),), to=logits.dtype)
+    labels = graph.add("Cast", (labels,), (Spec((batch,), "int64"),), to="int64")
+    losses = graph.add("SparseSoftmaxCrossEntropyWithLogits", (logits, labels))
+    return _mean(graph, losses)
+
+
+def _squares(graph: OpGraph, value: Value) -> Part:
+    target = graph.argument("y", value.spec)
+    squares = graph.add("SquaredDifference", (value, target), (value.spec,))
+    last = len(value.shape) - 1
+    return _mean(graph, graph.add("Mean", (squares,), axes=(last,), keepdims=False))
+
+
+def _mean(graph: OpGraph, losses: Value) -> Part:
+    """Sum over all, over their number; the gradient of each loss is a constant."""
+    scalar = Spec((), losses.dtype)
+    total = graph.add("Sum", (losses,), (scalar,), axes=tuple(range(len(losses.shape))))
+    count = graph.constant(losses.spec.elements, scalar)
+    seed = graph.constant(1 / losses.spec.elements, losses.spec)
+    return graph.add("DivNoNan", (total, count), (scalar,)), losses, seed

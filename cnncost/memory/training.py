@@ -1,0 +1,57 @@
+"""One training step as TensorFlow ops: forward in training mode, loss, gradients, the optimizer's update."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cnncost.memory.gradient import gradients
+from cnncost.memory.loss import add_loss
+from cnncost.memory.lowering import lower
+from cnncost.memory.lowering.base import _storage
+from cnncost.memory.opgraph import OpGraph, Value, Variable
+from cnncost.memory.optimizers import Optimizer, StateVariable
+from cnncost.memory.updates import apply_updates
+from cnncost.results import Analysis
+
+
+class TrainingStep(NamedTuple):
+    """The step's graph before grappler, its inputs, and the weights that it trains, in Keras's order."""
+
+    graph: OpGraph
+    inputs: tuple[Value, ...]
+    trained: tuple[Variable, ...]
+
+
+def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
+    """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known."""
+    lowered = lower(analysis, training=True)
+    graph = lowered.graph
+    loss, starts = add_loss(graph, lowered.outputs)
+    trained = trainable_weights(analysis, graph)
+    grads = gradients(graph, starts, trained)
+    apply_updates(graph, choice, trained, grads)
+    graph.results = [loss]
+    return TrainingStep(graph, lowered.inputs, trained)
+
+
+def trainable_weights(analysis: Analysis, graph: OpGraph) -> tuple[Variable, ...]:
+    """The variables of the trainable weights in the order of ``model.trainable_variables``."""
+    names = [
+        f"{row.name}/{weight.name}"
+        for row in analysis.layers
+        if row.layer.trainable and row.layer.shares is None
+        for weight in row.weights
+        if weight.trainable
+    ]
+    return tuple(graph.variables[name] for name in names if name in graph.variables)
+
+
+def state_variables(analysis: Analysis) -> tuple[StateVariable, ...]:
+    """The trainable weights as the optimizer sees them, without lowering anything."""
+    return tuple(
+        StateVariable(f"{row.name}/{weight.name}", weight.shape, weight.dtype or _storage(row))
+        for row in analysis.layers
+        if row.layer.trainable and not row.shared
+        for weight in row.weights
+        if weight.trainable
+    )
