@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from cnncost.analysis import Analysis
-from cnncost.errors import nearest, printable
+from cnncost.errors import CnncostError, nearest, printable
 from cnncost.expectations.contradictions import unread
 from cnncost.expectations.metrics import LAYER, SHAPED, holds, model_figures, sensible
 from cnncost.findings import ERROR, INFO, Finding
@@ -41,15 +42,22 @@ def _set_aside(analysis: Analysis) -> list[Finding]:
     return [Finding(INFO, f"{words} the model as written and {'was' if aside == 1 else 'were'} not checked: {reason}")]
 
 
-def _nonsense(expected: Expected, layer: str | None) -> Finding:
-    form = "a list of whole numbers" if expected.metric in SHAPED else "a whole number, or a rounded one such as 25.6M"
-    text = f"{expected.metric} cannot be {printable(expected.value)}: it is {form}"
-    return Finding(ERROR, text, layer, expected.location)
-
-
-def _unknown(expected: Expected, layer: str | None, known: list[str]) -> Finding:
-    text = f"there is no figure '{printable(expected.metric)}' to expect; {nearest(expected.metric, known)}"
-    return Finding(ERROR, text.rstrip("; "), layer, expected.location)
+def _meaningful(expected: Expected, known: Iterable[str]) -> None:
+    """Refuse a claim about a figure that does not exist, or of a value that the figure cannot have."""
+    if expected.metric not in known:
+        raise CnncostError(
+            f"there is no figure '{printable(expected.metric)}' to expect", rule=f"the figures are {', '.join(known)}",
+            nearest=nearest(expected.metric, known), location=expected.location,
+        )  # fmt: skip
+    if not sensible(expected.metric, expected.value):
+        shaped = expected.metric in SHAPED
+        form = "a list of whole numbers" if shaped else "a whole number, or a rounded one such as 25.6M"
+        if expected.metric == "dtype":
+            form = "a type's name such as float32"
+        raise CnncostError(
+            f"a wrong claim about {expected.metric}", rule=f"it is {form}",
+            received=printable(list(v) if isinstance(v := expected.value, tuple) else v), location=expected.location,
+        )  # fmt: skip
 
 
 def _layer_claims(analysis: Analysis) -> list[Finding]:
@@ -57,13 +65,8 @@ def _layer_claims(analysis: Analysis) -> list[Finding]:
     left: list[int] | None = None
     for index, row in enumerate(analysis.layers):
         for expected in row.layer.expects:
+            _meaningful(expected, LAYER)
             if not _binding(analysis, expected):
-                continue
-            if expected.metric not in LAYER:
-                found.append(_unknown(expected, row.name, list(LAYER)))
-                continue
-            if not sensible(expected.metric, expected.value):
-                found.append(_nonsense(expected, row.name))
                 continue
             actual = LAYER[expected.metric](row)
             if not holds(expected, actual):
@@ -91,13 +94,10 @@ def _model_claims(analysis: Analysis) -> list[Finding]:
     figures = model_figures(analysis) if analysis.graph.expects else {}
     found = []
     for expected in analysis.graph.expects:
+        _meaningful(expected, figures)
         if not _binding(analysis, expected):
             continue
-        if expected.metric not in figures:
-            found.append(_unknown(expected, None, list(figures)))
-        elif not sensible(expected.metric, expected.value):
-            found.append(_nonsense(expected, None))
-        elif not holds(expected, figures[expected.metric]):
+        if not holds(expected, figures[expected.metric]):
             from cnncost.expectations.model import message
 
             text = message(analysis, expected, figures[expected.metric])

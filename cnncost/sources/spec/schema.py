@@ -70,7 +70,7 @@ def _shared() -> dict[str, Schema]:
     return {
         "expression": {"type": "string", "pattern": r"\$", "description": "$name or $(whole-number arithmetic)"},
         "name": {"type": "string", "pattern": "^[^/:]+$", "maxLength": MAX_NAME},
-        "dtype": {"anyOf": [{"enum": sorted({*DTYPES, *POLICY_NAMES})}, EXPRESSION],
+        "dtype": {"anyOf": [{"enum": sorted({*DTYPES, *POLICY_NAMES} - {"string"})}, EXPRESSION],
                   "description": "Keras's dtype or policy"},
         "flag": _or_expression({"type": "boolean"}),
         "input": {"anyOf": [shape, dtyped]},
