@@ -6,15 +6,12 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cnncost.errors import CnncostError
 from cnncost.measure.records import Change, Job, Measurement, RealLayer, RealTensor
 from cnncost.results import Analysis, LayerCost
-from cnncost.tensor import DTYPES, product, shape_text
-
-if TYPE_CHECKING:
-    from cnncost.memory.predict import MemoryPrediction
+from cnncost.tensor import DTYPES, product
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
@@ -164,18 +161,20 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
     )  # fmt: skip
 
 
-def _predict(analysis: Analysis, job: Job) -> tuple[MemoryPrediction | None, str | None]:
-    """The simulated step, or why there is none."""
+def _predict(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
+    """The simulated step (a MemoryPrediction), or why there is none."""
+    from cnncost.memory import predict as memory
+
     if job.backend != "tensorflow":
         return None, f"the simulation is of TensorFlow's executor, not of {job.backend}'s"
     try:
-        from cnncost.memory.predict import predict
-    except ImportError:
-        return None, "this version does not predict peaks"
-    try:
-        return predict(analysis, job.mode, job.optimizer, job.executor, "requested"), None
+        if hasattr(memory, "predict"):
+            return memory.predict(analysis, job.mode, job.optimizer, job.executor, "requested"), None
+        if job.mode == "inference" and job.executor == "graph":
+            return memory.predict_inference(analysis), None
     except CnncostError as error:
         return None, error.message
+    return None, f"this version does not predict {job.mode} with the executor {job.executor}"
 
 
 def _check(row: LayerCost, real: RealLayer, job: Job, measured: Measurement, name: str, call: int) -> LayerCheck:
@@ -211,15 +210,15 @@ def _bytes(tensor: RealTensor, shape: Sequence[int | None]) -> int:
     return (product(shape) or 0) * (size.bytes if size else 0)
 
 
-def _allocations(prediction: MemoryPrediction | None, changes: tuple[Change, ...], names: dict[str, str]) -> Matching:
+def _allocations(prediction: Any, changes: tuple[Change, ...], names: dict[str, str]) -> Matching:
     """Allocations of ``SMALL`` bytes or more in order, by layer and size."""
     large = [change for change in changes if change.bytes >= SMALL]
     real = [change for change in large if change.region != "temp"]
     scratch = len(large) - len(real)
     if prediction is None:
         return Matching(None, len(real), None, None, scratch)
-    ours = [event for event in prediction.timeline if event.bytes >= SMALL]
-    predicted = [(names.get(event.layer or ""), event.bytes) for event in ours]
+    ours = [event for event in prediction.events if event.bytes >= SMALL]
+    predicted = [(names.get(event.op.layer), event.bytes) for event in ours]
     measured = [(change.layer, change.bytes) for change in real]
     matched = common(predicted, measured)
     first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
@@ -234,16 +233,16 @@ def _allocations(prediction: MemoryPrediction | None, changes: tuple[Change, ...
     return Matching(matched, len(real), len(ours), text, scratch)
 
 
+def _predicted(event: Any) -> str:
+    return f"{event.op.type.lstrip('_')}{_where(event.op.layer)} {event.bytes:,} B"
+
+
 def _measured(real: list[Change], at: int) -> str:
     if at >= len(real):
         return "nothing"
     change = real[at]
     kind = re.sub(r"\A_?(?:Mkl)?(?:Native)?", "", change.kind or "") or "an op"
-    return f"{kind}{_where(change.layer)} {change.bytes:,} B {shape_or_blank(change.shape)}".rstrip()
-
-
-def shape_or_blank(shape: str) -> str:
-    return shape if len(shape) <= 60 else ""
+    return f"{kind}{_where(change.layer)} {change.bytes:,} B {change.shape[:60]}".rstrip()
 
 
 def _where(layer: str | None) -> str:
@@ -279,11 +278,3 @@ def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
         if spent > _EDITS:
             break
     return best
-
-
-def shapes_text(shapes: list[list[int | None]]) -> str:
-    """
-    >>> shapes_text([[4, 4, 8]])
-    '[4, 4, 8]'
-    """
-    return ", ".join(shape_text(tuple(shape)) for shape in shapes)

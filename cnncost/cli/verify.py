@@ -121,12 +121,13 @@ def _measure(job: Job, analysis: Analysis, timeout: float) -> Measurement:
 def _with_remedies(lack: LackOfMemory, analysis: Analysis, mode: str) -> OutsideError:
     """At which step it died, what was predicted, and what to change."""
     from cnncost.measure.advice import advice, footprint
+    from cnncost.measure.environment import free_bytes
     from cnncost.units import bytes_text
 
     seen = f"the process had {bytes_text(lack.used_bytes)}; " if lack.used_bytes else ""
     expected = bytes_text(footprint(analysis, mode))
     lack.rule = f"{seen}the textbook's estimate of weights and outputs for this step is {expected}"
-    lack.nearest = f"change one of these: {advice(analysis, mode)}"
+    lack.nearest = f"change one of these: {advice(analysis, mode, free_bytes())}"
     return lack
 
 

@@ -104,7 +104,7 @@ class Normalization(SamePositions, Axes):
         kept = () if self.axis is None else self.sizes(shape, self.axis)
         if self.mean is not None:
             return ()
-        return (Weight("mean", kept, False), Weight("variance", kept, False), Weight("count", (), False, "int32"))
+        return (Weight("mean", kept, False), Weight("variance", kept, False), Weight("count", (), False, "int64"))
 
     def other_flops(self, inputs: Shapes, outputs: Shapes) -> Count:
         return times(2, *inputs[0])

@@ -12,35 +12,36 @@ def footprint(analysis: Analysis, mode: str) -> int:
     return weights * 2 + book.training_bytes if mode == "training" else weights + book.inference_bytes
 
 
-def advice(analysis: Analysis, mode: str) -> str:
-    """Smaller mini-batch, a stride, fewer layers, 16-bit floats, several devices: each with what it would save."""
-    book = analysis.memory.textbook
+def advice(analysis: Analysis, mode: str, free: int | None = None) -> str:
+    """Smaller mini-batch, a stride, fewer layers, 16-bit floats, several devices: each with what it would save.
+
+    ``free`` is what the machine has: then the batch, and the number of devices, that fit by the textbook's estimate.
+    """
+    book, whole = analysis.memory.textbook, footprint(analysis, mode)
     outputs = book.training_bytes if mode == "training" else book.inference_bytes
-    parts = []
-    if analysis.batch > 1:
-        half = analysis.batch // 2
-        parts.append(f"a smaller batch (--batch {half:,}: outputs of {bytes_text(outputs * half // analysis.batch)} "
-                     f"instead of {bytes_text(outputs)})")  # fmt: skip
+    room = (free - (whole - outputs)) if free is not None else outputs // 2
     largest = max(analysis.layers, key=lambda row: row.activation_bytes if row.inputs else 0)
-    size = largest.activation_bytes
-    if _is_strided_once(largest):
-        axes = len(largest.windows)
+    size, parts = largest.activation_bytes, []
+    fits = max(1, min(analysis.batch // 2, analysis.batch * max(room, 0) // max(outputs, 1)))
+    if analysis.batch > 1:
+        parts.append(f"a smaller batch (--batch {fits:,}: outputs of {bytes_text(outputs * fits // analysis.batch)} "
+                     f"instead of {bytes_text(outputs)})")  # fmt: skip
+    if _moves_by_one(largest):
+        less = size >> len(largest.windows)
         parts.append(
-            f"a stride of 2 in '{largest.name}' (its output of {bytes_text(size)} falls to {bytes_text(size >> axes)})"
+            f"a stride of 2 in '{largest.name}' (its output of {bytes_text(size)} falls to {bytes_text(less)})"
         )
     if len(analysis.layers) > 2:
         parts.append(f"fewer layers ('{largest.name}' alone puts out {bytes_text(size)})")
     if largest.compute.bytes == 4:
         parts.append(f"16-bit floats (--dtype float16: outputs of {bytes_text(outputs // 2)})")
     if analysis.batch > 1:
-        share = -(-analysis.batch // 2)
-        parts.append(
-            f"several devices (two: {share:,} instances, {bytes_text(outputs * share // analysis.batch)} each)"
-        )
+        devices = -(-analysis.batch // fits)
+        parts.append(f"several devices ({devices:,} of them, {fits:,} instances each)")
     return ", ".join(parts)
 
 
-def _is_strided_once(row: LayerCost) -> bool:
+def _moves_by_one(row: LayerCost) -> bool:
     """A layer with a window that moves by one, and so could move by two."""
     strides = getattr(row.layer.kind, "strides", None)
     return bool(row.windows) and strides is not None and all(step == 1 for step in _steps(strides))

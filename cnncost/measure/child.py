@@ -25,7 +25,10 @@ from cnncost.measure.records import Job, Measurement
 MAX_ANSWER = 2**29  # bytes of result.json that are read
 _POLL = 0.05  # seconds between two looks at the child
 _MEMORY_WORDS = ("out of memory", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED")
-COMMAND = [sys.executable, "-m", "cnncost.measure.worker"]
+# Started in its own folder, not in the user's: a ``types.py`` there must not stand in for Python's.
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_START = f"import sys; sys.path.append({_ROOT!r}); from cnncost.measure.worker.__main__ import main; main(sys.argv[1])"
+COMMAND = [sys.executable, "-c", _START]
 
 
 class LackOfMemory(OutsideError):
@@ -62,7 +65,7 @@ class _Child:
         self.used: int | None = None  # the most resident bytes that were seen
         with open(os.path.join(folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
-                [*command, folder], stdin=subprocess.PIPE, stdout=log, stderr=log,
+                [*command, folder], cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
                 env={**os.environ, **environment.variables(job.device, job.backend)},
                 start_new_session=os.name == "posix",  # the terminal's Ctrl-C reaches the parent alone
             )  # fmt: skip

@@ -8,7 +8,8 @@ from cnncost.errors import CnncostError, printable
 
 BACKENDS = ("tensorflow", "jax", "torch")
 EXECUTORS = ("graph", "xla", "eager")
-_RESERVE = 256 * 2**20  # bytes that the machine keeps for everything else
+_RESERVE = 256 * 2**20  # bytes that are left for everything else, at least
+_SHARE = 20  # of a large machine, one part in so many
 
 
 def device_of(text: str) -> str:
@@ -38,30 +39,31 @@ def variables(device: str, backend: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    free = available_bytes()
+    free = free_bytes()
     if free is not None:
-        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, (free - _RESERVE) // 2**20))
+        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, free // 2**20))
     if device.startswith("CPU"):
         chosen |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     return chosen
 
 
-def available_bytes() -> int | None:
-    """Memory that a new process can still have: the machine's, or its control group's if that is less; None where the
-    system does not say."""
-    found = [size for size in (_machine(), _group()) if size is not None]
-    return min(found, default=None)
+def free_bytes() -> int | None:
+    """Memory that a run may take: what the machine has available, or its control group if that is less, without a
+    reserve for everything else. Zero or less: the system would soon begin to kill. None where it does not say."""
+    text = _read("/proc/meminfo")
+    available, total = _kilobytes(text, "MemAvailable"), _kilobytes(text, "MemTotal")
+    machine = None if available is None else available - max(_RESERVE, (total or 0) // _SHARE)
+    return min((size for size in (machine, _group()) if size is not None), default=None)
 
 
 def is_starved() -> bool:
     """Whether so little memory is left that the system would soon begin to kill."""
-    free = available_bytes()
-    return free is not None and free < _RESERVE
+    free = free_bytes()
+    return free is not None and free <= 0
 
 
-def _machine() -> int | None:
-    text = _read("/proc/meminfo")
-    found = re.search(r"^MemAvailable:\s+([0-9]{1,15}) kB", text, re.MULTILINE)
+def _kilobytes(text: str, name: str) -> int | None:
+    found = re.search(rf"^{name}:\s+([0-9]{{1,15}}) kB", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
 
@@ -74,7 +76,7 @@ def _group() -> int | None:
         limit, now = _read(root + most).strip(), _read(root + used).strip()
         if limit.isdecimal() and now.isdecimal():
             cached = re.search(r"^(?:total_)?inactive_file ([0-9]{1,18})", _read(root + "memory.stat"), re.MULTILINE)
-            return max(0, int(limit) - int(now) + (int(cached[1]) if cached else 0))
+            return int(limit) - int(now) + (int(cached[1]) if cached else 0) - _RESERVE
     return None
 
 
@@ -88,5 +90,4 @@ def _read(path: str) -> str:
 
 def resident_bytes(pid: int) -> int | None:
     """Resident set of a process, where the system says it."""
-    found = re.search(r"^VmRSS:\s+([0-9]{1,15}) kB", _read(f"/proc/{pid}/status"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    return _kilobytes(_read(f"/proc/{pid}/status"), "VmRSS")

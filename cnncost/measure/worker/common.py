@@ -88,7 +88,7 @@ def inputs_of(model: Any, batch: int) -> list[Any]:
         if None in shape:
             raise CnncostError(f"input '{tensor.name}' has an unknown dimension", nearest="give it with --input")
         if "float" in name:
-            found.append(np.random.default_rng(0).random(shape, dtype="float32").astype(_numpy(name)))
+            found.append(np.random.default_rng(0).random(shape, dtype="float32").astype(_numpy(name), copy=False))
         elif name == "string":
             raise CnncostError(f"input '{tensor.name}' is text", rule="verify runs models of numbers")
         else:
