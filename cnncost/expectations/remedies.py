@@ -26,16 +26,21 @@ def remedies(trial: Trial, limit: int = 3) -> list[Remedy]:
     found: list[Remedy] = []
     try:
         for remedy in _search(trial):
-            found.append(remedy)
+            if not any(_changes(other) == _changes(remedy) for other in found):
+                found.append(remedy)
     except (Spent, CnncostError):
         pass
     needed = [remedy for remedy in found if not any(_within(other, remedy) for other in found)]
     return sorted(needed, key=lambda remedy: remedy.cost)[:limit]
 
 
+def _changes(remedy: Remedy) -> dict[str, Any]:
+    return {**remedy.changes, "": remedy.resized} if remedy.resized else remedy.changes
+
+
 def _within(small: Remedy, large: Remedy) -> bool:
     """The larger remedy makes the same changes and needless ones."""
-    a, b = ({**r.changes, "": r.resized} if r.resized else r.changes for r in (small, large))
+    a, b = _changes(small), _changes(large)
     return len(a) < len(b) and all(key in b and b[key] == value for key, value in a.items())
 
 

@@ -99,7 +99,9 @@ def _given(row: LayerCost) -> list[tuple[str, Any]]:
     kind = row.layer.kind
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     plain = (int, str, bool, float, tuple)
-    found = [(name, getattr(kind, name)) for name in kind.arguments()]
+    found = [
+        (name, getattr(kind, name)) for name in kind.arguments() if name != "operands"
+    ]  # an operation's: see reads
     return [(name, value) for name, value in found if isinstance(value, plain) and not _same(value, defaults.get(name))]
 
 
