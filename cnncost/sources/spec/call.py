@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnncost.errors import ArgumentError, CnncostError, nearest, printable
+from cnncost.kinds import registry
 from cnncost.kinds.base import Kind
 from cnncost.sources.spec.expression import substitute
 from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail, describe
@@ -99,6 +100,8 @@ class Reader:
             place = found.mark
             if path[0] not in cls.arguments():
                 place = _key_mark(str(path[0]), node, defaults) or place
+                if "layer" in cls.arguments() and path[0] in registry.names():  # a wrapper around it
+                    error.nearest = f"write {cls.name()}: {{layer: {{{path[0]}: …}}}}"
             for step in path[1:]:
                 found = _child(found, step)
                 if found is None:
