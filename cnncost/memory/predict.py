@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnncost.memory.lowering import lower
+from cnncost.memory.optimizers import optimizer
 from cnncost.memory.rewrite import rewrite
+from cnncost.memory.rewrite_training import rewrite_training
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Event, Held, sweep
+from cnncost.memory.training import training_step
 from cnncost.results import Analysis
 
 
@@ -40,3 +43,13 @@ def predict_inference(analysis: Analysis) -> MemoryPrediction:
     ops = rewrite(graph)
     swept = sweep(ops, schedule(ops), graph.results)
     return MemoryPrediction("inference", swept.peak, tuple(swept.events), swept.at, tuple(swept.alive))
+
+
+def predict_training(analysis: Analysis, choice: str = "sgd") -> MemoryPrediction:
+    """One training step with an optimizer, by name. Raises UnsupportedLayer, naming the layer, where a layer or its
+    gradient is not known."""
+    graph = training_step(analysis, optimizer(choice)).graph
+    rewrite(graph)
+    ops = rewrite_training(graph)
+    swept = sweep(ops, schedule(ops), graph.results)
+    return MemoryPrediction("training", swept.peak, tuple(swept.events), swept.at, tuple(swept.alive))

@@ -3,7 +3,11 @@
 A buffer is held by one reference for each edge that still has to be read, and for ever by what the step returns. An op
 allocates its outputs, unless one may take over the buffer of an input whose last reference is the op's own (same bytes,
 same dtype), or is a view of it; then its scratch; when it has run, the scratch, the outputs that nobody reads and the
-inputs that it was the last to read are freed. Arguments, constants and variables are not the step's to allocate.
+inputs that it was the last to read are freed. Arguments and constants are not the step's to allocate.
+
+A variable holds a reference to its buffer. Adding to it or subtracting from it happens in place where nobody else holds
+the buffer, else in a new one; assigning a value takes over the value's buffer where the assignment is its only reader,
+else copies. What a variable gives up is freed with its last reader (resource_variable_ops.cc, dense_update_ops).
 """
 
 from __future__ import annotations
@@ -67,8 +71,13 @@ class _Run:
         self.made: list[int] = []  # for each event its buffer
         self.live = self.peak = 0
         self.at = -1
+        self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
 
     def step(self, op: Op) -> None:
+        effect = _EFFECTS.get(op.type)
+        if effect is not None:
+            effect(self, op)
+            return
         kind = self.types[op.type]
         inputs = [self.buffers[source.index][index] for source, index in op.inputs]
         taken = self.outputs(op, kind, inputs) if kind.allocates and op.outputs else _FOREIGN
@@ -130,6 +139,54 @@ class _Run:
         for buffer in held:
             self.free(op, buffer)
 
+    def held(self, op: Op) -> int:
+        """The buffer of the variable that an op reads or writes."""
+        variable = op.attrs["variable"]
+        buffer = self.variables.get(variable.name)
+        if buffer is None:
+            buffer = self.variables[variable.name] = len(self.bytes)
+            self.bytes.append(variable.spec.bytes)
+            self.owner.append(variable.handle)
+            self.references.append(1)
+        return buffer
+
+    def read(self, op: Op) -> None:
+        buffer = self.buffers[op.index][0] = self.held(op)
+        self.references[buffer] += self.readers[op.index][0]
+
+    def update(self, op: Op) -> None:
+        """Add or subtract: in place, or in a copy where somebody still holds the buffer."""
+        buffer = self.held(op)
+        if self.references[buffer] > 1:
+            self.replace(op, buffer, self.allocate(op, self.bytes[buffer], 1))
+        self.release(op)
+
+    def assign(self, op: Op) -> None:
+        """Take the value's buffer over, or copy it into the variable's (a new one where somebody holds that)."""
+        source, index = op.inputs[1]
+        value, buffer = self.buffers[source.index][index], self.held(op)
+        if value != _FOREIGN and self.references[value] == 1:
+            self.replace(op, buffer, value)
+            return
+        if self.references[buffer] > 1:
+            self.replace(op, buffer, self.allocate(op, self.bytes[buffer], 1))
+        self.release(op)
+
+    def replace(self, op: Op, old: int, new: int) -> None:
+        self.variables[op.attrs["variable"].name] = new
+        self.references[old] -= 1
+        if not self.references[old]:
+            self.free(op, old)
+
+    def release(self, op: Op) -> None:
+        """The op's own references to what it read."""
+        for source, index in op.inputs:
+            buffer = self.buffers[source.index][index]
+            if buffer != _FOREIGN:
+                self.references[buffer] -= 1
+                if not self.references[buffer]:
+                    self.free(op, buffer)
+
     def allocate(self, op: Op, size: int, references: int) -> int:
         buffer = len(self.bytes)
         self.bytes.append(size)
@@ -155,3 +212,11 @@ class _Run:
             else:
                 alive[buffer] = Held(self.owner[buffer], event.bytes)
         return sorted(alive.values(), key=lambda held: -held.bytes)
+
+
+_EFFECTS = {
+    "ReadVariableOp": _Run.read,
+    "AssignVariableOp": _Run.assign,
+    "AssignAddVariableOp": _Run.update,
+    "AssignSubVariableOp": _Run.update,
+}

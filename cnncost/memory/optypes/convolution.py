@@ -20,8 +20,8 @@ def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...
 
 
 _BACKWARD = (
-    "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2",
-    "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+    "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3DBackpropInputV2",
+    "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
 )  # fmt: skip
 _POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (

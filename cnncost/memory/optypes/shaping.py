@@ -65,5 +65,7 @@ ROWS = (
     OpType("ResizeBicubic", given),
     OpType("ResizeNearestNeighborGrad", given),
     OpType("ResizeBilinearGrad", given),
+    OpType("ResizeBicubicGrad", given),
+    OpType("MirrorPadGrad", given),
     OpType("Range", given),
 )
