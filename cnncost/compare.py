@@ -70,7 +70,7 @@ class Matching(NamedTuple):
     total: int
     predicted: int | None
     first_mismatch: str | None
-    scratch: int  # allocations of kernels for themselves; they depend on the processor and are not predicted
+    scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,16 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
         analysis=analysis, job=job, measured=measured,
         tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, layers=rows,
         predicted_peak=None if prediction is None else prediction.peak_bytes, unpredicted=unpredicted,
-        allocations=_allocations(prediction, measured.changes, dict(zip((row.name for row in analysis.layers),
-                                                                        (name for name, _ in job.names), strict=True))),
+        allocations=_allocations(prediction, measured.changes, _rows(analysis, job)),
     )  # fmt: skip
+
+
+def _rows(analysis: Analysis, job: Job) -> dict[str, str]:
+    """Keras's name of a layer → the row of its first call."""
+    found: dict[str, str] = {}
+    for row, (name, _) in zip(analysis.layers, job.names, strict=True):
+        found.setdefault(name, row.name)
+    return found
 
 
 def _predict(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
@@ -210,42 +217,40 @@ def _bytes(tensor: RealTensor, shape: Sequence[int | None]) -> int:
     return (product(shape) or 0) * (size.bytes if size else 0)
 
 
-def _allocations(prediction: Any, changes: tuple[Change, ...], names: dict[str, str]) -> Matching:
-    """Allocations of ``SMALL`` bytes or more in order, by layer and size."""
-    large = [change for change in changes if change.bytes >= SMALL]
-    real = [change for change in large if change.region != "temp"]
-    scratch = len(large) - len(real)
+def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) -> Matching:
+    """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's."""
+    real = [change for change in changes if change.bytes >= SMALL]
+    scratch = sum(change.region == "temp" for change in real)
     if prediction is None:
         return Matching(None, len(real), None, None, scratch)
     ours = [event for event in prediction.events if event.bytes >= SMALL]
-    predicted = [(names.get(event.op.layer), event.bytes) for event in ours]
-    measured = [(change.layer, change.bytes) for change in real]
-    matched = common(predicted, measured)
+    predicted = [(event.op.layer, event.bytes) for event in ours]
+    measured = [(_row(change, rows), change.bytes) for change in real]
     first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
     if first is None and len(predicted) != len(measured):
         first = min(len(predicted), len(measured))
     text = None
     if first is not None:
-        left = (
-            f"{ours[first].op}{_where(ours[first].layer)} {ours[first].bytes:,} B" if first < len(ours) else "nothing"
-        )
-        text = f"allocation {first + 1}: predicted {left}, measured {_measured(real, first)}"
-    return Matching(matched, len(real), len(ours), text, scratch)
+        left = _predicted(ours[first]) if first < len(ours) else "nothing"
+        right = _measured(real[first], rows) if first < len(real) else "nothing"
+        text = f"allocation {first + 1}: predicted {left}, measured {right}"
+    return Matching(common(predicted, measured), len(real), len(ours), text, scratch)
+
+
+def _row(change: Change, rows: dict[str, str]) -> str:
+    return rows.get(change.layer or "", "")
 
 
 def _predicted(event: Any) -> str:
     return f"{event.op.type.lstrip('_')}{_where(event.op.layer)} {event.bytes:,} B"
 
 
-def _measured(real: list[Change], at: int) -> str:
-    if at >= len(real):
-        return "nothing"
-    change = real[at]
+def _measured(change: Change, rows: dict[str, str]) -> str:
     kind = re.sub(r"\A_?(?:Mkl)?(?:Native)?", "", change.kind or "") or "an op"
-    return f"{kind}{_where(change.layer)} {change.bytes:,} B {change.shape[:60]}".rstrip()
+    return f"{kind}{_where(_row(change, rows))} {change.bytes:,} B {change.shape[:60]}".rstrip()
 
 
-def _where(layer: str | None) -> str:
+def _where(layer: str) -> str:
     return f" of '{layer}'" if layer else ""
 
 
