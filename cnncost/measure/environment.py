@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from cnncost.errors import CnncostError, printable
@@ -40,7 +41,7 @@ def variables(device: str, backend: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     free = free_bytes()
-    if free is not None:
+    if free is not None and "TF_CPU_BFC_MEM_LIMIT_IN_MB" not in os.environ:
         chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, free // 2**20))
     if device.startswith("CPU"):
         chosen |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
