@@ -27,6 +27,7 @@ _HALF = frozenset({"float16", "bfloat16"})
 
 def rewrite(graph: OpGraph) -> list[Op]:
     """The ops that run, in the order of creation, renumbered. Changes the graph's ops."""
+    _bypass(graph)
     prune(graph)
     readers = readers_of(graph.ops, graph.results)
     for op in graph.ops:
@@ -113,4 +114,38 @@ def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
         product.inputs = [x]
 
 
+def _bypass(graph: OpGraph) -> None:
+    """Ops that only pass values on disappear: identities, x + 0, x·1."""
+    through: dict[int, Value] = {}
+    for op in graph.ops:
+        if any(source.index in through for source, _ in op.inputs):
+            op.inputs = [_source(through, value) for value in op.inputs]
+        if op.type in _IDENTITIES:
+            through[op.index] = op.inputs[0]
+        elif op.type in _NEUTRAL:
+            kept = _neutral(op)
+            if kept is not None:
+                through[op.index] = kept
+    graph.results = [_source(through, value) for value in graph.results]
+
+
+def _source(through: dict[int, Value], value: Value) -> Value:
+    op, index = value
+    if op.index not in through:
+        return value
+    return through[op.index] if index == 0 else _source(through, op.inputs[index])
+
+
+def _neutral(op: Op) -> Value | None:
+    """The operand that a constant 0 or 1 beside it leaves as it is."""
+    a, b = op.inputs
+    for value, other in ((a, b), (b, a)):
+        constant = other.op
+        if constant.type == "Const" and constant.attrs["value"] == _NEUTRAL[op.type]:
+            return value if value.spec == op.outputs[0] else None
+    return None
+
+
+_IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
+_NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}

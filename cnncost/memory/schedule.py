@@ -17,6 +17,13 @@ from collections import deque
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 
+_ONEDNN = frozenset({
+    "Conv2D", "_FusedConv2D", "Conv3D", "DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative", "MatMul",
+    "_FusedMatMul", "BatchMatMulV2", "MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D", "Softmax",
+    "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3DBackpropInputV2",
+    "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+    "MaxPoolGrad", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3DGrad",
+})  # fmt: skip
 _SPREAD = 2654435761  # 2^32 over the golden ratio: i·SPREAD mod 2^32 scatters the roots evenly
 
 
@@ -70,4 +77,44 @@ def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
             if source.type != "Const":
                 pending[place] += 1
                 readers[source.index].append(place)
+    _onednn_last(ops, readers)
     return pending, readers
+
+
+def _onednn_last(ops: list[Op], readers: list[list[int]]) -> None:
+    """TensorFlow's oneDNN pass replaces its ops by new ones, whose edges are added last, in the order of a depth-first
+    walk from the step's results over the inputs (mkl_layout_pass.cc walks the graph in reverse postorder)."""
+    place: list[int] = []
+    for own in readers:
+        if len(own) < 2:
+            continue
+        replaced = [index for index in own if ops[index].type in _ONEDNN]
+        if not replaced:
+            continue
+        if len(replaced) > 1:
+            place = place or _postorder(ops, readers)
+            replaced.sort(key=place.__getitem__)
+        own[:] = [index for index in own if ops[index].type not in _ONEDNN] + replaced
+
+
+def _postorder(ops: list[Op], readers: list[list[int]]) -> list[int]:
+    """For each op its place in a depth-first walk from the ops that nobody reads: inputs first, in their order."""
+    place = [-1] * len(ops)
+    count = 0
+    for root in range(len(ops)):
+        if readers[root] or place[root] >= 0:
+            continue
+        stack = [(ops[root], 0)]
+        place[root] = 0
+        while stack:
+            op, next_ = stack.pop()
+            if next_ < len(op.inputs):
+                stack.append((op, next_ + 1))
+                source = op.inputs[next_].op
+                if place[source.index] < 0:
+                    place[source.index] = 0
+                    stack.append((source, 0))
+            else:
+                place[op.index] = count
+                count += 1
+    return place

@@ -7,8 +7,8 @@ from typing import Any
 
 from cnncost.errors import UnsupportedLayer
 from cnncost.kinds.activationlayers import Activation, ReLU, Softmax
-from cnncost.memory.lowering.base import Rule, Step
-from cnncost.memory.opgraph import Value
+from cnncost.memory.lowering.base import Step
+from cnncost.memory.opgraph import Spec, Value
 from cnncost.results import LayerCost
 
 Function = Callable[[Step, Value], Value]
@@ -21,8 +21,60 @@ def _op(type_: str) -> Function:
     return one
 
 
+def _constant(step: Step, value: float, like: Value) -> Value:
+    return step.graph.constant(value, Spec((), like.dtype))
+
+
+def _silu(step: Step, x: Value) -> Value:
+    """``tf.nn.silu`` has its own gradient: what it returns passes through IdentityN, which names it."""
+    product = step.add("Mul", (x, step.add("Sigmoid", (x,))))
+    return step.add("IdentityN", (product, x), gradient="swish")
+
+
+def _gelu(step: Step, x: Value) -> Value:
+    """0.5·x·erfc(-x/√2), as ``tf.nn.gelu`` without the approximation."""
+    half = step.add("Mul", (_constant(step, 0.5, x), x))
+    inner = step.add("Mul", (step.add("Neg", (x,)), _constant(step, 2**-0.5, x)))
+    return step.add("Mul", (half, step.add("Erfc", (inner,))))
+
+
+def _hard_sigmoid(step: Step, x: Value) -> Value:
+    clamped = step.add("Relu6", (step.add("AddV2", (x, _constant(step, 3.0, x))),))
+    return step.add("RealDiv", (clamped, _constant(step, 6.0, x)))
+
+
+def _hard_silu(step: Step, x: Value) -> Value:
+    return step.add("Mul", (x, _hard_sigmoid(step, x)))
+
+
+def _mish(step: Step, x: Value) -> Value:
+    return step.add("Mul", (x, step.add("Tanh", (step.add("Softplus", (x,)),))))
+
+
+def _log_sigmoid(step: Step, x: Value) -> Value:
+    return step.add("Neg", (step.add("Softplus", (step.add("Neg", (x,)),)),))
+
+
+def _tanh_shrink(step: Step, x: Value) -> Value:
+    return step.add("Sub", (x, step.add("Tanh", (x,))))
+
+
+def clip(step: Step, x: Value, low: float, high: float) -> Value:
+    """``tf.clip_by_value``."""
+    return step.add("Maximum", (step.add("Minimum", (x, _constant(step, high, x))), _constant(step, low, x)))
+
+
 FUNCTIONS: dict[str, Function] = {
     "linear": lambda step, x: x,
+    "silu": _silu,
+    "gelu": _gelu,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_silu,
+    "mish": _mish,
+    "log_sigmoid": _log_sigmoid,
+    "tanh_shrink": _tanh_shrink,
+    "hard_tanh": lambda step, x: clip(step, x, -1.0, 1.0),
+    "leaky_relu": _op("LeakyRelu"),
     "relu": _op("Relu"),
     "relu6": _op("Relu6"),
     "elu": _op("Elu"),
@@ -55,14 +107,65 @@ def _activation(step: Step, row: LayerCost, kind: Activation, inputs: list[Value
 
 
 def _relu(step: Step, row: LayerCost, kind: ReLU, inputs: list[Value]) -> Value:
-    if kind.max_value == 6 and not kind.negative_slope and not kind.threshold:
-        return step.add("Relu6", inputs)
-    return step.add("Relu", inputs)
+    """Every form of the layer (keras/src/activations/activations.py, ReLU.static_call)."""
+    x = inputs[0]
+    slope, threshold, top = kind.negative_slope, kind.threshold, kind.max_value
+    if slope and top is None and not threshold:
+        return step.add("LeakyRelu", (x,))
+    negative = None
+    if slope:
+        shifted = step.add("Neg", (x,))
+        if threshold:
+            shifted = step.add("AddV2", (shifted, _constant(step, threshold, x)))
+        negative = step.add("Relu", (shifted,))
+    if threshold:
+        above = step.add("Greater", (x, _constant(step, threshold, x)))
+        y = step.add("SelectV2", (above, x, _constant(step, 0.0, x)))
+    else:
+        y = step.add("Relu6" if top == 6 else "Relu", (x,))
+    if top is not None and (threshold or top != 6):
+        y = clip(step, y, 0.0, top)
+    if negative is None:
+        return y
+    return step.add("Sub", (y, step.add("Mul", (_constant(step, slope, x), negative))))
+
+
+def _leaky_relu(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    return step.add("LeakyRelu", inputs)
+
+
+def _elu(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    x = inputs[0]
+    y = step.add("Elu", (x,))
+    if kind.alpha == 1:
+        return y
+    above = step.add("Greater", (x, _constant(step, 0.0, x)))
+    return step.add("SelectV2", (above, y, step.add("Mul", (_constant(step, kind.alpha, x), y))))
+
+
+def _prelu(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    """relu(x) + (-alpha)·relu(-x)."""
+    x = inputs[0]
+    alpha = step.weight(row, "alpha")
+    positive = step.add("Relu", (x,))
+    slope = step.add("Neg", (alpha,))
+    negative = step.add("Relu", (step.add("Neg", (x,)),))
+    return step.add("AddV2", (positive, step.add("Mul", (slope, negative))))
 
 
 def _softmax(step: Step, row: LayerCost, kind: Softmax, inputs: list[Value]) -> Value:
-    return step.add("Softmax", inputs)
+    axis = kind.axis[0] if isinstance(kind.axis, tuple) and len(kind.axis) == 1 else kind.axis
+    x = inputs[0]
+    if axis not in (-1, len(x.shape) - 1):
+        raise UnsupportedLayer("the memory simulation knows softmax over the last axis alone")
+    return step.add("Softmax", (x,))
 
 
-RULES: dict[str, Any] = {"Activation": _activation, "ReLU": _relu, "Softmax": _softmax}
-__all__ = ["RULES", "Rule", "activate"]
+RULES: dict[str, Any] = {
+    "Activation": _activation,
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+    "PReLU": _prelu,
+    "Softmax": _softmax,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.activation import activate
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.opgraph import Spec, Value
@@ -28,33 +29,59 @@ def add_bias(step: Step, row: LayerCost, kind: Any, sums: Value) -> Value:
 
 def window_attrs(kind: Any) -> dict[str, Any]:
     """What a sliding window's gradient and rewriting rules ask for."""
-    return {"strides": kind.strides, "padding": kind.padding, "dilations": kind.dilation_rate}
+    padding = "valid" if kind.padding == "causal" else kind.padding
+    return {"strides": kind.strides, "padding": padding, "dilations": kind.dilation_rate}
+
+
+def dilated(step: Step, row: LayerCost, op: str, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
+    """A convolution op; with dilation it runs on blocks: SpaceToBatchND, the op with VALID edges, BatchToSpaceND."""
+    dilations = attrs["dilations"]
+    if all(d == 1 for d in dilations):
+        return step.add(op, (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
+    blocks, padded, outputs = 1, [], []
+    spatial = tuple(zip(x.shape[1:-1], dims[1:-1], kernel.shape, dilations, strict=False))
+    for size, output, taps, dilation in spatial:
+        needed = output + (taps - 1) * dilation if attrs["padding"] == "same" else size
+        padded.append(-(-needed // dilation))
+        outputs.append(padded[-1] - taps + 1)
+        blocks *= dilation
+    inside = {**attrs, "padding": "valid", "dilations": (1,) * len(dilations)}
+    x = step.add("SpaceToBatchND", (x,), (Spec((x.shape[0] * blocks, *padded, x.shape[-1]), x.dtype),))
+    y = step.add(op, (x, kernel), (Spec((dims[0] * blocks, *outputs, dims[-1]), x.dtype),), "convolution", **inside)
+    return step.add("BatchToSpaceND", (y,), (Spec(dims, x.dtype),))
 
 
 def _convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
     x = inputs[0]
+    if kind.groups > 1:
+        raise UnsupportedLayer("the memory simulation does not know grouped convolutions, which TensorFlow compiles")
+    if kind.channels_first and any(d > 1 for d in kind.dilation_rate):
+        raise UnsupportedLayer("the memory simulation does not know dilation in channels_first")
     kernel = step.weight(row, "kernel")
+    if kind.padding == "causal":
+        before = row.windows[0].before
+        x = step.add("Pad", (x,), paddings=((0, 0), (before, 0), (0, 0)))
     spatial = tuple(window.output for window in row.windows)
     dims = (kind.filters, *spatial) if kind.channels_first else (*spatial, kind.filters)
-    sums = _OPS[len(spatial)](step, x, kernel, step.shape(dims), window_attrs(kind))
+    sums = _OPS[len(spatial)](step, row, x, kernel, step.shape(dims), window_attrs(kind))
     return activate(step, add_bias(step, row, kind, sums), kind.activation)
 
 
-def _conv1d(step: Step, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
+def _conv1d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
     """One axis: a Conv2D over a height of one."""
     x = step.add("ExpandDims", (x,), shape=(x.shape[0], 1, *x.shape[1:]))
     kernel = step.add("ExpandDims", (kernel,), shape=(1, *kernel.shape))
     attrs = {**attrs, "strides": (1, *attrs["strides"]), "dilations": (1, *attrs["dilations"])}
-    y = step.add("Conv2D", (x, kernel), (Spec((dims[0], 1, *dims[1:]), x.dtype),), "convolution", **attrs)
+    y = dilated(step, row, "Conv2D", x, kernel, (dims[0], 1, *dims[1:]), attrs)
     return step.add("Squeeze", (y,), shape=dims)
 
 
-def _conv2d(step: Step, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
-    return step.add("Conv2D", (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
+def _conv2d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
+    return dilated(step, row, "Conv2D", x, kernel, dims, attrs)
 
 
-def _conv3d(step: Step, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
-    return step.add("Conv3D", (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
+def _conv3d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
+    return dilated(step, row, "Conv3D", x, kernel, dims, attrs)
 
 
 _OPS = {1: _conv1d, 2: _conv2d, 3: _conv3d}

@@ -63,6 +63,72 @@ def _batch_normalization(step: Step, row: LayerCost, kind: BatchNormalization, i
     return step.cast(normalize(step, x, mean, variance, offset, scale, kind.epsilon), row.compute.name)
 
 
+def _affine(
+    step: Step, row: LayerCost, x: Value, mean: Value, variance: Value, epsilon: float, dims: tuple[int, ...] | None
+) -> Value:
+    """x·inv + (-mean·inv + beta), inv = rsqrt(variance + ε)·gamma: how Keras writes layer and group normalization.
+    ``dims``: the shape that gamma and beta are given, None as they are."""
+    add = step.add
+    gamma = _shaped(step, row, "gamma", x.dtype, dims)
+    beta = _shaped(step, row, "beta", x.dtype, dims)
+    inv = add("Rsqrt", (add("AddV2", (variance, step.graph.constant(epsilon, Spec((), x.dtype)))),))
+    if gamma is not None:
+        inv = add("Mul", (inv, gamma))
+    shift = add("Mul", (add("Neg", (mean,)), inv))
+    if beta is not None:
+        shift = add("AddV2", (shift, beta))
+    return add("AddV2", (add("Mul", (x, inv)), shift))
+
+
+def _shaped(step: Step, row: LayerCost, name: str, dtype: str, dims: tuple[int, ...] | None) -> Value | None:
+    if not step.has(row, name):
+        return None
+    value = step.cast(step.weight(row, name), dtype)
+    return value if dims is None else step.reshape(value, dims)
+
+
+def _wide(row: LayerCost) -> str:
+    """Statistics are taken in float32 at least."""
+    return "float64" if row.compute.name == "float64" else "float32"
+
+
+def _layer_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    if kind.rms_scaling:
+        raise UnsupportedLayer("the memory simulation does not know rms_scaling")
+    x = step.cast(inputs[0], _wide(row))
+    rank = len(x.shape)
+    axes = tuple(sorted(a % rank for a in (kind.axis if isinstance(kind.axis, tuple) else (kind.axis,))))
+    mean, variance = moments(step, x, axes, keepdims=True)
+    dims = None if axes == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
+    return step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), row.compute.name)
+
+
+def _group_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    """Channels split into groups: one more axis, then as layer normalization over all but batch and groups."""
+    shape = inputs[0].shape
+    axis = kind.axis % len(shape)
+    groups = shape[axis] if kind.groups == -1 else kind.groups
+    split = (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
+    x = step.cast(step.reshape(inputs[0], split), _wide(row))
+    mean, variance = moments(step, x, tuple(i for i in range(1, len(split)) if i != axis), keepdims=True)
+    dims = tuple(n if i in (axis, axis + 1) else 1 for i, n in enumerate(split))
+    y = step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), inputs[0].dtype)
+    return step.cast(step.reshape(y, shape), row.compute.name)
+
+
+def _rms_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    """x·rsqrt(mean(x²) + ε)·scale."""
+    x = step.cast(inputs[0], _wide(row))
+    rank, add = len(x.shape), step.add
+    axes = tuple(sorted(a % rank for a in (kind.axis if isinstance(kind.axis, tuple) else (kind.axis,))))
+    mean = add("Mean", (add("Square", (x,)),), axes=axes, keepdims=True)
+    inv = add("Rsqrt", (add("AddV2", (mean, step.graph.constant(kind.epsilon, Spec((), x.dtype)))),))
+    dims = None if axes == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
+    y = add("Mul", (x, inv))
+    scale = _shaped(step, row, "scale", x.dtype, dims)
+    return step.cast(y if scale is None else add("Mul", (y, scale)), row.compute.name)
+
+
 def _moving(step: Step, row: LayerCost, name: str, old: Value, new: Value, momentum: float) -> None:
     """moving·momentum + batch·(1 - momentum), assigned."""
     constant = step.graph.constant
@@ -73,4 +139,9 @@ def _moving(step: Step, row: LayerCost, name: str, old: Value, new: Value, momen
     step.graph.assign("AssignVariableOp", variable, value)
 
 
-RULES: dict[str, Any] = {"BatchNormalization": _batch_normalization}
+RULES: dict[str, Any] = {
+    "BatchNormalization": _batch_normalization,
+    "LayerNormalization": _layer_normalization,
+    "GroupNormalization": _group_normalization,
+    "RMSNormalization": _rms_normalization,
+}

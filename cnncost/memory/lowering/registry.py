@@ -10,15 +10,27 @@ from cnncost.memory.lowering.base import Rule
 FAMILIES: dict[str, tuple[str, ...]] = {
     "core": ("Dense",),
     "convolution": ("Conv1D", "Conv2D", "Conv3D"),
-    "normalization": ("BatchNormalization",),
-    "activation": ("Activation", "ReLU", "Softmax"),
+    "depthwise": ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
+    "transposed": ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
+    "normalization": ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    "activation": ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax"),
     "pooling": (
         "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
         "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D",
         "GlobalMaxPooling2D", "GlobalMaxPooling3D",
     ),
-    "merging": ("Add",),
-    "shaping": ("Flatten", "Reshape", "Identity"),
+    "merging": (
+        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "CustomScaleLayer", "LayerScale",
+    ),
+    "shaping": (
+        "Flatten", "Reshape", "Permute", "RepeatVector", "Identity", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+        "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+    ),
+    "dropping": (
+        "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth",
+        "ActivityRegularization",
+    ),
+    "preprocessing": ("Rescaling", "Normalization"),
 }  # fmt: skip
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 _RULES: dict[str, Rule] = {}
