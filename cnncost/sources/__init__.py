@@ -15,6 +15,8 @@ FORMS = (
     "package.module:attribute"
 )
 
+MAX_DEPTH = 300  # of a Keras config given as a dict; a level of nested models takes about six
+
 
 def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
     """The graph of any source: a path, ``zoo:NAME``, ``keras:NAME``, ``module:attribute``, a dict, a live model.
@@ -34,11 +36,12 @@ def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
         except CnncostError as error:
             raise _placed(error, source) from error.__cause__
     if isinstance(source, Mapping):
-        if "class_name" in source and "layers" not in source:
+        config = keras_form(source)
+        if config is not None:
             _no_variables(variables)
             from cnncost.sources.keras_config import read_config
 
-            return read_config(dict(source), source="dict")
+            return read_config(_lists(config), source="dict")
         from cnncost.sources.spec import read_dict
 
         return read_dict(source, variables)
@@ -48,6 +51,28 @@ def load(source: Any, variables: Mapping[str, Any] | None = None) -> Graph:
 
         return read_model(source)
     raise CnncostError("this is no model", rule=FORMS, received=printable(type(source).__name__))
+
+
+def keras_form(data: Mapping[Any, Any]) -> dict[str, Any] | None:
+    """A mapping as Keras's {class_name, config}: what ``to_json`` writes, or what ``get_config`` returns; else None."""
+    if "class_name" in data and "layers" not in data:
+        return {str(key): value for key, value in data.items()}
+    layers = data.get("layers")
+    first = layers[0] if isinstance(layers, list | tuple) and layers else None
+    if isinstance(first, Mapping) and "class_name" in first and "input" not in data:
+        return {"class_name": "Functional" if "input_layers" in data else "Sequential", "config": dict(data)}
+    return None
+
+
+def _lists(value: Any, depth: int = 0) -> Any:
+    """Plain data with lists for tuples, as JSON has it; ``get_config`` returns tuples."""
+    if depth > MAX_DEPTH:
+        raise CnncostError("the config is nested too deeply", rule=f"at most {MAX_DEPTH} levels")
+    if isinstance(value, list | tuple):
+        return [_lists(part, depth + 1) for part in value]
+    if isinstance(value, dict):
+        return {key: _lists(part, depth + 1) for key, part in value.items()}
+    return value
 
 
 def _named(source: str, variables: Mapping[str, Any] | None) -> Graph:

@@ -15,6 +15,7 @@ _SORTS = {list: "list", str: "text", bool: "truth value", type(None): "null"}
 
 def read_json(path: str, variables: Mapping[str, Any] | None = None) -> Graph:
     """The graph of a JSON file. Raises CnncostError with line and column where the JSON is broken."""
+    from cnncost.sources import keras_form
     from cnncost.sources.spec.files import text_of
 
     text = text_of(path, MAX_BYTES, "JSON file")
@@ -25,13 +26,14 @@ def read_json(path: str, variables: Mapping[str, Any] | None = None) -> Graph:
             "a JSON source is an object", rule="a spec has 'input' and 'layers', a Keras architecture has 'class_name'",
             received=f"a {_SORTS.get(type(data), 'number')}", location=Location(path, 1, 1),
         )  # fmt: skip
-    if "class_name" in data:
+    config = keras_form(data)
+    if config is not None:
         if variables:
             raise CnncostError("--set is for a spec's variables", rule="a Keras architecture has none",
                                location=Location(path))  # fmt: skip
         from cnncost.sources.keras_config import read_config
 
-        return read_config(data, source=path, origin=origin)
+        return read_config(config, source=path, origin=origin)
     from cnncost.sources.spec import read_text
     from cnncost.sources.spec.files import MAX_BYTES as SPEC_BYTES
 

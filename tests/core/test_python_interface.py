@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,3 +58,41 @@ def test_a_row_has_what_its_json_has() -> None:
     assert (last.padding, last.ignored, last.receptive_field, last.jump, last.start) == (
         ((1, 2),), (0,), (6,), (5,), (-1,)
     )  # fmt: skip
+
+
+DATA = Path(__file__).parents[1] / "sources" / "data"
+
+
+def tupled(value: Any) -> Any:
+    """Tuples where JSON has lists in a call's arguments, as ``get_config`` returns them."""
+    if isinstance(value, dict):
+        return {k: tuple(v) if k == "args" and isinstance(v, list) else tupled(v) for k, v in value.items()}
+    return [tupled(part) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", ["mixed", "mobile", "siamese", "transfer"])
+def test_what_get_config_returns_is_a_keras_config(name: str, tmp_path: Path) -> None:
+    whole = json.loads((DATA / f"{name}.json").read_text())
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(whole["config"]))
+    expected = cnncost.analyze(whole).totals
+    assert cnncost.analyze(tupled(whole["config"])).totals == cnncost.analyze(str(bare)).totals == expected
+
+
+def test_a_config_inside_itself_is_an_error() -> None:
+    config: dict[str, Any] = {"layers": [{"class_name": "Dense", "config": {}}]}
+    config["layers"][0]["config"]["units"] = config
+    with pytest.raises(cnncost.CnncostError, match="nested too deeply"):
+        cnncost.analyze(config)
+
+
+@pytest.mark.keras
+def test_get_config_of_live_models() -> None:
+    import keras
+
+    entry = keras.Input((9, 9, 2))
+    hidden = keras.layers.Conv2D(3, 3)(entry)
+    several = keras.Model(entry, [hidden, keras.layers.Add()([hidden, hidden])])
+    chain = keras.Sequential([keras.Input((9, 9, 2)), keras.layers.Conv2D(3, 3), keras.layers.Flatten()])
+    for model in (several, chain):
+        assert cnncost.analyze(model.get_config()).totals == cnncost.analyze(model).totals
