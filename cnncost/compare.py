@@ -153,7 +153,7 @@ class Verification:
 
 def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: float | None = None) -> Verification:
     """Set what the analysis says beside what the run measured."""
-    prediction, unpredicted = _predict(analysis, job)
+    prediction, unpredicted = simulated(analysis, job)
     rows = tuple(
         _check(row, real, job, measured, name, call)
         for row, real, (name, call) in zip(analysis.layers, measured.layers, job.names, strict=True)
@@ -174,7 +174,7 @@ def _rows(analysis: Analysis, job: Job) -> dict[str, str]:
     return found
 
 
-def _predict(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
+def simulated(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
     """The simulated step (a MemoryPrediction), or why there is none."""
     from cnncost.memory import predict as memory
 

@@ -115,19 +115,24 @@ def _measure(job: Job, analysis: Analysis, timeout: float) -> Measurement:
         with progress(f"running {printable(analysis.model)} on {job.device}"):
             return run(job, timeout)
     except LackOfMemory as lack:
-        raise _with_remedies(lack, analysis, job.mode) from None
+        raise _with_remedies(lack, analysis, job) from None
 
 
-def _with_remedies(lack: LackOfMemory, analysis: Analysis, mode: str) -> OutsideError:
+def _with_remedies(lack: LackOfMemory, analysis: Analysis, job: Job) -> OutsideError:
     """At which step it died, what was predicted, and what to change."""
+    from cnncost.compare import simulated
     from cnncost.measure.advice import advice, footprint
     from cnncost.measure.environment import free_bytes
     from cnncost.units import bytes_text
 
+    peak, _ = simulated(analysis, job)
+    book = bytes_text(footprint(analysis, job.mode))
+    expected = f"the textbook's estimate of weights and outputs for this step is {book}"
+    if peak is not None:
+        expected = f"predicted: a peak of {bytes_text(peak.peak_bytes)} above weights and input; {expected}"
     seen = f"the process had {bytes_text(lack.used_bytes)}; " if lack.used_bytes else ""
-    expected = bytes_text(footprint(analysis, mode))
-    lack.rule = f"{seen}the textbook's estimate of weights and outputs for this step is {expected}"
-    lack.nearest = f"change one of these: {advice(analysis, mode, free_bytes())}"
+    lack.rule = seen + expected
+    lack.nearest = f"change one of these: {advice(analysis, job.mode, free_bytes())}"
     return lack
 
 
