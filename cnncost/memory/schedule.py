@@ -24,7 +24,7 @@ _ONEDNN = frozenset({
     "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
     "MaxPoolGrad", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3DGrad",
 })  # fmt: skip
-_SPREAD = 2654435761  # 2^32 over the golden ratio: i·SPREAD mod 2^32 scatters the roots evenly
+READ_FIRST = 0.95
 
 
 def schedule(ops: list[Op]) -> list[Op]:
@@ -36,7 +36,7 @@ def schedule(ops: list[Op]) -> list[Op]:
     pending, readers = _edges(ops)
     expensive = [types[op.type].expensive for op in ops]
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
-    roots.sort(key=lambda index: index * _SPREAD & 0xFFFFFFFF)
+    roots = _roots(ops, roots)
     queue = deque(roots)
     order: list[Op] = []
     while queue:
@@ -61,6 +61,14 @@ def schedule(ops: list[Op]) -> list[Op]:
                 else:
                     inline.append(last)
     return order
+
+
+def _roots(ops: list[Op], roots: list[int]) -> list[int]:
+    """Variables but for the last few, then the inputs, then those few."""
+    variables = [index for index in roots if "variable" in ops[index].attrs]
+    inputs = [index for index in roots if "variable" not in ops[index].attrs]
+    early = round(len(variables) * READ_FIRST)
+    return variables[:early] + inputs + variables[early:]
 
 
 def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:

@@ -53,8 +53,6 @@ def dilated(step: Step, row: LayerCost, op: str, x: Value, kernel: Value, dims: 
 
 def _convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
     x = inputs[0]
-    if kind.groups > 1:
-        raise UnsupportedLayer("the memory simulation does not know grouped convolutions, which TensorFlow compiles")
     if kind.channels_first and any(d > 1 for d in kind.dilation_rate):
         raise UnsupportedLayer("the memory simulation does not know dilation in channels_first")
     kernel = step.weight(row, "kernel")
@@ -63,8 +61,15 @@ def _convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> 
         x = step.add("Pad", (x,), paddings=((0, 0), (before, 0), (0, 0)))
     spatial = tuple(window.output for window in row.windows)
     dims = (kind.filters, *spatial) if kind.channels_first else (*spatial, kind.filters)
-    sums = _OPS[len(spatial)](step, row, x, kernel, step.shape(dims), window_attrs(kind))
+    run = _compiled if kind.groups > 1 else _OPS[len(spatial)]
+    sums = run(step, row, x, kernel, step.shape(dims), window_attrs(kind))
     return activate(step, add_bias(step, row, kind, sums), kind.activation)
+
+
+def _compiled(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
+    """Grouped convolutions: the CPU has no kernel, so that Keras compiles them, each a function of its own for XLA. It
+    allocates its output alone."""
+    return step.add("StatefulPartitionedCall", (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
 
 
 def _conv1d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:

@@ -24,6 +24,7 @@ ROWS = (
     OpType("IdentityN", _each, expensive=False, shares=EACH),
     OpType("StopGradient", same, expensive=False, shares=FIRST),
     OpType("PreventGradient", same, expensive=False, shares=FIRST),
+    OpType("StatefulPartitionedCall", given),  # a function that XLA compiles
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),
     OpType("AssignSubVariableOp", _none),
