@@ -43,6 +43,14 @@ def test_wrong_arguments(wrong: dict[str, Any], words: str) -> None:
         cnncost.analyze(NET, **wrong)
 
 
+@pytest.mark.parametrize("given", [[3, 5], (3, 5), "[3, 5]", "[3,5]"])
+def test_a_variable_that_is_a_list(given: Any) -> None:
+    net = {"input": [8, 8, 1], "variables": {"k": [1, 1]}, "layers": [{"Conv2D": {"filters": 1, "kernel_size": "$k"}}]}
+    assert cnncost.analyze(net, variables={"k": given}).layers[-1].output_shape == (6, 4, 1)
+    with pytest.raises(cnncost.CnncostError, match="kernel_size"):
+        cnncost.analyze(net, variables={"k": "[3, x]"})
+
+
 @pytest.mark.parametrize("shape", [[6, 7, 3], (6, 7, 3), [[6, 7, 3]], {"input": [6, 7, 3]}])
 def test_ways_to_give_an_input(shape: Any) -> None:
     assert cnncost.analyze(NET, input=shape).layers[-1].output_shape == (4, 5, 4)

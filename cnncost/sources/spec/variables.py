@@ -60,7 +60,8 @@ def _given(name: str, value: Any, default: Any) -> Any:
     """A value from outside; text means what it would mean in the spec."""
     if isinstance(value, str):
         try:
-            value = plain(value)
+            flat = isinstance(default, list) and value[:1] == "[" and value[-1:] == "]"
+            value = [plain(part.strip()) for part in value[1:-1].split(",")] if flat else plain(value)
         except LongNumber as error:
             raise CnncostError(f"the variable '{name}': {error}") from None
     elif isinstance(value, tuple):
