@@ -8,6 +8,8 @@ TensorFlow 2.21, and the optimized graphs of captured steps.
 
 from __future__ import annotations
 
+from typing import Any
+
 from cnncost.memory.opgraph import Op, OpGraph, Value
 
 _FUSED = {
@@ -22,13 +24,14 @@ _ACTIVATIONS = {
     "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh"}),
 }
-_HALF = frozenset({"float16", "bfloat16"})
+_ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
 def rewrite(graph: OpGraph) -> list[Op]:
     """The ops that run, in the order of creation, renumbered. Changes the graph's ops."""
     _bypass(graph)
     prune(graph)
+    _merge_equals(graph)
     readers = readers_of(graph.ops, graph.results)
     for op in graph.ops:
         rule = _RULES.get(op.type)
@@ -83,17 +86,35 @@ def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
     fused = _FUSED.get(sums.type)
     if fused is None or _only_reader(sums, readers) is not bias or bias.attrs.get("data_format") == "NCHW":
         return
-    last, parts = bias, ["BiasAdd"]
+    last, parts, addend = bias, ["BiasAdd"], []
     after = _only_reader(bias, readers)
+    if after is not None and after.type == "AddV2" and _takes_addend(bias, after, readers):
+        last = after
+        parts.append("Add")
+        addend = [after.inputs[1] if after.inputs[0].op is bias else after.inputs[0]]
+        after = _only_reader(after, readers)
     if after is not None and after.type in _ACTIVATIONS[fused]:
         last = after
         parts.append(after.type)
     last.attrs = {**sums.attrs, "fused": tuple(parts)}
-    last.inputs = [*sums.inputs, bias.inputs[1]]
+    last.inputs = [*sums.inputs, bias.inputs[1], *addend]
     last.type = fused
     readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
     if fused == "_FusedConv2D":
         _fuse_pad(last, readers)
+
+
+def _takes_addend(bias: Op, add: Op, readers: list[list[Op | None]]) -> bool:
+    """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
+    a, b = add.inputs
+    if a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
+        return False
+    if a.op is bias:
+        return True
+    other = a.op
+    return not (
+        other.type == "BiasAdd" and other.inputs[0].op.type in _ADDING and _only_reader(other, readers) is add
+    )  # fmt: skip
 
 
 def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
@@ -129,6 +150,35 @@ def _bypass(graph: OpGraph) -> None:
     graph.results = [_source(through, value) for value in graph.results]
 
 
+def _merge_equals(graph: OpGraph) -> None:
+    """Common subexpressions: an op that does what an earlier one did, to the same values, becomes that one."""
+    count = [0] * len(graph.ops)
+    for op in graph.ops:
+        for source, _ in op.inputs:
+            count[source.index] += 1
+    first: dict[Any, Op] = {}
+    through: dict[int, Value] = {}
+    for op in graph.ops:
+        if through and any(source.index in through for source, _ in op.inputs):
+            op.inputs = [_merged(through, value) for value in op.inputs]
+        if not op.inputs or count[op.inputs[0].op.index] < 2 or op.controls or not op.outputs or op.type in _OWN:
+            continue
+        attrs = tuple((name, op.attrs[name]) for name in sorted(op.attrs) if name != "gradient")
+        key = (op.type, tuple((source.index, index) for source, index in op.inputs), attrs, op.outputs)
+        same = first.setdefault(key, op)
+        if same is not op:
+            through[op.index] = Value(same, 0)
+            for source, _ in op.inputs:
+                count[source.index] -= 1
+            count[same.index] += count[op.index]
+    graph.results = [_merged(through, value) for value in graph.results]
+
+
+def _merged(through: dict[int, Value], value: Value) -> Value:
+    found = through.get(value.op.index)
+    return value if found is None else Value(found.op, value.index)
+
+
 def _source(through: dict[int, Value], value: Value) -> Value:
     op, index = value
     if op.index not in through:
@@ -147,5 +197,6 @@ def _neutral(op: Op) -> Value | None:
 
 
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
+_OWN = frozenset({"ReadVariableOp", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}

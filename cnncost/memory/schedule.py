@@ -24,7 +24,7 @@ _ONEDNN = frozenset({
     "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
     "MaxPoolGrad", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3DGrad",
 })  # fmt: skip
-READ_FIRST = 0.95
+READ_FIRST = 0.98
 
 
 def schedule(ops: list[Op]) -> list[Op]:

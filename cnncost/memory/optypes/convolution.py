@@ -25,7 +25,8 @@ _BACKWARD = (
 )  # fmt: skip
 _POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
-    *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "_FusedConv2D", "Conv3D")),
+    *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
+    OpType("_FusedConv2D", given, forwards=(3,), scratch=_convolution_scratch),  # 3: what it adds, if anything
     *(OpType(name, given) for name in ("DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative")),
     *(OpType(name, given) for name in _BACKWARD),
     *(OpType(name, given, scratch=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),

@@ -26,7 +26,8 @@ def _cross_entropy(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 ROWS = (
-    *(OpType(name, _matmul) for name in ("MatMul", "_FusedMatMul", "BatchMatMulV2")),
+    *(OpType(name, _matmul) for name in ("MatMul", "BatchMatMulV2")),
+    OpType("_FusedMatMul", _matmul, forwards=(3,)),  # 3: what it adds, if anything
     OpType("Einsum", given),
     OpType("BiasAdd", same, forwards=(0,)),
     OpType("BiasAddGrad", _last_axis),
