@@ -33,7 +33,7 @@ def variables(device: str, backend: str) -> dict[str, str]:
     """
     chosen = {
         "TF_CPU_ALLOCATOR_USE_BFC": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "1",  # into our own log: an allocation that fails is told there before TensorFlow crashes
+        "TF_CPP_MIN_LOG_LEVEL": "1",  # a refused allocation is told there before a crash
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "KERAS_BACKEND": backend,

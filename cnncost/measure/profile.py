@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from statistics import median
 
 from cnncost.measure.records import Change
@@ -29,17 +29,17 @@ class Scopes:
     Keras makes a scope's name unique by a number behind it, for the model's as for its layers'. So the model's own
     scope tells whether a number belongs to the layer's name.
 
-    >>> Scopes("net", ["conv", "conv_1"]).layer("net_1/conv_1/Relu")
+    >>> Scopes("net", {"conv": "conv", "conv_1": "conv_1"}).layer("net_1/conv_1/Relu")
     'conv'
-    >>> Scopes("net", ["conv", "conv_1"]).layer("gradient_tape/net/conv_1/Relu")
+    >>> Scopes("net", {"conv": "conv", "conv_1": "conv_1"}).layer("gradient_tape/net/conv_1/Relu")
     'conv_1'
     """
 
-    def __init__(self, model: str, layers: Iterable[str]) -> None:
-        self.model, self.layers = model, frozenset(layers)
+    def __init__(self, model: str, layers: Mapping[str, str]) -> None:
+        self.model, self.layers = model, layers  # the layers' names here → the names that are asked for
 
     def layer(self, op: str) -> str | None:
-        """The layer's Keras name; None for ops of no layer (loss, optimizer)."""
+        """The layer's name; None for ops of no layer (loss, optimizer)."""
         parts = op.split("/")
         numbered = None
         for part in parts:
@@ -50,7 +50,7 @@ class Scopes:
             choices = (_UNIQUE.sub("", part), part) if numbered else (part, _UNIQUE.sub("", part))
             for choice in choices:
                 if choice in self.layers:
-                    return choice
+                    return self.layers[choice]
         return None
 
 

@@ -12,7 +12,7 @@ from cnncost.measure.profile import Scopes, changes, layer_seconds
 from cnncost.measure.records import peak
 from cnncost.measure.xplane import ProfileError, events
 
-SCOPES = Scopes("net", ["conv", "dense"])
+SCOPES = Scopes("net", {"conv": "conv", "dense": "dense"})
 
 
 def varint(value: int) -> bytes:

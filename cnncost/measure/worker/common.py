@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncost.errors import CnncostError
 from cnncost.measure.records import Job
@@ -20,22 +20,39 @@ class DeviceError(Exception):
     """The device is not there."""
 
 
-def build(job: Job) -> Any:
-    """The real Keras model: from its config as data, or a named architecture from its own constructor."""
+class Built(NamedTuple):
+    """The model, and for each row of the analysis the layer's name in it and which call of the layer the row is."""
+
+    model: Any
+    names: tuple[tuple[str, int], ...]
+
+    def renamed(self, job: Job) -> dict[str, str]:
+        """A layer's name in the model → its name in the job."""
+        return {own: asked for (own, _), (asked, _) in zip(self.names, job.names, strict=True)}
+
+    def layers(self) -> list[Any]:
+        """(outputs, weights, trainable flags) of each row, from the real layer."""
+        return [_layer(_find(self.model, name), call) for name, call in self.names]
+
+
+def build(job: Job) -> Built:
+    """The real Keras model: from its config as data, or a named architecture from its own constructor.
+
+    Keras numbers unnamed layers through a whole process, so an architecture's names are read from the model itself.
+    """
+    if "application" not in job.model:
+        from cnncost.export.model import build_config
+
+        return Built(build_config(job.model["config"]), tuple((name, call) for name, call in job.names))
     import keras
 
-    if "application" in job.model:
-        from cnncost.sources.keras_live import applications, build_application
+    from cnncost.sources.keras_live import applications, build_application, read_model
 
-        return build_application(applications(keras)[job.model["application"]])[0]
-    from cnncost.export.model import build_config
-
-    return build_config(job.model["config"])
-
-
-def layers_of(model: Any, job: Job) -> list[Any]:
-    """(outputs, weights, trainable flags) of each row of the analysis, from the real layer."""
-    return [_layer(_find(model, name), call) for name, call in job.names]
+    model = build_application(applications(keras)[job.model["application"]])[0]
+    rows = read_model(model).layers
+    if len(rows) != len(job.names):
+        raise CnncostError(f"the real model has {len(rows):,} layers, not {len(job.names):,}")
+    return Built(model, tuple((row.name, 0) for row in rows))
 
 
 def _find(model: Any, name: str) -> Any:

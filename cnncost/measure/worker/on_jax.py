@@ -20,8 +20,8 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
     stage("looking for the device")
     with jax.default_device(_device(job.device)):
         stage("building the model")
-        model = common.build(job)
-        layers = common.layers_of(model, job)
+        built = common.build(job)
+        model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [jax.numpy.asarray(value) for value in common.inputs_of(model, job.batch)]
         body, state, optimizer = _training(model, job) if job.mode == "training" else _inference(model)

@@ -30,8 +30,8 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
     tf.config.threading.set_inter_op_parallelism_threads(1)  # peaks are reproducible
     with tf.device(device):
         stage("building the model")
-        model = common.build(job)
-        layers = common.layers_of(model, job)
+        built = common.build(job)
+        model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [tf.constant(value) for value in common.inputs_of(model, job.batch)]
         step, optimizer = _step(model, inputs, job)
@@ -46,7 +46,7 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         return {
             "layers": layers, "resident": resident, "notes": [], "device": job.device,
             "versions": common.versions("tensorflow", "tensorflow-cpu", "keras", "numpy"),
-            **_profiled(step, model, job, folder, stage),
+            **_profiled(step, Scopes(model.name, built.renamed(job)), job, folder, stage),
             "process_bytes": common.process_bytes(),
         }  # fmt: skip
 
@@ -104,8 +104,7 @@ def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]
     return step, [[tf.constant(target) for _, target in pairs]], optimizer
 
 
-def _profiled(step: Step, model: Any, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
-    scopes = Scopes(model.name, {name for name, _ in job.names})
+def _profiled(step: Step, scopes: Scopes, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
     stage("running the step whose memory is recorded")
     gc.collect()
     chunks = _counter(job.device)

@@ -22,8 +22,8 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         raise common.DeviceError(f"there is no {job.device} on this machine: PyTorch sees {torch.cuda.device_count()}")
     with keras.device(f"{'gpu' if cuda else 'cpu'}:{number}"):
         stage("building the model")
-        model = common.build(job)
-        layers = common.layers_of(model, job)
+        built = common.build(job)
+        model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [keras.ops.convert_to_tensor(value) for value in common.inputs_of(model, job.batch)]
         step, optimizer = _step(model, inputs, job)

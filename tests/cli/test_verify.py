@@ -1,0 +1,138 @@
+"""``cnncost verify`` from outside: real runs of tiny models, and everything that can keep one from happening."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CLI = [sys.executable, "-m", "cnncost", "verify"]
+SPEC = """\
+name: small
+input: [16, 16, 3]
+layers:
+  - Conv2D: {filters: 8, kernel_size: 3, activation: relu, name: conv}
+  - MaxPooling2D: [2]
+  - Flatten:
+  - Dense: [10, softmax]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(SPEC.replace(", name: conv}", "}\n    name: conv"))
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *arguments], cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300
+    )
+
+
+def failed(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one message of a failed command."""
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr and not done.stdout
+    return done.stderr
+
+
+@pytest.mark.keras
+def test_inference(folder: Path) -> None:
+    (folder / "types.py").write_text("raise SystemExit('not the one')")
+    done = run(folder, "small.yaml", "--batch", "4", "--steps", "3", "--format", "json", PYTHONSAFEPATH="1")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["ok"] and data["mode"] == "inference" and data["batch"] == 4 and data["step_seconds"]["repeats"] == 3
+    assert all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in data["layers"])
+    # The convolution's and the pooling's outputs live together, whatever the kernels take besides.
+    assert data["peak"]["measured_bytes"] >= 4 * 4 * (14 * 14 + 7 * 7) * 8
+    assert data["peak"]["chunk_bytes"] >= data["peak"]["measured_bytes"]
+    assert data["peak"]["resident"] == {"weights": 4 * (27 * 8 + 8 + 392 * 10 + 10), "optimizer": 0, "inputs": 12288}
+    assert data["layers"][1]["seconds"] > 0 and data["step_seconds"]["median"] > 0
+    assert "tensorflow" in " ".join(data["versions"])
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("executor", ["graph", "eager"])
+def test_training(folder: Path, executor: str) -> None:
+    arguments = ["--mode", "training", "--optimizer", "adam", "--executor", executor, "--steps", "1"]
+    done = run(folder, "small.yaml", *arguments, "--tolerance", "100%", "-o", "out.md")
+    assert done.returncode == 0 and done.stdout == "", done.stderr
+    text = (folder / "out.md").read_text()
+    assert "training, adam" in text and f"executor {executor}" in text and "5 of 5 have the predicted" in text
+
+
+@pytest.mark.keras
+def test_a_named_architecture_is_keras_own(folder: Path) -> None:
+    done = run(folder, "keras:MobileNetV3Small", "--steps", "1", "--tolerance", "10")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "have the predicted shapes, params and bytes" in done.stdout and "differs" not in done.stdout
+
+
+@pytest.mark.keras
+def test_no_such_device(folder: Path) -> None:
+    assert "there is no GPU:7" in failed(run(folder, "small.yaml", "--device", "GPU:7"), 3)
+
+
+@pytest.mark.keras
+def test_a_batch_that_does_not_fit(folder: Path) -> None:
+    done = run(folder, "small.yaml", "--batch", "4000", TF_CPU_BFC_MEM_LIMIT_IN_MB="16")
+    message = failed(done, 3)
+    assert "memory, while running step 1" in message and "--batch 2,000" in message and "16-bit floats" in message
+
+
+def test_without_tensorflow(folder: Path) -> None:
+    for name in ("keras", "tensorflow"):
+        text = f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')"
+        (folder / f"{name}.py").write_text(text)
+    assert "pip install 'cnncost[tensorflow]'" in failed(run(folder, "small.yaml", PYTHONPATH=str(folder)), 3)
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == [
+        "keras.py", "small.yaml", "tensorflow.py"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "TPU:0"], "CPU:0, GPU:0"),
+        (["--executor", "grpah"], "did you mean 'graph'?"),
+        (["--backend", "pytorch"], "did you mean 'torch'?"),
+        (["--tolerance", "-1"], "--tolerance: "),
+        (["--tolerance", "nan"], "0.05 or 5%"),
+        (["--steps", "0"], "--steps: "),
+        (["--timeout", "0"], "--timeout: "),
+        (["--dtype", "int8"], "int8"),
+        (["--mode", "training", "--optimizer", "adm"], "did you mean 'adam'?"),
+        (["-o", "nowhere/out.json"], "no directory"),
+    ],
+)
+def test_usage_errors(folder: Path, arguments: list[str], words: str) -> None:
+    assert words in failed(run(folder, "small.yaml", *arguments), 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_an_interrupted_run_leaves_nothing(folder: Path) -> None:
+    """A Keras that never finishes importing stands for a long run."""
+    (folder / "tensorflow.py").write_text(
+        "import os, time\nopen(os.environ['SEEN'], 'w').write(str(os.getpid()) + ' ')\ntime.sleep(60)\n"
+    )
+    variables = {"PYTHONPATH": str(folder), "SEEN": str(folder / "seen"), "TMPDIR": str(folder)}
+    process = subprocess.Popen([*CLI, "small.yaml", "-o", "out.json"], cwd=folder, env={**os.environ, **variables},
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    end = time.monotonic() + 30
+    while not ((folder / "seen").exists() and (folder / "seen").read_text().endswith(" ")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 130 and "interrupted" in message and "Traceback" not in message
+    assert not (folder / "out.json").exists() and not list(folder.glob("cnncost-*"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "seen").read_text()), 0)

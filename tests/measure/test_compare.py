@@ -1,0 +1,197 @@
+"""Predicted beside measured, on measurements made from the analysis itself and then changed in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cnncost
+from cnncost.compare import Verification, common, compare
+from cnncost.errors import UnsupportedLayer
+from cnncost.export import keras_names
+from cnncost.measure import Change, Job, Measurement, RealLayer
+from cnncost.measure.advice import advice, footprint
+from cnncost.measure.records import RealTensor
+from cnncost.memory import predict as memory
+from cnncost.report.verification import render
+
+SPEC = {
+    "name": "small", "input": [8, 8, 3],
+    "layers": [{"Conv2D": [4, 3], "name": "conv", "trainable": False}, "Flatten", {"Dense": 10, "name": "last"}],
+}  # fmt: skip
+ANALYSIS = cnncost.analyze(SPEC, batch=5)
+JOB = Job(model={}, names=keras_names(ANALYSIS.graph), batch=5)
+CHANGES = (
+    Change("net/conv/Relu", "_MklNativeFusedConv2D", "conv", "forward", 5 * 6 * 6 * 4 * 4, "output", "[5,6,6,4]"),
+    Change("net/last/MatMul", "MatMul", "last", "forward", 4096, "temp", "[4096]"),
+    Change("", None, None, "", -4096),
+    Change("net/last/MatMul", "MatMul", "last", "forward", 200, "output", "[5,10]"),
+)
+PEAK = 2880 + 4096
+
+
+def real() -> Measurement:
+    layers = tuple(
+        RealLayer(
+            tuple(RealTensor(t.shape, t.dtype.name) for t in row.outputs),
+            tuple(RealTensor(w.shape, "float32") for w in row.weights),
+            tuple(w.trainable and row.layer.trainable for w in row.weights),
+        )
+        for row in ANALYSIS.layers
+    )
+    return Measurement({"keras": "3"}, "CPU:0", layers, {"weights": 8}, PEAK, 8192, 10**8, CHANGES,
+                       (0.5, 0.1, 0.2), {"conv": 0.01})  # fmt: skip
+
+
+def predicted(*events: tuple[str, str, int]) -> Any:
+    live = most = 0
+    found = []
+    for kind, layer, size in events:
+        live += size
+        most = max(most, live)
+        found.append(SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer), bytes=size, live=live))
+    return SimpleNamespace(peak_bytes=most, events=tuple(found))
+
+
+@pytest.fixture
+def simulate(monkeypatch: pytest.MonkeyPatch):
+    def fix(answer: Any) -> None:
+        def predict(*arguments: Any, **options: Any) -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(memory, "predict", predict, raising=False)
+
+    fix(UnsupportedLayer("layer 'last': not known"))
+    return fix
+
+
+def verdict(measured: Measurement, **options: Any) -> Verification:
+    return compare(ANALYSIS, JOB, measured, **options)
+
+
+def test_what_is_as_predicted_is_ok(simulate) -> None:
+    found = verdict(real())
+    assert found.ok and all(layer.ok for layer in found.layers)
+    assert found.predicted_peak is None and found.unpredicted == "layer 'last': not known"
+    assert "no peak was predicted (layer 'last': not known)" in render(found, "table")
+
+
+def changed(row: int, part: str, index: int, **values: Any) -> Measurement:
+    """The measurement with one tensor or flag of one layer changed."""
+    whole = real()
+    layer = whole.layers[row]
+    items = list(getattr(layer, part))
+    items[index] = items[index]._replace(**values) if values else not items[index]
+    layers = list(whole.layers)
+    layers[row] = layer._replace(**{part: tuple(items)})
+    return replace(whole, layers=tuple(layers))
+
+
+@pytest.mark.parametrize(
+    ("row", "part", "values", "wrong"),
+    [
+        (1, "outputs", {"shape": (6, 6, 5)}, {"output_shapes", "activation_bytes"}),
+        (1, "outputs", {"shape": (6, 6)}, {"output_shapes", "activation_bytes"}),
+        (1, "outputs", {"dtype": "float16"}, {"activation_bytes"}),
+        (1, "weights", {"shape": (3, 3, 3, 5)}, {"params", "weight_bytes"}),
+        (1, "weights", {"dtype": "float64"}, {"weight_bytes"}),
+        (3, "trainable", {}, {"trainable_params"}),
+        (1, "trainable", {}, {"trainable_params"}),
+        (1, "outputs", {"shape": (None, 6, 4)}, set()),
+    ],
+)
+def test_every_difference_is_seen(simulate, row: int, part: str, values: dict[str, Any], wrong: set[str]) -> None:
+    found = verdict(changed(row, part, 0, **values))
+    assert {claim.figure for claim in found.layers[row].claims if not claim.ok} == wrong
+    assert found.ok is not bool(wrong)
+    text = render(found, "table")
+    assert ("differs" in text) is bool(wrong)
+    assert all(figure in render(found, "markdown").replace("\\_", "_") for figure in wrong)
+
+
+@pytest.mark.parametrize(
+    ("peak", "tolerance", "ok"),
+    [(PEAK, 0.0, True), (PEAK + 1, 0.0, False), (PEAK * 101 // 100, None, True), (PEAK * 98 // 100, None, False),
+     (PEAK * 98 // 100, 0.05, True)],
+)  # fmt: skip
+def test_the_peak_has_a_tolerance(simulate, peak: int, tolerance: float | None, ok: bool) -> None:
+    simulate(predicted(("Conv2D", "conv", peak)))
+    found = verdict(real(), tolerance=tolerance)
+    assert found.ok is ok and found.peak_error == pytest.approx(peak / PEAK - 1)
+
+
+def test_another_backends_peak_is_not_judged(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", 1)))
+    found = compare(ANALYSIS, replace(JOB, backend="jax"), real())
+    assert found.ok and found.to_dict()["peak"]["judged"] is False
+    assert "the predicted peak is TensorFlow's" in render(found, "table")
+
+
+def test_allocations_in_order(simulate) -> None:
+    simulate(predicted(("_FusedConv2D", "conv", 2880), ("MatMul", "last", 4096), ("MatMul", "last", -4096)))
+    assert verdict(real()).allocations == (2, 2, 2, None, 1)
+    simulate(predicted(("_FusedConv2D", "conv", 2880), ("Relu", "conv", 2880), ("MatMul", "last", 4096)))
+    found = verdict(real()).allocations
+    assert (found.matched, found.predicted) == (2, 3)
+    assert found.first_mismatch == (
+        "allocation 2: predicted Relu of 'conv' 2,880 B, measured MatMul of 'last' 4,096 B [4096]"
+    )
+    simulate(predicted(("_FusedConv2D", "conv", 2880)))
+    assert "allocation 2: predicted nothing" in (verdict(real()).allocations.first_mismatch or "")
+
+
+def test_json_is_the_contracts(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", PEAK)))
+    data = json.loads(render(verdict(real()), "json"))
+    assert data["schema"] == "cnncost/verify/1"
+    assert {"model", "mode", "batch", "optimizer", "executor", "device", "versions", "ok"} <= set(data)
+    assert data["peak"].items() >= {"predicted_bytes": PEAK, "measured_bytes": PEAK, "error": 0.0}.items()
+    steps = data["step_seconds"]
+    assert (steps["predicted"], steps["median"], steps["low"], steps["high"]) == (None, 0.2, 0.1, 0.5)
+    assert {"matched", "total", "first_mismatch"} <= set(data["allocations"])
+    assert [layer["name"] for layer in data["layers"]] == [layer.name for layer in ANALYSIS.layers]
+    assert all({"name", "shape_ok", "params_ok", "seconds"} <= set(layer) for layer in data["layers"])
+    assert data["layers"][1]["seconds"] == 0.01
+
+
+@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
+def test_common_is_the_longest_common_subsequence(a: str, b: str) -> None:
+    assert common(a, b) == longest(a, b)
+
+
+def longest(a: Sequence[str], b: Sequence[str]) -> int:
+    """By the definition's own recursion."""
+
+    @cache
+    def upto(i: int, j: int) -> int:
+        if not i or not j:
+            return 0
+        return upto(i - 1, j - 1) + 1 if a[i - 1] == b[j - 1] else max(upto(i - 1, j), upto(i, j - 1))
+
+    return upto(len(a), len(b))
+
+
+def test_unlike_sequences_do_not_take_for_ever() -> None:
+    assert common(range(20_000), range(20_000, 40_000)) == 0
+    assert common([*range(9000), -1], [*range(1, 9000)]) == 8999
+
+
+def test_the_advice_has_the_models_numbers() -> None:
+    analysis = cnncost.analyze("zoo:memory-example", batch=100)
+    text = advice(analysis, "training")
+    assert "--batch 50" in text and "a stride of 2 in 'conv'" in text and "16-bit floats" in text
+    assert "1.12 GiB falls to 286.10 MiB" in text  # 12 MB of each instance, and a quarter of it
+    assert footprint(analysis, "training") == 100 * (12_000_000 + 180_000) + 2 * 15_200 * 4
+    assert "(5 of them, 23 instances each)" in advice(analysis, "inference", 23 * 12_180_000 + 60_800)
+    single = advice(cnncost.analyze(SPEC, dtype="float16"), "inference")
+    assert "batch" not in single and "devices" not in single and "16-bit" not in single and "fewer layers" in single
