@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cnncost.memory.lowering import lower
 from cnncost.memory.optimizers import optimizer
+from cnncost.memory.ordering import graph_order
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_training import rewrite_training
 from cnncost.memory.schedule import schedule
@@ -50,6 +51,6 @@ def predict_training(analysis: Analysis, choice: str = "sgd") -> MemoryPredictio
     gradient is not known."""
     graph = training_step(analysis, optimizer(choice)).graph
     rewrite(graph)
-    ops = rewrite_training(graph)
+    ops = graph_order(rewrite_training(graph), graph.results, graph.kept, analysis.graph.name, choice)
     swept = sweep(ops, schedule(ops), graph.results)
     return MemoryPrediction("training", swept.peak, tuple(swept.events), swept.at, tuple(swept.alive))
