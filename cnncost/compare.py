@@ -15,7 +15,8 @@ from cnncost.tensor import DTYPES, product
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
-SMALL = 1024  # bytes; allocations below it are scalars and per-map vectors, whose order says nothing
+SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
+LARGE = 65536  # bytes; what a peak is made of
 _EDITS = 20_000_000  # steps that the comparison of two sequences may take
 
 
@@ -70,6 +71,8 @@ class Matching(NamedTuple):
     total: int
     predicted: int | None
     first_mismatch: str | None
+    large_matched: int | None  # the same for allocations of LARGE bytes or more
+    large_total: int
     scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
 
 
@@ -225,11 +228,12 @@ def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, s
     """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's."""
     real = [change for change in changes if change.bytes >= SMALL]
     scratch = sum(change.region == "temp" for change in real)
+    measured = [(_row(change, rows), change.bytes) for change in real]
+    large = [pair for pair in measured if pair[1] >= LARGE]
     if prediction is None:
-        return Matching(None, len(real), None, None, scratch)
+        return Matching(None, len(real), None, None, None, len(large), scratch)
     ours = [event for event in prediction.events if event.bytes >= SMALL]
     predicted = [(event.op.layer, event.bytes) for event in ours]
-    measured = [(_row(change, rows), change.bytes) for change in real]
     first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
     if first is None and len(predicted) != len(measured):
         first = min(len(predicted), len(measured))
@@ -238,7 +242,10 @@ def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, s
         left = _predicted(ours[first]) if first < len(ours) else "nothing"
         right = _measured(real[first], rows) if first < len(real) else "nothing"
         text = f"allocation {first + 1}: predicted {left}, measured {right}"
-    return Matching(common(predicted, measured), len(real), len(ours), text, scratch)
+    return Matching(
+        common(predicted, measured), len(real), len(ours), text,
+        common([pair for pair in predicted if pair[1] >= LARGE], large), len(large), scratch,
+    )  # fmt: skip
 
 
 def _row(change: Change, rows: dict[str, str]) -> str:

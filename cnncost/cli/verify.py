@@ -90,10 +90,11 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
 
     if args.dtype == "int8":
         raise CnncostError("Keras cannot run a model in int8", rule="int8 is for arithmetic alone here")
-    own = args.source.lower().startswith("keras:") and not args.shapes and not args.dtype
+    own = args.source.lower().startswith("keras:") and not args.dtype
     model: dict[str, Any]
     if own:
-        model = {"application": analysis.source.partition(":")[2]}
+        shape = analysis.input_shapes[0] if args.shapes else None
+        model = {"application": analysis.source.partition(":")[2], "input_shape": shape}
         names = tuple((layer.name, 0) for layer in analysis.layers)
     else:
         from cnncost.export import keras_names, to_config

@@ -13,7 +13,8 @@ Data = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One real run. ``model`` is ``{"config": a Keras config}`` or ``{"application": NAME}``."""
+    """One real run. ``model`` is ``{"config": a Keras config}``, or ``{"application": NAME}`` of keras.applications,
+    there also ``"input_shape"`` where it is not the default."""
 
     model: Data
     names: tuple[tuple[str, int], ...]  # for each row of the analysis: the Keras layer's name, and which call of it

@@ -82,6 +82,9 @@ def figures(result: Verification) -> list[tuple[str, str]]:
     if found.matched is not None and found.total:
         pairs.append(("allocations", f"{found.matched:,} of {found.total:,} match in order, layer and size "
                                      f"({found.matched / found.total:.1%})"))  # fmt: skip
+        if found.large_matched is not None and found.large_total:
+            pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
+                              f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
         if found.first_mismatch:
             pairs.append(("", f"first mismatch: {clean(found.first_mismatch, 300)}"))
     elif found.total:

@@ -139,13 +139,16 @@ def test_another_backends_peak_is_not_judged(simulate) -> None:
 
 def test_allocations_in_order(simulate) -> None:
     simulate(predicted(("_FusedConv2D", "conv", 2880), ("MatMul", "last", 4096), ("MatMul", "last", -4096)))
-    assert verdict(real()).allocations == (2, 2, 2, None, 1)
+    assert verdict(real()).allocations == (2, 2, 2, None, 0, 0, 1)
     simulate(predicted(("_FusedConv2D", "conv", 2880), ("Relu", "conv", 2880), ("MatMul", "last", 4096)))
     found = verdict(real()).allocations
     assert (found.matched, found.predicted) == (2, 3)
     assert found.first_mismatch == (
         "allocation 2: predicted Relu of 'conv' 2,880 B, measured MatMul of 'last' 4,096 B [4096]"
     )
+    sizes = replace(real(), changes=tuple(change._replace(bytes=change.bytes * 30) for change in CHANGES))
+    simulate(predicted(("_FusedConv2D", "conv", 86400), ("MatMul", "last", 122879)))
+    assert verdict(sizes).allocations[4:6] == (1, 2)
     simulate(predicted(("_FusedConv2D", "conv", 2880)))
     assert "allocation 2: predicted nothing" in (verdict(real()).allocations.first_mismatch or "")
 

@@ -48,7 +48,9 @@ def build(job: Job) -> Built:
 
     from cnncost.sources.keras_live import applications, build_application, read_model
 
-    model = build_application(applications(keras)[job.model["application"]])[0]
+    constructor = applications(keras)[job.model["application"]]
+    shape = job.model.get("input_shape")
+    model = constructor(weights=None, input_shape=tuple(shape)) if shape else build_application(constructor)[0]
     rows = read_model(model).layers
     if len(rows) != len(job.names):
         raise CnncostError(f"the real model has {len(rows):,} layers, not {len(job.names):,}")
@@ -56,8 +58,8 @@ def build(job: Job) -> Built:
 
 
 def _find(model: Any, name: str) -> Any:
-    """A layer by name, or by its path through nested models."""
-    for layer in model.layers:
+    """A layer or an operation by name, or by its path through nested models."""
+    for layer in model.operations:
         if layer.name == name:
             return layer
     outer, slash, inner = name.partition("/")
@@ -71,9 +73,10 @@ def _layer(layer: Any, call: int) -> Any:
 
     tensors = keras.tree.flatten(layer._inbound_nodes[call].output_tensors)
     outputs = [[list(tensor.shape[1:]), _dtype(tensor)] for tensor in tensors]
-    weights = [[list(weight.shape), _dtype(weight)] for weight in layer.weights]
-    trained = {id(weight) for weight in layer.trainable_weights}
-    return outputs, weights, [id(weight) in trained for weight in layer.weights]
+    own = getattr(layer, "weights", [])  # operations have none
+    weights = [[list(weight.shape), _dtype(weight)] for weight in own]
+    trained = {id(weight) for weight in getattr(layer, "trainable_weights", [])}
+    return outputs, weights, [id(weight) in trained for weight in own]
 
 
 def _dtype(value: Any) -> str:
