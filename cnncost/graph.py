@@ -10,7 +10,7 @@ from cnncost.errors import CnncostError, Location, nearest, printable
 from cnncost.findings import Finding
 from cnncost.kinds.base import Kind
 
-MAX_LAYERS = 200_000
+MAX_LAYERS = 100_000
 
 
 class Ref(NamedTuple):

@@ -68,7 +68,17 @@ def run(args: argparse.Namespace) -> int:
 def _form_of(path: str | None) -> str:
     import os
 
-    return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"
+    suffix = os.path.splitext(path or "")[1].lower()
+    if suffix in (".html", ".htm", ".pdf", ".xlsx"):
+        from cnncost.errors import CnncostError, printable
+
+        known = ", ".join(SUFFIXES)
+        raise CnncostError(
+            f"'{printable(path or '')}' names a format that analyze does not write",
+            rule=f"it writes {known}, and a table under other names",
+            nearest="use another name, or --format",
+        )
+    return SUFFIXES.get(suffix, "table")
 
 
 def _width(terminal: bool, path: str | None) -> int | None:
