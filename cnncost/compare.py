@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
 SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
-_EDITS = 20_000_000  # steps that the comparison of two sequences may take
+_EDITS = 4_000_000  # steps that the comparison of two sequences may take
 
 
 class Claim(NamedTuple):
@@ -88,6 +89,12 @@ class Verification:
     predicted_peak: int | None
     unpredicted: str | None  # why there is no predicted peak
     allocations: Matching
+    predicted_live: tuple[int, ...]  # live bytes after each event of the simulated step; empty where there is none
+
+    @property
+    def measured_live(self) -> tuple[int, ...]:
+        """Live bytes after each allocation and release of the real step, above what was there before."""
+        return tuple(accumulate(change.bytes for change in self.measured.changes))
 
     @property
     def peak_error(self) -> float | None:
@@ -166,6 +173,7 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
         tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, layers=rows,
         predicted_peak=None if prediction is None else prediction.peak_bytes, unpredicted=unpredicted,
         allocations=_allocations(prediction, measured.changes, _rows(analysis, job)),
+        predicted_live=() if prediction is None else tuple(event.live for event in prediction.events),
     )  # fmt: skip
 
 

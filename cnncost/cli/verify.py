@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
     group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
+    group.add_argument("--picture", metavar="FILE.svg", help="draw live bytes over the step, predicted and measured")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.measure.environment import device_of
 
     device = device_of(args.device)
-    _check_writable(args.output)
+    for path in (args.output, args.picture):
+        _check_writable(path)
     analysis = analysis_of(args)
     job = job_of(args, analysis, device)
     measured = _measure(job, analysis, args.timeout)
@@ -70,6 +72,10 @@ def run(args: argparse.Namespace) -> int:
 
     result = compare(analysis, job, measured, args.tolerance)
     form = args.format or _form_of(args.output)
+    if args.picture is not None:
+        from cnncost.report.timeline import svg
+
+        emit(svg(result), args.picture)
     emit(render(result, form), args.output, data=form == "json")
     return 0 if result.ok else 1
 

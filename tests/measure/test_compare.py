@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from cnncost.measure import Change, Job, Measurement, RealLayer
 from cnncost.measure.advice import advice, footprint
 from cnncost.measure.records import RealTensor
 from cnncost.memory import predict as memory
+from cnncost.report.timeline import svg
 from cnncost.report.verification import render
 
 SPEC = {
@@ -198,3 +200,19 @@ def test_the_advice_has_the_models_numbers() -> None:
     assert "(5 of them, 23 instances each)" in advice(analysis, "inference", 23 * 12_180_000 + 60_800)
     single = advice(cnncost.analyze(SPEC, dtype="float16"), "inference")
     assert "batch" not in single and "devices" not in single and "16-bit" not in single and "fewer layers" in single
+
+
+def test_the_picture_shows_both_lines(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", 2000), ("MatMul", "last", 9000), ("MatMul", "last", -9000)))
+    found = verdict(real())
+    assert found.measured_live == (2880, 6976, 2880, 3080) and found.predicted_live == (2000, 11000, 2000)
+    picture = ElementTree.fromstring(svg(found))
+    lines = [line.get("points").split() for line in picture.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [5, 4]
+    heights = [[float(point.split(",")[1]) for point in points] for points in lines]
+    assert min(heights[1]) < min(heights[0])  # higher bytes stand higher
+    assert "peak 6,976 B" in svg(found) and "peak 11,000 B" in svg(found)
+    long = replace(real(), changes=CHANGES * 5000)
+    assert svg(verdict(long)).count(",") < 20_000 and f"peak {max(verdict(long).measured_live):,} B" in svg(
+        verdict(long)
+    )

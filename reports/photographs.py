@@ -1,0 +1,113 @@
+"""Run two seed rows for real and write ``photographs.md`` with its pictures: ``python reports/photographs.py``.
+
+Two hand-made 7 × 7 filters (a vertical and a horizontal line) go over two photographs with stride 2 and SAME padding
+(zoo:photo-filters), and a 2 × 2 max pooling over the same photographs (zoo:pooling-example). The photographs are
+scikit-learn's sample images; without scikit-learn a generated picture takes their place, and the report says so.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+import cnncost
+from cnncost.export import build
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "photographs"
+MAPS = ("vertical", "horizontal")
+CREDITS = {
+    "china": "china.jpg of scikit-learn's sample images",
+    "flower": "flower.jpg of scikit-learn's sample images",
+}
+
+
+def photographs() -> tuple[dict[str, Any], str]:
+    """Name → a picture of 427 × 640 × 3 values in 0 … 1, and where they come from."""
+    try:
+        from sklearn.datasets import load_sample_image
+    except ImportError:
+        return {"generated": generated()}, "a generated picture (scikit-learn, which ships the photographs, is missing)"
+    version = importlib.metadata.version("scikit-learn")
+    pictures = {name: load_sample_image(f"{name}.jpg").astype("float32") / 255 for name in CREDITS}
+    return pictures, f"scikit-learn {version}'s sample images china.jpg and flower.jpg"
+
+
+def generated() -> Any:
+    """Stripes both ways, rings and a slope: something for either filter to find."""
+    rows, columns = np.mgrid[0:427, 0:640].astype("float32")
+    rings = np.sin(np.hypot(rows - 210, columns - 460) / 6)
+    upright = np.sign(np.sin(columns / 5)) * (columns < 200)
+    level = np.sign(np.sin(rows / 5)) * ((columns >= 200) & (columns < 320))
+    layers = [rings * (columns >= 320) + upright + level, rows / 427 * 2 - 1, columns / 640 * 2 - 1]
+    return ((np.stack(layers, axis=-1) + 1) / 2).clip(0, 1)
+
+
+def filters() -> Any:
+    """Shape (7, 7, 3, 2): a white column, and a white row, through the middle."""
+    found = np.zeros((7, 7, 3, 2), "float32")
+    found[:, 3, :, 0] = 1
+    found[3, :, :, 1] = 1
+    return found
+
+
+def outputs(source: str, picture: Any, **weights: Any) -> Any:
+    """What the real model of ``source`` makes of the picture; its shape is the one that was predicted."""
+    graph = cnncost.load(source)
+    model = build(graph)
+    for name, value in weights.items():
+        model.get_layer(name).set_weights([value])
+    found = np.asarray(model(picture[None], training=False))[0]
+    predicted = cnncost.analyze(graph).layers[-1].output_shape
+    if found.shape != predicted:
+        raise SystemExit(f"{source}: predicted {predicted}, measured {found.shape}")
+    return found
+
+
+def pictures() -> Iterator[tuple[str, str, Any]]:
+    """(file's name, caption, values in 0 … 1) of every picture of the report."""
+    for name, picture in photographs()[0].items():
+        maps = outputs("zoo:photo-filters", picture, lines=filters())
+        for number, which in enumerate(MAPS):
+            values = maps[..., number]
+            shown = (values - values.min()) / (values.max() - values.min())
+            yield f"{name}-{which}.png", f"{name}: the {which} line's map, {_size(values)}", shown
+        pooled = outputs("zoo:pooling-example", picture)
+        yield f"{name}-pooled.png", f"{name}: max pooling 2 × 2, {_size(pooled)}", pooled
+
+
+def _size(values: Any) -> str:
+    return " × ".join(map(str, values.shape))
+
+
+def main() -> None:
+    import keras
+    from matplotlib.image import imsave
+
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*.png"):
+        old.unlink()
+    lines = [
+        "# Two filters and a pooling over photographs, run for real", "",
+        f"Written by `python reports/photographs.py` with Keras {keras.__version__} on {keras.backend.backend()}, "
+        f"from {photographs()[1]}.",
+        "The real outputs have the predicted shapes: a 427 × 640 picture under 7 × 7 filters with stride 2 and SAME "
+        "padding gives maps of 214 × 320, and max pooling 2 × 2 with VALID padding gives 213 × 320 (the last row is "
+        "ignored).",
+    ]  # fmt: skip
+    for name, caption, values in pictures():
+        imsave(FOLDER / name, values, cmap="gray", vmin=0, vmax=1)
+        lines += ["", f"{caption}", "", f"![{caption}](photographs/{name})"]
+    (HERE / "photographs.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("reports/photographs.md")
+
+
+if __name__ == "__main__":
+    main()
