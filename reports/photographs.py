@@ -23,9 +23,10 @@ from cnncost.export import build
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "photographs"
 MAPS = ("vertical", "horizontal")
+# As scikit-learn's own list of its images has them, and under https://creativecommons.org/licenses/by/2.0/ all.
 CREDITS = {
-    "china": "china.jpg of scikit-learn's sample images",
-    "flower": "flower.jpg of scikit-learn's sample images",
+    "china": "https://www.flickr.com/photos/danielbuechele/6061409035",
+    "flower": "https://www.flickr.com/photos/vultilion/6056698931",
 }
 
 
@@ -102,6 +103,9 @@ def main() -> None:
         "padding gives maps of 214 × 320, and max pooling 2 × 2 with VALID padding gives 213 × 320 (the last row is "
         "ignored).",
     ]  # fmt: skip
+    credits = [f"{name}.jpg: {url}" for name, url in CREDITS.items()]
+    if "generated" not in photographs()[0]:
+        lines += ["", f"The photographs, licensed CC BY 2.0 and changed here: {'; '.join(credits)}."]
     for name, caption, values in pictures():
         imsave(FOLDER / name, values, cmap="gray", vmin=0, vmax=1)
         lines += ["", f"{caption}", "", f"![{caption}](photographs/{name})"]
