@@ -6,8 +6,11 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
    last input first (graph_utils: SetTransitiveFaninGraph); commutative ops have their inputs sorted by name, and the
    result waits for the assignments, sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
-3. oneDNN's layout pass replaces the ops that it knows, in reverse post-order of a depth-first walk from the sources; what
-   is replaced goes to the end (mkl_layout_pass.cc).
+3. oneDNN's layout pass replaces the ops that it knows, in reverse post-order of a depth-first walk from the sources;
+   what is replaced goes to the end, and before that what it merged (mkl_layout_pass.cc).
+
+The walk of 3 begins at an edge whose place follows from addresses in memory and changes from process to process; here
+it begins at the model's inputs. Where it really began at a weight, a few layers have their two gradients the other way.
 
 Names are those that Keras and the tape give, as far as they decide an order.
 """
@@ -25,6 +28,7 @@ _REPLACED = frozenset(
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
      "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad")
 )  # fmt: skip
+_MERGED = frozenset(("Conv2DBackpropFilterWithBias",))
 
 
 def graph_order(
@@ -92,11 +96,13 @@ def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> 
     """oneDNN's ops in reverse post-order of a walk from the sources that takes the last reader first."""
     readers: list[list[int]] = [[] for _ in ops]
     roots = []
-    for place in order:
+    merged = [place for place in order if ops[place].type in _MERGED]
+    for place in (*(place for place in order if ops[place].type not in _MERGED), *merged):
         if not sources[place]:
             roots.append(place)
         for source in sources[place]:
             readers[source].append(place)
+    roots.sort(key=lambda place: ops[place].outputs[0].dtype != "resource")
     state = bytearray(len(ops))
     finished: list[int] = []
     stack = roots

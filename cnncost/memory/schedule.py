@@ -27,13 +27,16 @@ _ONEDNN = frozenset({
 READ_FIRST = 0.98
 
 
-def schedule(ops: list[Op]) -> list[Op]:
-    """The ops in the order they run; ``op.index`` must be the position in ``ops``.
+def schedule(ops: list[Op], ordered: bool = False) -> list[Op]:
+    """The ops in the order they run; ``op.index`` must be the position in ``ops``. ``ordered``: they stand in the
+    executor's node order already (``ordering.graph_order``), else in the order of creation.
 
     Constants never wait and stand nowhere: they are left out of the order.
     """
     types = table()
     pending, readers = _edges(ops)
+    if not ordered:
+        _onednn_last(ops, readers)
     expensive = [types[op.type].expensive for op in ops]
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
     roots = _roots(ops, roots)
@@ -85,7 +88,6 @@ def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
             if source.type != "Const":
                 pending[place] += 1
                 readers[source.index].append(place)
-    _onednn_last(ops, readers)
     return pending, readers
 
 
