@@ -8,6 +8,7 @@ from typing import Any
 from cnncost.analysis import Analysis, analyze_graph
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
+from cnncost.memory.figures import with_memory
 from cnncost.sources import load
 from cnncost.tensor import Shape
 
@@ -39,7 +40,8 @@ def analyze(
     shapes: Any = input
     if isinstance(input, list | tuple) and input and not isinstance(input[0], list | tuple):
         shapes = [input]
-    return with_findings(analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer))
+    counted = analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
+    return with_findings(with_memory(counted))
 
 
 def get_flops(model: Any, batch_size: int = 1) -> int:

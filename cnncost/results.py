@@ -159,12 +159,20 @@ class TextbookMemory:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory figures; the runtime simulation adds its own beside the textbook's."""
+    """Memory figures; the runtime simulation (``memory/``) adds its own beside the textbook's. ``inference_peak_bytes``
+    is what TensorFlow allocates at most while one batch is predicted, over and above weights and input; None where a
+    finding says why it is not known."""
 
     textbook: TextbookMemory
+    inference_peak_bytes: int | None = None
+    inference_peak_layer: str | None = None  # the layer that runs at that moment
 
     def to_dict(self) -> dict[str, Any]:
-        return {"textbook": self.textbook.to_dict()}
+        return {
+            "textbook": self.textbook.to_dict(),
+            "inference_peak_bytes": self.inference_peak_bytes,
+            "inference_peak_layer": self.inference_peak_layer,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from cnncost.kinds.convolution import Conv2D
 from cnncost.kinds.core import Dense, InputLayer
 from cnncost.kinds.pooling import MaxPooling2D
 from cnncost.kinds.reshaping import Flatten
+from cnncost.memory.figures import with_memory
 
 ZOO = sorted(path.stem for path in (Path(cnncost.__file__).parent / "zoo").glob("*.yaml"))
 
@@ -38,7 +39,7 @@ def chain(*kinds: Any, shape: tuple[int, ...] = (64, 48, 3), claims: dict[int, E
 
 
 def broken(graph: Graph, **options: Any) -> list[Any]:
-    return [f for f in with_findings(analyze_graph(graph, **options)).findings if f.severity == "error"]
+    return [f for f in with_findings(with_memory(analyze_graph(graph, **options))).findings if f.severity == "error"]
 
 
 def test_the_printed_alexnet_contradicts_itself_and_the_finding_says_what_would_not() -> None:
@@ -70,7 +71,7 @@ def test_claims_of_what_is_so_are_silent_and_of_anything_else_are_not(name: str)
     figures = model_figures(analysis).items()
     whole = tuple(Expected(m, figure, "") for m, figure in figures if sensible(m, figure))
     again = dataclasses.replace(analysis.graph, layers=layers, expects=whole)
-    assert with_findings(analyze_graph(again)).findings == ()
+    assert with_findings(with_memory(analyze_graph(again))).findings == ()
     off = tuple(dataclasses.replace(y, expects=(Expected("params", LAYER["params"](row) + 1, ""),))
                 for y, row in zip(layers, analysis.layers, strict=True))  # fmt: skip
     assert len(broken(dataclasses.replace(again, layers=off))) == len(layers)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from cnncost.errors import UnsupportedLayer
+from cnncost.errors import UnsupportedLayer, printable
 from cnncost.memory.lowering.base import Lowered, Step
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Value
 from cnncost.memory.spec import Spec
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES
+
+
+class NotSimulated(UnsupportedLayer):
+    """A layer that no rule lowers; ``layer`` is its name."""
+
+    def __init__(self, error: UnsupportedLayer, layer: str) -> None:
+        super().__init__(f"layer '{printable(layer)}': {error.problem}", rule=error.rule)
+        self.layer = layer
 
 
 def lower(analysis: Analysis, training: bool = False) -> Lowered:
@@ -28,8 +36,7 @@ def lower(analysis: Analysis, training: bool = False) -> Lowered:
             read = [values[ref.layer][ref.output] for ref in layer.inputs]
             made = lower_layer(step, row, layer.kind, _autocast(step, row, read))
         except UnsupportedLayer as error:
-            error.problem = f"layer '{row.name}': {error.problem}"
-            raise error.at(layer.location or analysis.graph.location) from None
+            raise NotSimulated(error, row.name).at(layer.location or analysis.graph.location) from None
         values.append((made,) if isinstance(made, Value) else made)
     outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
     step.graph.results = list(outputs)

@@ -31,6 +31,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "ActivityRegularization",
     ),
     "preprocessing": ("Rescaling", "Normalization"),
+    "historic": ("LocalResponseNormalization", "TrainableAveragePooling2D", "TableConv2D", "RBF"),
 }  # fmt: skip
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}
 _RULES: dict[str, Rule] = {}

@@ -68,4 +68,5 @@ ROWS = (
     OpType("ResizeBicubicGrad", given),
     OpType("MirrorPadGrad", given),
     OpType("Range", given),
+    OpType("ScatterNd", given),
 )
