@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.measure.environment import device_of
 
+    os.environ.setdefault("KERAS_BACKEND", args.backend)  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
     for path in (args.output, args.picture):
         _check_writable(path)
@@ -82,8 +84,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_writable(path: str | None) -> None:
     """A place that cannot be written is said before the run, not after it."""
-    import os
-
     if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         folder = printable(os.path.dirname(os.path.realpath(path)), 200)
         raise CnncostError(f"cannot write '{printable(path, 200)}': there is no directory '{folder}'")
@@ -144,6 +144,4 @@ def _with_remedies(lack: LackOfMemory, analysis: Analysis, job: Job) -> OutsideE
 
 
 def _form_of(path: str | None) -> str:
-    import os
-
     return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"
