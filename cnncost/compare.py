@@ -194,6 +194,8 @@ def simulated(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
             return memory.predict(analysis, job.mode, job.optimizer, job.executor, "requested"), None
         if job.mode == "inference" and job.executor == "graph":
             return memory.predict_inference(analysis), None
+        if job.mode == "training" and job.executor == "graph":
+            return memory.predict_training(analysis, job.optimizer or "sgd"), None
     except CnncostError as error:
         return None, error.message
     return None, f"this version does not predict {job.mode} with the executor {job.executor}"
@@ -241,7 +243,8 @@ def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, s
     if prediction is None:
         return Matching(None, len(real), None, None, None, len(large), scratch)
     ours = [event for event in prediction.events if event.bytes >= SMALL]
-    predicted = [(event.op.layer, event.bytes) for event in ours]
+    known = frozenset(rows.values())
+    predicted = [(_layer_of(event, known), event.bytes) for event in ours]
     first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
     if first is None and len(predicted) != len(measured):
         first = min(len(predicted), len(measured))
@@ -254,6 +257,11 @@ def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, s
         common(predicted, measured), len(real), len(ours), text,
         common([pair for pair in predicted if pair[1] >= LARGE], large), len(large), scratch,
     )  # fmt: skip
+
+
+def _layer_of(event: Any, known: frozenset[str]) -> str:
+    """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name."""
+    return event.op.layer if event.op.layer in known and event.op.phase in ("forward", "backward") else ""
 
 
 def _row(change: Change, rows: dict[str, str]) -> str:

@@ -57,9 +57,10 @@ def predicted(*events: tuple[str, str, int]) -> Any:
     live = most = 0
     found = []
     for kind, layer, size in events:
+        phase = "update" if kind.startswith("Assign") else "forward"
         live += size
         most = max(most, live)
-        found.append(SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer), bytes=size, live=live))
+        found.append(SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer, phase=phase), bytes=size, live=live))
     return SimpleNamespace(peak_bytes=most, events=tuple(found))
 
 
@@ -148,6 +149,9 @@ def test_allocations_in_order(simulate) -> None:
     assert found.first_mismatch == (
         "allocation 2: predicted Relu of 'conv' 2,880 B, measured MatMul of 'last' 4,096 B [4096]"
     )
+    updated = replace(real(), changes=(*CHANGES, Change("sgd/AssignSub", "AssignSub", None, "other", 5000)))
+    simulate(predicted(("_FusedConv2D", "conv", 2880), ("MatMul", "last", 4096), ("AssignSub", "last", 5000)))
+    assert verdict(updated).allocations[:4] == (3, 3, 3, None)
     sizes = replace(real(), changes=tuple(change._replace(bytes=change.bytes * 30) for change in CHANGES))
     simulate(predicted(("_FusedConv2D", "conv", 86400), ("MatMul", "last", 122879)))
     assert verdict(sizes).allocations[4:6] == (1, 2)
