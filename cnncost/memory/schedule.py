@@ -6,8 +6,11 @@
   others, and that one too otherwise, go to the FRONT of the worker's queue: last in, first out.
 
 Source: executor.cc (``ExecutorState::ScheduleReady``), Eigen's thread pool (own tasks are pushed to and popped from the
-front); found to reproduce captured steps. The roots stand in an order that follows the addresses of graph edges and
-changes from process to process; a fixed scrambled order stands for it here.
+front); found to reproduce captured steps.
+
+The roots stand in an order that follows the addresses of graph edges and changes from process to process, and with it
+how many weights are read, and folded into batch normalization's scales and shifts, before the input is: 54 to 100 % of
+them in 21 captured inference steps, 98.5 % in the median. That alone moves a measured peak by up to 3 %.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _ONEDNN = frozenset({
     "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
     "MaxPoolGrad", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3DGrad",
 })  # fmt: skip
-READ_FIRST = 0.98
+READ_FIRST = 0.98  # the share of the variables that are read before the input: the median of captured steps
 
 
 def schedule(ops: list[Op], ordered: bool = False) -> list[Op]:

@@ -18,7 +18,8 @@ def _pool(op: str) -> Any:
         if kind.channels_first:
             x = step.add("Transpose", (x,), perm=_FIRST[rank])
         spatial = row.output_shape[1:] if kind.channels_first else row.output_shape[:-1]
-        dims = step.shape((*spatial, x.shape[-1]))
+        channels = row.output_shape[0 if kind.channels_first else -1]  # fewer, where depth is pooled
+        dims = step.shape((*spatial, channels))
         attrs = {"ksize": kind.pool_size, "strides": kind.strides or kind.pool_size, "padding": kind.padding}
         if rank == 1:  # a window over a height of one
             x = step.add("ExpandDims", (x,), shape=(x.shape[0], 1, *x.shape[1:]))

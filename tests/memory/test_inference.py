@@ -1,0 +1,274 @@
+"""Laws of the simulation on graphs small enough to reckon by hand, and laws that hold for every model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.inference import predict_inference
+from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
+from cnncost.memory.optypes.base import table
+from cnncost.memory.optypes.convolution import ONEDNN_CONVOLUTION
+from cnncost.memory.optypes.elementwise import broadcast
+from cnncost.memory.rewrite import rewrite
+from cnncost.memory.schedule import schedule
+from cnncost.memory.sweep import Sweep, sweep
+
+BIG = Spec((1, 100, 100, 1), "float32")  # 40,000 bytes
+
+
+def peak(layers: list[Any], batch: int = 1, shape: tuple[int, ...] = (64, 64, 3)) -> int:
+    found = cnncost.analyze({"input": list(shape), "layers": layers}, batch=batch).memory.inference_peak_bytes
+    assert found is not None
+    return found
+
+
+def swept(graph: OpGraph) -> Sweep:
+    ops = rewrite(graph)
+    return sweep(ops, schedule(ops), graph.results)
+
+
+# -- chains by hand ----------------------------------------------------------------------------------------------
+
+
+def test_a_chain_of_convolutions() -> None:
+    """Bias and ReLU are part of the convolution; while the second runs, its input and output live, and its scratch."""
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}}
+    assert peak([conv, conv]) == 2 * 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION
+
+
+def test_a_separate_activation_writes_into_its_input() -> None:
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}
+    assert peak([conv, "ReLU", "Flatten", {"Dropout": 0.5}]) == 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION
+
+
+def test_batch_normalization_costs_its_scale_and_shift() -> None:
+    """Multiplication and addition are in place; one scale and one shift of 8 values wait for the convolution, and a
+    scratch of the convolution is gone by then."""
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "use_bias": False}}
+    assert peak([conv, "BatchNormalization"]) == 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION + 2 * 8 * 4
+
+
+def test_max_pooling_has_a_workspace() -> None:
+    """Input, output, and one byte for each output value: where the maximum was."""
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}
+    big = 64 * 64 * 8 * 4
+    assert peak([conv, {"MaxPooling2D": 2}]) == big + big // 4 + big // 16
+
+
+def test_silu_is_one_op_that_writes_anew() -> None:
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "activation": "silu"}}
+    assert peak([conv]) == 2 * 64 * 64 * 8 * 4
+
+
+def test_padding_goes_into_the_convolution_behind_it() -> None:
+    """…and costs a padded copy before a depthwise one."""
+    valid = {"filters": 4, "kernel_size": 3, "strides": 2}
+    assert peak(["ZeroPadding2D", {"Conv2D": valid}]) == 32 * 32 * 4 * 4 + ONEDNN_CONVOLUTION
+    depthwise = {"DepthwiseConv2D": {"kernel_size": 3, "strides": 2}}
+    assert peak(["ZeroPadding2D", depthwise]) == (66 * 66 + 32 * 32) * 3 * 4
+
+
+def test_what_is_read_again_is_not_written_over() -> None:
+    """Both branches read the convolution's output: the sigmoid needs a buffer of its own, the addition reuses one."""
+    spec = {
+        "input": [64, 64, 3],
+        "layers": [
+            {"Conv2D": {"name": "conv", "filters": 8, "kernel_size": 1}},
+            {"Activation": {"name": "act", "activation": "sigmoid"}},
+            {"Add": None, "inputs": ["conv", "act"]},
+        ],
+    }
+    assert cnncost.analyze(spec).memory.inference_peak_bytes == 2 * 64 * 64 * 8 * 4
+
+
+# -- laws --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vgg16", "unet", "typical-cnn", "lenet5-table"])
+def test_without_constants_bytes_grow_with_the_batch(name: str) -> None:
+    """All but oneDNN's scratch is the batch's: three batches from one and two."""
+    one, two, three = (predict_inference(cnncost.analyze(f"zoo:{name}", batch=b)).peak_bytes for b in (1, 2, 3))
+    assert abs((three - two) - (two - one)) <= ONEDNN_CONVOLUTION
+    assert two > one
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet-v2", "densenet121", "googlenet", "lenet5-1998"])
+def test_books_balance(name: str) -> None:
+    """Live bytes are the sum of the events, never negative, and end at what the step returns."""
+    analysis = cnncost.analyze(f"zoo:{name}")
+    found = predict_inference(analysis)
+    live = 0
+    for event in found.events:
+        live += event.bytes
+        assert live == event.live >= 0
+    returned = sum(analysis.layers[ref.layer].outputs[ref.output].bytes or 0 for ref in analysis.graph.outputs)
+    assert live == returned
+    assert found.peak_bytes == max(event.live for event in found.events)
+    assert sum(held.bytes for held in found.alive_at_peak) == found.peak_bytes
+    assert sum(found.by_layer().values()) == found.peak_bytes
+
+
+def test_half_precision_needs_half() -> None:
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}}
+    spec = {"input": [64, 64, 3], "layers": [conv, conv]}
+    half = cnncost.analyze(spec, dtype="float16").memory.inference_peak_bytes
+    assert half == 2 * 64 * 64 * 8 * 2 + ONEDNN_CONVOLUTION
+
+
+# -- op types ----------------------------------------------------------------------------------------------------
+
+
+def test_broadcasting_is_numpys() -> None:
+    numpy = pytest.importorskip("numpy")
+    for a, b in [((4, 7, 7, 8), (8,)), ((), (3,)), ((4, 1, 1, 8), (7, 7, 1)), ((2, 1), (1, 5)), ((3,), (3,))]:
+        assert broadcast(a, b) == numpy.broadcast_shapes(a, b)
+
+
+def test_what_is_forwarded_fits() -> None:
+    """No op type both shares and forwards; what shares allocates nothing, so that it has no scratch."""
+    for kind in table().values():
+        assert not (kind.shares and (kind.forwards or kind.scratch)), kind.name
+
+
+# -- schedule and sweep on graphs made by hand -------------------------------------------------------------------
+
+
+def chain(graph: OpGraph, x: Value, *types: str) -> Value:
+    for type_ in types:
+        x = graph.add(type_, (x,))
+    return x
+
+
+def test_the_last_expensive_reader_runs_first() -> None:
+    """Last in, first out: of three branches the last is done before the one before it begins."""
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    graph.results = [
+        chain(graph, x, first, second) for first, second in (("Sin", "Neg"), ("Cos", "Abs"), ("Log", "Inv"))
+    ]
+    ops = rewrite(graph)
+    assert [op.type for op in schedule(ops)] == ["_Arg", "Exp", "Log", "Inv", "Cos", "Abs", "Sin", "Neg"]
+
+
+def test_cheap_readers_go_first() -> None:
+    """A view runs inline as soon as it is ready; the expensive op that became ready beside it waits."""
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    exp = graph.add("Sin", (x,))
+    view = graph.add("Reshape", (x,), shape=(100, 100))
+    graph.results = [exp, view]
+    assert [op.type for op in schedule(rewrite(graph))] == ["_Arg", "Exp", "Reshape", "Sin"]
+
+
+def test_an_op_waits_for_all_its_edges() -> None:
+    graph = OpGraph()
+    x = graph.argument("x", BIG)
+    a, b = graph.add("Sin", (x,)), graph.add("Cos", (x,))
+    graph.results = [graph.add("Mul", (a, b))]
+    order = schedule(rewrite(graph))
+    assert order[-1].type == "Mul" and len(order) == 4
+
+
+def test_nothing_is_written_over_that_the_caller_owns() -> None:
+    graph = OpGraph()
+    graph.results = [graph.add("Neg", (graph.argument("x", BIG),))]
+    assert swept(graph).peak == BIG.bytes
+
+
+def test_a_view_keeps_the_buffer() -> None:
+    """The reshaped value and its source are one buffer: it is freed with its last reader, and counted once."""
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    view = graph.add("Reshape", (x,), shape=(10_000,))
+    graph.results = [graph.add("Max", (view,), axes=(0,), keepdims=False)]
+    found = swept(graph)
+    assert found.peak == BIG.bytes + 4
+    assert [event.bytes for event in found.events] == [BIG.bytes, 4, -BIG.bytes]
+
+
+def test_a_view_with_two_readers_is_not_written_over() -> None:
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    view = graph.add("Reshape", (x,), shape=(10_000,))
+    graph.results = [graph.add("Neg", (view,)), graph.add("Abs", (x,))]
+    found = swept(graph)
+    assert found.peak == 2 * BIG.bytes  # the first copies, the second takes the buffer over
+
+
+def test_other_dtypes_are_not_taken_over() -> None:
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    graph.results = [graph.add("Cast", (x,), to="int32")]
+    assert swept(graph).peak == 2 * BIG.bytes
+
+
+# -- rewriting ---------------------------------------------------------------------------------------------------
+
+
+def types(graph: OpGraph) -> list[str]:
+    return [op.type for op in rewrite(graph) if op.type not in ("_Arg", "Const", "ReadVariableOp")]
+
+
+def convolved(graph: OpGraph, x: Value) -> Value:
+    kernel = graph.read(graph.variable(f"kernel{len(graph.ops)}", Spec((1, 1, 1, 1), "float32")))
+    bias = graph.read(graph.variable(f"bias{len(graph.ops)}", Spec((1,), "float32")))
+    return graph.add("BiasAdd", (graph.add("Conv2D", (x, kernel), (BIG,), padding="valid"), bias))
+
+
+def test_a_convolution_takes_bias_and_activation() -> None:
+    graph = OpGraph()
+    graph.results = [graph.add("Relu", (convolved(graph, graph.argument("x", BIG)),))]
+    assert types(graph) == ["_FusedConv2D"]
+
+
+def test_what_somebody_else_reads_is_not_fused() -> None:
+    graph = OpGraph()
+    sums = convolved(graph, graph.argument("x", BIG))
+    graph.results = [graph.add("Relu", (sums,)), sums]
+    assert types(graph) == ["_FusedConv2D", "Relu"]
+
+
+def test_a_residual_addition_goes_into_the_convolution_and_its_buffer() -> None:
+    graph = OpGraph()
+    x = graph.add("Exp", (graph.argument("x", BIG),))
+    graph.results = [graph.add("AddV2", (convolved(graph, graph.add("Sin", (x,))), x))]
+    found = swept(graph)
+    assert [held.bytes for held in found.alive] == [BIG.bytes, BIG.bytes, ONEDNN_CONVOLUTION]
+
+
+def test_neutral_constants_and_identities_disappear() -> None:
+    graph = OpGraph()
+    x = graph.argument("x", BIG)
+    y = graph.add("AddV2", (graph.add("Mul", (x, graph.constant(1.0))), graph.constant(0.0)))
+    graph.results = [graph.add("Neg", (graph.add("IdentityN", (y, x), gradient="swish"),))]
+    assert types(graph) == ["Neg"]
+
+
+def test_equal_ops_are_one() -> None:
+    graph = OpGraph()
+    x = graph.argument("x", BIG)
+    graph.results = [graph.add("Sin", (graph.add("Exp", (x,)),)), graph.add("Cos", (graph.add("Exp", (x,)),))]
+    assert types(graph) == ["Exp", "Sin", "Cos"]
+
+
+def test_a_sum_of_sums_is_one() -> None:
+    """All three addends then live until the last is there."""
+    graph = OpGraph()
+    x = graph.argument("x", BIG)
+    a, b, c = (graph.add(name, (x,)) for name in ("Sin", "Cos", "Exp"))
+    graph.results = [graph.add("AddV2", (graph.add("AddV2", (a, b)), c))]
+    found = swept(graph)
+    assert [op.type for op in graph.ops if op.type.startswith("Add")] == ["AddN"]
+    assert found.peak == 3 * BIG.bytes
+
+
+def test_unread_ops_are_pruned() -> None:
+    graph = OpGraph()
+    x = graph.argument("x", BIG)
+    graph.add("Sin", (x,))
+    graph.results = [graph.add("Cos", (x,))]
+    kept: list[Op] = rewrite(graph)
+    assert [op.type for op in kept] == ["_Arg", "Cos"] and [op.index for op in kept] == [0, 1]
