@@ -28,8 +28,9 @@ def device_of(text: str) -> str:
 def variables(device: str, backend: str) -> dict[str, str]:
     """The child's environment beside the parent's own.
 
-    ``TF_CPU_ALLOCATOR_USE_BFC`` puts the CPU under the GPU's allocator, so that both are counted alike; its limit is
-    what the machine has, so that a step that cannot fit is an error of TensorFlow's, which names the op.
+    ``TF_CPU_ALLOCATOR_USE_BFC`` puts the CPU under the GPU's allocator, so that both are counted alike. It takes
+    regions of growing size and never gives one back, so its limit is twice what the machine has: pages that are never
+    touched cost nothing, and the parent watches those that are. A request beyond the limit is TensorFlow's own error.
     """
     chosen = {
         "TF_CPU_ALLOCATOR_USE_BFC": "1",
@@ -42,7 +43,7 @@ def variables(device: str, backend: str) -> dict[str, str]:
     }
     free = free_bytes()
     if free is not None and "TF_CPU_BFC_MEM_LIMIT_IN_MB" not in os.environ:
-        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, free // 2**20))
+        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, 2 * free // 2**20))
     if device.startswith("CPU"):
         chosen |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     return chosen
