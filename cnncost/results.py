@@ -158,6 +158,19 @@ class TextbookMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class ResidentMemory:
+    """What lives through a step, in bytes: all weights, in training the optimizer's variables, the input batch."""
+
+    weights: int
+    optimizer_slots: int
+    inputs: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.optimizer_slots + self.inputs
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Memory figures; the runtime simulation (``memory/``) adds its own beside the textbook's. ``inference_peak_bytes``
     is what TensorFlow allocates at most while one batch is predicted, over and above weights and input; None where a
@@ -166,12 +179,21 @@ class Memory:
     textbook: TextbookMemory
     inference_peak_bytes: int | None = None
     inference_peak_layer: str | None = None  # the layer that runs at that moment
+    training_peak_bytes: int | None = None  # the same for a training step; None in mode "inference"
+    training_peak_layer: str | None = None
+    resident: ResidentMemory | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "textbook": self.textbook.to_dict(),
             "inference_peak_bytes": self.inference_peak_bytes,
             "inference_peak_layer": self.inference_peak_layer,
+            "training_peak_bytes": self.training_peak_bytes,
+            "training_peak_layer": self.training_peak_layer,
+            "resident_bytes": self.resident.total if self.resident else None,
+            "resident_weight_bytes": self.resident.weights if self.resident else None,
+            "resident_slot_bytes": self.resident.optimizer_slots if self.resident else None,
+            "resident_input_bytes": self.resident.inputs if self.resident else None,
         }
 
 

@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from cnncost.findings import Finding
-from cnncost.memory.inference import predict_inference
 from cnncost.memory.lowering import NotSimulated
-from cnncost.results import Analysis
+from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
+from cnncost.memory.predict import MemoryPrediction, predict_inference, predict_training
+from cnncost.memory.training import state_variables
+from cnncost.results import Analysis, ResidentMemory
+
+DEFAULT_OPTIMIZER = "sgd"
 
 
 def with_memory(analysis: Analysis) -> Analysis:
-    """The analysis with the runtime figures; where a layer is not known to the simulation, a finding names it.
+    """The analysis with the runtime figures; where a layer is not known to the simulation, a finding names it. A
+    training step is simulated in mode "training" only, with plain SGD where no optimizer is named.
 
     >>> from cnncost.analysis import analyze_graph
     >>> from cnncost.sources import load
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> graph = load({"input": [150, 100, 3], "layers": [conv]})
-    >>> with_memory(analyze_graph(graph, batch=100)).memory.inference_peak_bytes  # 1.2 GB, and oneDNN's scratch
+    >>> memory = with_memory(analyze_graph(graph, batch=100)).memory
+    >>> memory.inference_peak_bytes  # 1.2 GB, and oneDNN's scratch
     1200012336
+    >>> memory.resident  # 15,200 weights and 100 images of 150 × 100 × 3, four bytes each
+    ResidentMemory(weights=60800, optimizer_slots=0, inputs=18000000)
     """
+    analysis = _with_peak(analysis, "inference", predict_inference)
+    if analysis.mode == "training":
+        choice = analysis.optimizer or DEFAULT_OPTIMIZER
+        analysis = _with_peak(analysis, "training", lambda found: predict_training(found, choice))
+    return replace(analysis, memory=replace(analysis.memory, resident=resident(analysis)))
+
+
+def resident(analysis: Analysis) -> ResidentMemory:
+    """Weights in their storage dtype, the optimizer's variables in mode "training", the batch as the caller has it."""
+    slots = 0
+    if analysis.mode == "training":
+        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), analysis.dtype)
+        slots = slot_bytes(choice, state_variables(analysis))
+    sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
+    values = sum((t.elements or 0) * (4 if t.dtype.floating else t.dtype.bytes) for t in sizes)
+    return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * values)
+
+
+def _with_peak(analysis: Analysis, mode: str, predict: Callable[[Analysis], MemoryPrediction]) -> Analysis:
     try:
-        prediction = predict_inference(analysis)
+        prediction = predict(analysis)
     except NotSimulated as error:
-        finding = Finding("info", f"inference_peak_bytes is not known: {error.message}", error.layer, error.location)
+        message = f"{mode}_peak_bytes is not known: {error.message}"
+        finding = Finding("info", message, error.layer, error.location)
         return replace(analysis, findings=(*analysis.findings, finding))
-    memory = replace(
-        analysis.memory, inference_peak_bytes=prediction.peak_bytes, inference_peak_layer=prediction.peak_layer
-    )
-    return replace(analysis, memory=memory)
+    figures: dict[str, Any] = {f"{mode}_peak_bytes": prediction.peak_bytes, f"{mode}_peak_layer": prediction.peak_layer}
+    return replace(analysis, memory=replace(analysis.memory, **figures))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from cnncost.errors import UnsupportedLayer
+from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.spec import Dims, Spec
 
@@ -27,10 +28,11 @@ def gradient_of(op: Op) -> Gradient:
             _TABLE.update(import_module(f"cnncost.memory.gradients.{module}").RULES)
     rule = _TABLE.get(op.attrs.get("gradient") or op.type)
     if rule is None:
-        raise UnsupportedLayer(
-            f"the training memory of layer '{op.layer}' is not known",
-            rule=f"the gradient of TensorFlow's {op.type} is not modelled",
+        unknown = UnsupportedLayer(
+            f"the memory simulation does not know the gradient of TensorFlow's {op.type}",
+            rule="it follows TensorFlow op by op and guesses nothing",
         )
+        raise NotSimulated(unknown, op.layer)
     return rule
 
 
