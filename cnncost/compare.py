@@ -89,6 +89,7 @@ class Verification:
     predicted_peak: int | None
     unpredicted: str | None  # why there is no predicted peak
     allocations: Matching
+    resident: tuple[Claim, ...]  # bytes of weights and of the optimizer's variables, where they are predicted
     predicted_live: tuple[int, ...]  # live bytes after each event of the simulated step; empty where there is none
 
     @property
@@ -116,8 +117,14 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Shapes, params and bytes exactly; the peak, where there is one to compare, within the tolerance."""
-        return self.peak_ok and all(layer.ok for layer in self.layers)
+        """Shapes, params and bytes exactly, the optimizer's too; the peak, where there is one to judge, within the
+        tolerance."""
+        return self.peak_ok and self.resident_ok and all(layer.ok for layer in self.layers)
+
+    @property
+    def resident_ok(self) -> bool:
+        """The optimizer's counters have other sizes on other backends."""
+        return self.job.backend != "tensorflow" or all(claim.ok for claim in self.resident)
 
     @property
     def step_seconds(self) -> tuple[float, float, float]:
@@ -155,6 +162,10 @@ class Verification:
                 "predicted": None, "median": middle, "low": low, "high": high,
                 "repeats": len(real.step_seconds), "gmacs_per_second": self.gmacs_per_second,
             },
+            "resident": {
+                "predicted": {claim.figure: claim.predicted for claim in self.resident} or None,
+                "measured": real.resident, "ok": self.resident_ok,
+            },
             "allocations": self.allocations._asdict(),
             "layers": [layer.to_dict() for layer in self.layers],
             "notes": list(real.notes),
@@ -173,8 +184,17 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
         tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, layers=rows,
         predicted_peak=None if prediction is None else prediction.peak_bytes, unpredicted=unpredicted,
         allocations=_allocations(prediction, measured.changes, _rows(analysis, job)),
+        resident=_resident(analysis, measured),
         predicted_live=() if prediction is None else tuple(event.live for event in prediction.events),
     )  # fmt: skip
+
+
+def _resident(analysis: Analysis, measured: Measurement) -> tuple[Claim, ...]:
+    predicted = getattr(analysis.memory, "resident", None)
+    if predicted is None:
+        return ()
+    pairs = {"weights": predicted.weights, "optimizer": predicted.optimizer_slots}
+    return tuple(Claim(name, size, measured.resident.get(name, 0)) for name, size in pairs.items())
 
 
 def _rows(analysis: Analysis, job: Job) -> dict[str, str]:

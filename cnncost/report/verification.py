@@ -57,7 +57,13 @@ def time_text(seconds: float) -> str:
 
 def differences(result: Verification) -> list[str]:
     """A sentence for each claim that the real model does not bear out."""
+    resident = [] if result.resident_ok else [claim for claim in result.resident if not claim.ok]
     return [
+        *(
+            f"resident bytes of {claim.figure}: predicted {claim.predicted:,}, measured {claim.measured:,}"
+            for claim in resident
+        ),
+    ] + [
         f"layer '{clean(layer.name)}': {claim.figure} predicted {claim.predicted}, measured {claim.measured}"
         for layer in result.layers
         for claim in layer.claims
@@ -99,6 +105,8 @@ def verdict(result: Verification) -> str:
     """One sentence."""
     if not all(layer.ok for layer in result.layers):
         return "differs: the real model's layers are not as predicted"
+    if not result.resident_ok:
+        return "differs: the bytes of weights or optimizer are not as predicted"
     if not result.peak_ok:
         return f"differs: the peak is outside the tolerance of {result.tolerance:.2%}"
     if not result.judged:

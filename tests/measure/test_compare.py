@@ -38,6 +38,7 @@ CHANGES = (
     Change("net/last/MatMul", "MatMul", "last", "forward", 200, "output", "[5,10]"),
 )
 PEAK = 2880 + 4096
+WEIGHTS = 4 * (3 * 3 * 3 * 4 + 4 + 144 * 10 + 10)
 
 
 def real() -> Measurement:
@@ -49,8 +50,9 @@ def real() -> Measurement:
         )
         for row in ANALYSIS.layers
     )
-    return Measurement({"keras": "3"}, "CPU:0", layers, {"weights": 8}, PEAK, 8192, 10**8, CHANGES,
-                       (0.5, 0.1, 0.2), {"conv": 0.01})  # fmt: skip
+    resident = {"weights": WEIGHTS, "optimizer": 0}
+    return Measurement({"keras": "3"}, "CPU:0", layers, resident, PEAK, 8192, 10**8, CHANGES, (0.5, 0.1, 0.2),
+                       {"conv": 0.01})  # fmt: skip
 
 
 def predicted(*events: tuple[str, str, int]) -> Any:
@@ -220,3 +222,10 @@ def test_the_picture_shows_both_lines(simulate) -> None:
     assert svg(verdict(long)).count(",") < 20_000 and f"peak {max(verdict(long).measured_live):,} B" in svg(
         verdict(long)
     )
+
+
+def test_resident_bytes_are_exact(simulate) -> None:
+    off = replace(real(), resident={"weights": WEIGHTS, "optimizer": 4})
+    found = verdict(off)
+    assert found.ok is False and "resident bytes of optimizer: predicted 0, measured 4" in render(found, "table")
+    assert compare(ANALYSIS, replace(JOB, backend="jax"), off).ok
