@@ -272,3 +272,10 @@ def test_unread_ops_are_pruned() -> None:
     graph.results = [graph.add("Cos", (x,))]
     kept: list[Op] = rewrite(graph)
     assert [op.type for op in kept] == ["_Arg", "Cos"] and [op.index for op in kept] == [0, 1]
+
+
+def test_local_response_normalization_sums_views() -> None:
+    """2r + 1 views of the padded squares live at once, beside them and the input."""
+    size, padded = 32 * 32 * 16 * 4, 32 * 32 * 20 * 4
+    conv = {"Conv2D": {"filters": 16, "kernel_size": 1, "padding": "same"}}
+    assert peak([conv, {"LocalResponseNormalization": 2}], shape=(32, 32, 3)) == 6 * size + padded
