@@ -130,8 +130,9 @@ def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
 def _join_sums(add: Op, readers: list[list[Op | None]]) -> None:
     """A sum of sums of equal shapes, each read by the next alone, becomes one AddN: all addends wait for the last.
 
-    Grappler's memory optimizer takes some of them apart again (seen once: at the peak of AlexNet of 2012, not at that of
-    GoogLeNet); its rule is not known here."""
+    Grappler's memory optimizer takes some of them apart again (seen once: at the peak of AlexNet of 2012, not at
+    that of GoogLeNet); its rule is not known here."""
+
     spec = add.outputs[0]
     above = _only_reader(add, readers)
     if above is not None and above.type == "AddV2" and all(value.spec == spec for value in above.inputs):
