@@ -126,13 +126,23 @@ def test_every_difference_is_seen(simulate, row: int, part: str, values: dict[st
 
 @pytest.mark.parametrize(
     ("peak", "tolerance", "ok"),
-    [(PEAK, 0.0, True), (PEAK + 1, 0.0, False), (PEAK * 101 // 100, None, True), (PEAK * 98 // 100, None, False),
-     (PEAK * 98 // 100, 0.05, True)],
+    [(PEAK, 0.0, True), (PEAK + 1, 0.0, False), (PEAK * 101 // 100, None, True), (PEAK * 98 // 100, 0.01, False),
+     (PEAK * 98 // 100, 0.05, True), (PEAK * 3, None, False)],
 )  # fmt: skip
 def test_the_peak_has_a_tolerance(simulate, peak: int, tolerance: float | None, ok: bool) -> None:
     simulate(predicted(("Conv2D", "conv", peak)))
     found = verdict(real(), tolerance=tolerance)
     assert found.ok is ok and found.peak_error == pytest.approx(peak / PEAK - 1)
+
+
+def test_a_kernels_scratch_is_the_processors(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", PEAK - 4096)))  # the run's largest scratch
+    assert verdict(real()).ok and "within a kernel's own scratch (4,096 B" in render(verdict(real()), "table")
+    assert not verdict(real(), tolerance=0.1).ok  # a tolerance that was asked for is all there is
+    simulate(predicted(("Conv2D", "conv", PEAK - 4097)))
+    assert not verdict(real()).ok
+    huge = replace(real(), changes=(*CHANGES, Change("net/x", "XlaRun", None, "other", 2**21, "temp")))
+    assert not verdict(huge).ok
 
 
 def test_another_backends_peak_is_not_judged(simulate) -> None:
