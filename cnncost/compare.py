@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 from typing import Any, NamedTuple
 
+from cnncost.alignment import Matching, match
 from cnncost.errors import CnncostError
-from cnncost.measure.records import Change, Job, Measurement, RealLayer, RealTensor
+from cnncost.measure.records import Job, Measurement, RealLayer, RealTensor
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, product
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
-SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
-LARGE = 65536  # bytes; what a peak is made of
 MOST_SCRATCH = 2**20  # bytes; what is more than this is no detail of a processor
-_EDITS = 4_000_000  # steps that the comparison of two sequences may take
 
 
 class Claim(NamedTuple):
@@ -64,18 +61,6 @@ class LayerCheck:
             "predicted": {claim.figure: claim.predicted for claim in self.claims},
             "measured": {claim.figure: claim.measured for claim in self.claims},
         }  # fmt: skip
-
-
-class Matching(NamedTuple):
-    """How far two sequences of allocations agree; ``first_mismatch`` is in words. None: nothing was predicted."""
-
-    matched: int | None
-    total: int
-    predicted: int | None
-    first_mismatch: str | None
-    large_matched: int | None  # the same for allocations of LARGE bytes or more
-    large_total: int
-    scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +177,7 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
         tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance,
         slack=_scratch(measured) if tolerance is None and job.executor == "graph" else 0, layers=rows,
         predicted_peak=None if prediction is None else prediction.peak_bytes, unpredicted=unpredicted,
-        allocations=_allocations(prediction, measured.changes, _rows(analysis, job)),
+        allocations=match(prediction, measured.changes, _rows(analysis, job)),
         resident=_resident(analysis, measured),
         predicted_live=() if prediction is None else tuple(event.live for event in prediction.events),
     )  # fmt: skip
@@ -267,81 +252,3 @@ def _agree(predicted: list[list[int | None]], real: list[list[int | None]]) -> b
 def _bytes(tensor: RealTensor, shape: Sequence[int | None]) -> int:
     size = DTYPES.get(tensor.dtype)
     return (product(shape) or 0) * (size.bytes if size else 0)
-
-
-def _allocations(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) -> Matching:
-    """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's."""
-    real = [change for change in changes if change.bytes >= SMALL]
-    scratch = sum(change.region == "temp" for change in real)
-    measured = [(_row(change, rows), change.bytes) for change in real]
-    large = [pair for pair in measured if pair[1] >= LARGE]
-    if prediction is None:
-        return Matching(None, len(real), None, None, None, len(large), scratch)
-    ours = [event for event in prediction.events if event.bytes >= SMALL]
-    known = frozenset(rows.values())
-    predicted = [(_layer_of(event, known), event.bytes) for event in ours]
-    first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
-    if first is None and len(predicted) != len(measured):
-        first = min(len(predicted), len(measured))
-    text = None
-    if first is not None:
-        left = _predicted(ours[first]) if first < len(ours) else "nothing"
-        right = _measured(real[first], rows) if first < len(real) else "nothing"
-        text = f"allocation {first + 1}: predicted {left}, measured {right}"
-    return Matching(
-        common(predicted, measured), len(real), len(ours), text,
-        common([pair for pair in predicted if pair[1] >= LARGE], large), len(large), scratch,
-    )  # fmt: skip
-
-
-def _layer_of(event: Any, known: frozenset[str]) -> str:
-    """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name."""
-    return event.op.layer if event.op.layer in known and event.op.phase in ("forward", "backward") else ""
-
-
-def _row(change: Change, rows: dict[str, str]) -> str:
-    return rows.get(change.layer or "", "")
-
-
-def _predicted(event: Any) -> str:
-    return f"{event.op.type.lstrip('_')}{_where(event.op.layer)} {event.bytes:,} B"
-
-
-def _measured(change: Change, rows: dict[str, str]) -> str:
-    kind = re.sub(r"\A_?(?:Mkl)?(?:Native)?", "", change.kind or "") or "an op"
-    return f"{kind}{_where(_row(change, rows))} {change.bytes:,} B {change.shape[:60]}".rstrip()
-
-
-def _where(layer: str) -> str:
-    return f" of '{layer}'" if layer else ""
-
-
-def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
-    """Length of the longest common subsequence (Myers, "An O(ND) difference algorithm", 1986): fast where two
-    sequences are much alike. A lower bound where they are so unlike that it would take too long.
-
-    >>> common("allocate", "relocate"), common("", "a")
-    (6, 0)
-    """
-    n, m = len(a), len(b)
-    furthest = {1: 0}  # diagonal → the furthest place of ``a`` that is reached on it
-    spent = best = 0
-    for edits in range(n + m + 1):
-        for diagonal in range(-edits, edits + 1, 2):
-            down = diagonal == -edits or (
-                diagonal != edits and furthest.get(diagonal - 1, -1) < furthest.get(diagonal + 1, -1)
-            )
-            x = furthest.get(diagonal + 1, 0) if down else furthest.get(diagonal - 1, 0) + 1
-            y = x - diagonal
-            begun = x
-            while x < n and y < m and a[x] == b[y]:
-                x, y = x + 1, y + 1
-            spent += x - begun + 1
-            furthest[diagonal] = x
-            if x <= n and y <= m:
-                best = max(best, (x + y - edits) // 2)
-            if x >= n and y >= m:
-                return (n + m - edits) // 2
-        if spent > _EDITS:
-            break
-    return best

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.compare import Verification, common, compare
+from cnncost.alignment import common
+from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
 from cnncost.measure import Change, Job, Measurement, RealLayer
