@@ -102,7 +102,7 @@ def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> 
             roots.append(place)
         for source in sources[place]:
             readers[source].append(place)
-    roots.sort(key=lambda place: ops[place].outputs[0].dtype != "resource")
+    roots.sort(key=lambda place: ops[place].phase == FORWARD and ops[place].outputs[0].dtype != "resource")
     state = bytearray(len(ops))
     finished: list[int] = []
     stack = roots

@@ -34,7 +34,7 @@ def _wanted(graph: Any, ends: list[Any]) -> list[Any]:
 
 
 def _inner(op: Any) -> Iterator[Any]:
-    """The ops of the function that an op calls (the reverse of a grouped convolution), for the outputs that are read."""
+    """The ops of the function that an op calls (a grouped convolution in reverse), for the outputs that are read."""
     from tensorflow.python.framework import function_def_to_graph
 
     name = op.get_attr("f").name
