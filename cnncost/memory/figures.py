@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from cnncost.findings import Finding
+from cnncost.memory.inference import predict_inference
 from cnncost.memory.lowering import NotSimulated
-from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
-from cnncost.memory.predict import MemoryPrediction, predict_inference, predict_training
-from cnncost.memory.training import state_variables
+from cnncost.memory.prediction import MemoryPrediction
 from cnncost.results import Analysis, ResidentMemory
 
 DEFAULT_OPTIMIZER = "sgd"
@@ -32,6 +31,8 @@ def with_memory(analysis: Analysis) -> Analysis:
     """
     analysis = _with_peak(analysis, "inference", predict_inference)
     if analysis.mode == "training":
+        from cnncost.memory.predict import predict_training  # not needed, and not loaded, for inference
+
         choice = analysis.optimizer or DEFAULT_OPTIMIZER
         analysis = _with_peak(analysis, "training", lambda found: predict_training(found, choice))
     return replace(analysis, memory=replace(analysis.memory, resident=resident(analysis)))
@@ -41,6 +42,9 @@ def resident(analysis: Analysis) -> ResidentMemory:
     """Weights in their storage dtype, the optimizer's variables in mode "training", the batch as the caller has it."""
     slots = 0
     if analysis.mode == "training":
+        from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
+        from cnncost.memory.training import state_variables
+
         choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), analysis.dtype)
         slots = slot_bytes(choice, state_variables(analysis))
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
