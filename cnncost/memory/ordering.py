@@ -11,8 +11,8 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
 
 The walk of 3 begins at an edge whose place follows from addresses in memory and changes from process to process; here
 it begins at the model's inputs. Where it really begins at a weight, some layers have their two gradients the other way,
-and TensorFlow's own peak moves: VGG16 at 64 × 64, batch 2, SGD asked for 144.4 MB in two processes and 67.2 MB in two others
-(144.1 MB here), as its dense layers' updates copy their weights or not. Convolutional networks move by less.
+and TensorFlow's own peak moves: VGG16 at 64 × 64, batch 2, SGD asked for 144.4 MB in two processes and for 67.2 MB in
+two others (144.1 MB here), as its dense layers' updates copy their weights or not.
 
 Names are those that Keras and the tape give, as far as they decide an order.
 """
