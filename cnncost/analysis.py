@@ -175,6 +175,8 @@ class _Walk:
 
     def ruled(self, kind: Kind, shapes: tuple[Shape, ...]) -> _Ruled:
         """A kind's rules on these shapes; equal layers of a repeated block are ruled once."""
+        if kind.singular():
+            return _ruled(kind, shapes)
         try:
             found = self.known.get((kind, shapes))
         except TypeError:  # an argument that cannot be hashed

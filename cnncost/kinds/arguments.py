@@ -18,6 +18,7 @@ class Arg:
     """One argument's type. ``rule`` is what an error says is allowed; ``doc`` is its one-line meaning."""
 
     rule = "any value"
+    nests = False  # the value holds layers of its own
 
     def __init__(self, doc: str = "", optional: bool = False) -> None:
         self.doc = doc

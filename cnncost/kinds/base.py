@@ -111,6 +111,14 @@ class Kind:
         return found
 
     @classmethod
+    def singular(cls) -> bool:
+        """Whether equal arguments may still make different layers: a nested layer's options are not compared."""
+        found: bool | None = cls.__dict__.get("_singular")
+        if found is None:
+            found = cls._singular = any(argument.nests for argument in cls.arguments().values())  # type: ignore[attr-defined]
+        return found
+
+    @classmethod
     def required(cls) -> tuple[str, ...]:
         return tuple(
             f.name

@@ -25,6 +25,7 @@ class LayerArg(Arg):
     """
 
     rule = "a layer, such as {Dense: {units: 10}}"
+    nests = True
 
     def check(self, value: Any, rank: int | None) -> Kind:
         if isinstance(value, Kind):
@@ -65,6 +66,7 @@ class LayersArg(Arg):
     """A list of layers."""
 
     rule = f"a list of 1 to {MAX_CELLS} layers"
+    nests = True
     _layer = LayerArg()
 
     def check(self, value: Any, rank: int | None) -> tuple[Kind, ...]:

@@ -190,6 +190,10 @@ class Operation(Kind):
 
     row: ClassVar[str] = ""
 
+    @classmethod
+    def singular(cls) -> bool:
+        return True  # parameters may hold lists
+
     @property
     def rule(self) -> Rule:
         return OPERATIONS[self.row]

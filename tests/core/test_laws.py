@@ -97,6 +97,17 @@ def test_a_layer_used_twice_costs_twice_and_weighs_once(graph: Graph) -> None:
     assert (twice.macs, twice.flops) == (2 * once.macs, 2 * once.flops)
 
 
+def test_equal_arguments_may_hide_a_difference() -> None:
+    """Two wrappers that differ in a frozen inner layer alone are ruled apart."""
+    dense = {"class_name": "Dense", "config": {"units": 2}}
+    frozen = {"class_name": "Dense", "config": {"units": 2, "trainable": False}}
+    kinds = [lookup("TimeDistributed").build({"layer": layer}) for layer in (dense, frozen)]
+    layers = [Layer("input", lookup("InputLayer").build({"shape": [8, 2]}))]
+    layers += [Layer(f"l{i}", kind, (Ref(i),)) for i, kind in enumerate(kinds)]
+    rows = cnncost.analyze(Graph("chain", tuple(layers), (Ref(2),))).layers
+    assert [row.trainable_params for row in rows] == [0, 6, 0]
+
+
 def chain(*kinds: Any) -> Graph:
     layers = [Layer("input", lookup("InputLayer").build({"shape": [8, 8, 3]}))]
     layers += [Layer(f"l{i}", kind, (Ref(i),)) for i, kind in enumerate(kinds)]
