@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cnncost.analysis import Analysis, analyze_graph
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
-from cnncost.memory.figures import with_memory
+from cnncost.results import RuntimeMemory
 from cnncost.sources import load
 from cnncost.tensor import Shape
 
@@ -41,7 +43,15 @@ def analyze(
     if isinstance(input, list | tuple) and input and not isinstance(input[0], list | tuple):
         shapes = [input]
     counted = analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
-    return with_findings(with_memory(counted))
+    memory = replace(counted.memory, simulate=partial(_simulate, counted))
+    return with_findings(replace(counted, memory=memory))
+
+
+def _simulate(analysis: Analysis) -> RuntimeMemory:
+    """The simulation is loaded when its figures are first asked for."""
+    from cnncost.memory.figures import simulate
+
+    return simulate(analysis)
 
 
 def get_flops(model: Any, batch_size: int = 1) -> int:

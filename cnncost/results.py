@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cnncost.count import Count
@@ -171,26 +173,54 @@ class ResidentMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Memory figures; the runtime simulation (``memory/``) adds its own beside the textbook's. ``inference_peak_bytes``
-    is what TensorFlow allocates at most while one batch is predicted, over and above weights and input; None where a
-    finding says why it is not known."""
+class RuntimeMemory:
+    """What the simulation of TensorFlow's step says, in bytes, over and above weights and input; None where
+    ``findings`` say why it is not known, or for a training step in mode "inference"."""
 
-    textbook: TextbookMemory
     inference_peak_bytes: int | None = None
     inference_peak_layer: str | None = None  # the layer that runs at that moment
-    training_peak_bytes: int | None = None  # the same for a training step; None in mode "inference"
+    training_peak_bytes: int | None = None
     training_peak_layer: str | None = None
     resident: ResidentMemory | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory figures: the textbook's at hand, the runtime's simulated when first asked for."""
+
+    textbook: TextbookMemory
+    simulate: Callable[[], RuntimeMemory] = field(default=RuntimeMemory, compare=False, repr=False)
+
+    @cached_property
+    def runtime(self) -> RuntimeMemory:
+        return self.simulate()
+
+    @property
+    def inference_peak_bytes(self) -> int | None:
+        return self.runtime.inference_peak_bytes
+
+    @property
+    def training_peak_bytes(self) -> int | None:
+        return self.runtime.training_peak_bytes
+
+    @property
+    def resident(self) -> ResidentMemory | None:
+        return self.runtime.resident
+
+    @property
+    def resident_bytes(self) -> int | None:
+        return self.resident.total if self.resident else None
 
     def to_dict(self) -> dict[str, Any]:
+        found = self.runtime
         return {
             "textbook": self.textbook.to_dict(),
-            "inference_peak_bytes": self.inference_peak_bytes,
-            "inference_peak_layer": self.inference_peak_layer,
-            "training_peak_bytes": self.training_peak_bytes,
-            "training_peak_layer": self.training_peak_layer,
-            "resident_bytes": self.resident.total if self.resident else None,
+            "inference_peak_bytes": found.inference_peak_bytes,
+            "inference_peak_layer": found.inference_peak_layer,
+            "training_peak_bytes": found.training_peak_bytes,
+            "training_peak_layer": found.training_peak_layer,
+            "resident_bytes": self.resident_bytes,
             "resident_weight_bytes": self.resident.weights if self.resident else None,
             "resident_slot_bytes": self.resident.optimizer_slots if self.resident else None,
             "resident_input_bytes": self.resident.inputs if self.resident else None,
@@ -236,7 +266,7 @@ class Analysis:
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),
             "layers": [layer.to_dict() for layer in self.layers],
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [finding.to_dict() for finding in (*self.findings, *self.memory.runtime.findings)],
         }
 
     def to_dataframe(self) -> pandas.DataFrame:

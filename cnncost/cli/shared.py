@@ -97,7 +97,8 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--set", metavar="NAME=VALUE", type=variable, action="append", default=[], dest="variables",
         help="a variable of the spec; may be given again",
     )  # fmt: skip
-    group.add_argument("--mode", choices=("inference", "training"), default="inference", help="what is run (inference)")
+    group.add_argument("--mode", choices=("inference", "training"),
+                       help="what is run (inference); named, analyze shows TensorFlow's peak")  # fmt: skip
     group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
 
 
@@ -120,8 +121,8 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
         from cnncost.api import analyze
 
         return analyze(
-            args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype, mode=args.mode,
-            optimizer=args.optimizer, variables=dict(args.variables) or None,
+            args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
+            mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
         )  # fmt: skip
 
 

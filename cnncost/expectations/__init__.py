@@ -91,7 +91,8 @@ def _broken(analysis: Analysis, index: int, expected: Expected, actual: Any, lef
 
 
 def _model_claims(analysis: Analysis) -> list[Finding]:
-    figures = model_figures(analysis) if analysis.graph.expects else {}
+    claims = analysis.graph.expects
+    figures = model_figures(analysis, {claim.metric for claim in claims}) if claims else {}
     found = []
     for expected in analysis.graph.expects:
         _meaningful(expected, figures)

@@ -35,19 +35,23 @@ LAYER: dict[str, Callable[[LayerCost], Any]] = {
 }
 
 
-def model_figures(analysis: Analysis) -> dict[str, Any]:
-    """The model's figures by name: the totals', memory (``textbook.training_bytes``), the output shape."""
+def model_figures(analysis: Analysis, asked: set[str]) -> dict[str, Any]:
+    """The model's figures by name: the totals', memory (``textbook.training_bytes``), the output shape.
+
+    The runtime's memory is simulated only when a name in ``asked`` is none of the others.
+    """
     figures: dict[str, Any] = dict(analysis.totals.to_dict())
     figures["non_trainable_params"] = analysis.totals.params - analysis.totals.trainable_params
-    for name, value in analysis.memory.to_dict().items():
-        if isinstance(value, dict):
-            for inner, figure in value.items():
-                figures[f"{name}.{inner}"] = figures[f"{name}_{inner}"] = figure
-        else:
-            figures[name] = value
     outputs = [analysis.layers[ref.layer].outputs[ref.output].shape for ref in analysis.graph.outputs]
     figures["output_shape"] = outputs[0] if len(outputs) == 1 else tuple(outputs)
     figures["output_shapes"] = tuple(outputs)
+    if asked - figures.keys():
+        for name, value in analysis.memory.to_dict().items():
+            if isinstance(value, dict):
+                for inner, figure in value.items():
+                    figures[f"{name}.{inner}"] = figures[f"{name}_{inner}"] = figure
+            else:
+                figures[name] = value
     return figures
 
 

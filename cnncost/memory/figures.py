@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cnncost.findings import Finding
 from cnncost.memory.inference import predict_inference
 from cnncost.memory.lowering import NotSimulated
 from cnncost.memory.prediction import MemoryPrediction
-from cnncost.results import Analysis, ResidentMemory
+from cnncost.results import Analysis, ResidentMemory, RuntimeMemory
 
 DEFAULT_OPTIMIZER = "sgd"
 
 
 def with_memory(analysis: Analysis) -> Analysis:
-    """The analysis with the runtime figures; where a layer is not known to the simulation, a finding names it. A
-    training step is simulated in mode "training" only, with plain SGD where no optimizer is named.
+    """The analysis whose ``memory`` simulates TensorFlow when first asked; where a layer is not known to the
+    simulation, a finding names it. A training step is simulated in mode "training" only, with plain SGD where no
+    optimizer is named.
 
     >>> from cnncost.analysis import analyze_graph
     >>> from cnncost.sources import load
@@ -29,13 +31,18 @@ def with_memory(analysis: Analysis) -> Analysis:
     >>> memory.resident  # 15,200 weights and 100 images of 150 × 100 × 3, four bytes each
     ResidentMemory(weights=60800, optimizer_slots=0, inputs=18000000)
     """
-    analysis = _with_peak(analysis, "inference", predict_inference)
+    return replace(analysis, memory=replace(analysis.memory, simulate=partial(simulate, analysis)))
+
+
+def simulate(analysis: Analysis) -> RuntimeMemory:
+    """The runtime figures of an analysis."""
+    found = _peak(RuntimeMemory(resident=resident(analysis)), analysis, "inference", predict_inference)
     if analysis.mode == "training":
         from cnncost.memory.predict import predict_training  # not needed, and not loaded, for inference
 
         choice = analysis.optimizer or DEFAULT_OPTIMIZER
-        analysis = _with_peak(analysis, "training", lambda found: predict_training(found, choice))
-    return replace(analysis, memory=replace(analysis.memory, resident=resident(analysis)))
+        found = _peak(found, analysis, "training", lambda asked: predict_training(asked, choice))
+    return found
 
 
 def resident(analysis: Analysis) -> ResidentMemory:
@@ -52,12 +59,14 @@ def resident(analysis: Analysis) -> ResidentMemory:
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * values)
 
 
-def _with_peak(analysis: Analysis, mode: str, predict: Callable[[Analysis], MemoryPrediction]) -> Analysis:
+def _peak(
+    found: RuntimeMemory, analysis: Analysis, mode: str, predict: Callable[[Analysis], MemoryPrediction]
+) -> RuntimeMemory:
     try:
         prediction = predict(analysis)
     except NotSimulated as error:
         message = f"{mode}_peak_bytes is not known: {error.message}"
         finding = Finding("info", message, error.layer, error.location)
-        return replace(analysis, findings=(*analysis.findings, finding))
+        return replace(found, findings=(*found.findings, finding))
     figures: dict[str, Any] = {f"{mode}_peak_bytes": prediction.peak_bytes, f"{mode}_peak_layer": prediction.peak_layer}
-    return replace(analysis, memory=replace(analysis.memory, **figures))
+    return replace(found, **figures)

@@ -31,10 +31,11 @@ def render(analysis: Analysis, options: Options) -> str:
     lines = [f"# {escaped(model)}", "", " · ".join(f"{label} {escaped(text)}" for label, text in pairs.items()), ""]
     lines += ["## Layers", ""]
     lines += table(rows, columns, analysis)
-    figures = [[label, escaped(text)] for label, text in totals(analysis)]
+    figures = [[label, escaped(text)] for label, text in totals(analysis, options.runtime)]
     lines += ["", "## Totals", "", *pipes(["Figure", "Value"], figures, ["left", "left"])]
-    if analysis.findings:
-        lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in analysis.findings)]
+    findings = (*analysis.findings, *(analysis.memory.runtime.findings if options.runtime else ()))
+    if findings:
+        lines += ["", "## Findings", "", *(f"- {escaped(finding_text(finding))}" for finding in findings)]
     lines += ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]
     return "\n".join(lines) + "\n"
 

@@ -14,4 +14,5 @@ class Options(NamedTuple):
     top: int | None = None
     width: int | None = None  # terminal columns; None: as wide as needed
     color: bool = False
+    runtime: bool = False  # with the simulated peaks of TensorFlow
     terminal: bool = False  # someone is looking: a very long model may be folded

@@ -49,8 +49,28 @@ def bytes_line(value: int) -> str:
     return f"{value:,} B = {in_units(value, si=True)}{binary}"
 
 
-def totals(analysis: Analysis) -> list[tuple[str, str]]:
-    """The totals in exact integers and in units: (label, text)."""
+def _peak(size: int | None, layer: str | None) -> str:
+    if size is None:
+        return "not known: see the findings"
+    return f"{bytes_line(size)} predicted for TensorFlow, over weights and input; at '{clean(layer or '')}'"
+
+
+def runtime(analysis: Analysis) -> list[tuple[str, str]]:
+    """What TensorFlow's step would hold at its peak: (label, text)."""
+    found = analysis.memory.runtime
+    peaks = [("inference", found.inference_peak_bytes, found.inference_peak_layer)]
+    if analysis.mode == "training":
+        peaks.append(("training", found.training_peak_bytes, found.training_peak_layer))
+    lines = [(f"{mode} peak", _peak(size, layer)) for mode, size, layer in peaks]
+    if found.resident:
+        parts = found.resident
+        lines.append(("resident", f"{bytes_line(parts.total)}: weights {parts.weights:,}, optimizer "
+                                  f"{parts.optimizer_slots:,}, input batch {parts.inputs:,} B"))  # fmt: skip
+    return lines
+
+
+def totals(analysis: Analysis, simulated: bool = False) -> list[tuple[str, str]]:
+    """The totals in exact integers and in units: (label, text); the runtime's memory too where it is asked for."""
     t = analysis.totals
     calls = len(analysis.layers)
     book = analysis.memory.textbook
@@ -65,4 +85,5 @@ def totals(analysis: Analysis) -> list[tuple[str, str]]:
         ("training memory", f"{bytes_line(book.training_bytes)} for {batch}: every output is kept"),
         ("inference memory", f"{bytes_line(book.inference_bytes)} for {batch}: input and output of "
                              f"'{clean(book.inference_layer)}', the largest pair"),
+        *(runtime(analysis) if simulated else ()),
     ]  # fmt: skip

@@ -26,7 +26,7 @@ def render(analysis: Analysis, options: Options) -> str:
     grid = _Grid(analysis, rows, options)
     lines = [*_heading(analysis, options), "", *grid.lines(), "", *_totals(analysis, options)]
     lines += [""] + [paint(line, style.DIM, options.color) for line in _notes(grid, note, options)]
-    if analysis.findings:
+    if analysis.findings or (options.runtime and analysis.memory.runtime.findings):
         lines += ["", *_findings(analysis, options)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -167,7 +167,7 @@ def _heading(analysis: Analysis, options: Options) -> list[str]:
 
 
 def _totals(analysis: Analysis, options: Options) -> list[str]:
-    pairs = totals(analysis)
+    pairs = totals(analysis, options.runtime)
     width = max(len(label) for label, _ in pairs)
     lines = []
     for label, text in pairs:
@@ -186,7 +186,7 @@ def _notes(grid: _Grid, note: str, options: Options) -> list[str]:
 
 def _findings(analysis: Analysis, options: Options) -> list[str]:
     lines = []
-    for finding in analysis.findings:
+    for finding in (*analysis.findings, *(analysis.memory.runtime.findings if options.runtime else ())):
         code = style.SEVERITY.get(finding.severity, style.INFO)
         first, *more = _wrapped(finding_text(finding), options, "  ")
         lines += [paint(first, code, options.color), *more]

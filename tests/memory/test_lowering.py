@@ -59,5 +59,6 @@ def test_an_unknown_layer_is_named() -> None:
     case = next(case for case in CASES if case[0] == "LSTM")
     found = with_memory(single(case))
     assert found.memory.inference_peak_bytes is None
-    (finding,) = [f for f in found.findings if "inference_peak_bytes" in f.message]
+    (finding,) = [f for f in found.memory.runtime.findings if "inference_peak_bytes" in f.message]
     assert finding.severity == "info" and finding.layer == "layer" and "'LSTM'" in finding.message
+    assert finding.to_dict() in found.to_dict()["findings"]
