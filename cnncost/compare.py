@@ -168,8 +168,9 @@ def compare(analysis: Analysis, job: Job, measured: Measurement, tolerance: floa
     depends on the processor, and of a tiny model it can be the most.
     """
     prediction, unpredicted = simulated(analysis, job)
+    seconds = _seconds(analysis, job, measured)
     rows = tuple(
-        _check(row, real, job, measured, name, call)
+        _check(row, real, job, None if call else seconds.get(name))
         for row, real, (name, call) in zip(analysis.layers, measured.layers, job.names, strict=True)
     )
     return Verification(
@@ -221,7 +222,26 @@ def simulated(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
     return None, f"this version does not predict {job.mode} with the executor {job.executor}"
 
 
-def _check(row: LayerCost, real: RealLayer, job: Job, measured: Measurement, name: str, call: int) -> LayerCheck:
+def _seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, float]:
+    """Keras's name of a layer → seconds. A fused op (convolution, bias, activation) bears the name of its last layer;
+    its time belongs to the layer whose multiplications it does."""
+    found = dict(measured.layer_seconds)
+    fused = {change.layer for change in measured.changes if "Fused" in (change.kind or "")}
+    keras = [name for name, _ in job.names]
+    for row, name in zip(analysis.layers, keras, strict=True):
+        if name not in fused or row.macs or name not in found:
+            continue
+        below, place = row, -1
+        while not below.macs and len(below.layer.inputs) == 1:
+            place = below.layer.inputs[0].layer
+            below = analysis.layers[place]
+        if below.macs:
+            producer = keras[place]
+            found[producer] = found.get(producer, 0.0) + found.pop(name)
+    return found
+
+
+def _check(row: LayerCost, real: RealLayer, job: Job, seconds: float | None) -> LayerCheck:
     weights = () if row.shared else real.weights
     sizes = [product(weight.shape) or 0 for weight in weights]
     trained = sum(size for size, trains in zip(sizes, real.trainable, strict=False) if trains)
@@ -236,7 +256,7 @@ def _check(row: LayerCost, real: RealLayer, job: Job, measured: Measurement, nam
         activation_bytes=Claim("activation_bytes", row.activation_bytes,
                                job.batch * sum(_bytes(t, s) for t, s in zip(real.outputs, found, strict=True))),
         weight_bytes=Claim("weight_bytes", row.weight_bytes, sum(_bytes(w, w.shape) for w in weights)),
-        seconds=None if call else measured.layer_seconds.get(name),
+        seconds=seconds,
     )  # fmt: skip
 
 

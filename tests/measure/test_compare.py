@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import cnncost
 from cnncost.alignment import common
-from cnncost.compare import Verification, compare
+from cnncost.compare import Verification, _seconds, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
 from cnncost.measure import Change, Job, Measurement, RealLayer
@@ -240,3 +240,15 @@ def test_resident_bytes_are_exact(simulate) -> None:
     found = verdict(off)
     assert found.ok is False and "resident bytes of optimizer: predicted 0, measured 4" in render(found, "table")
     assert compare(ANALYSIS, replace(JOB, backend="jax"), off).ok
+
+
+def test_a_fused_ops_time_belongs_to_the_layer_that_multiplies() -> None:
+    """A convolution that runs inside its activation's op took the activation's time."""
+    layers = [{"Conv2D": [4, 3], "name": "conv"}, {"ReLU": None, "name": "act"}, {"MaxPooling2D": 2, "name": "pool"}]
+    analysis = cnncost.analyze({"input": [8, 8, 3], "layers": layers})
+    job = Job(model={}, names=keras_names(analysis.graph), batch=1)
+    fused = Change("net/act/Relu", "_MklNativeFusedConv2D", "act", "forward", 576, "output", "[1,6,6,4]")
+    measured = replace(real(), changes=(fused,), layer_seconds={"conv": 0.001, "act": 0.5, "pool": 0.25})
+    assert _seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
+    apart = replace(measured, changes=(fused._replace(kind="Relu"),))
+    assert _seconds(analysis, job, apart) == measured.layer_seconds
