@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cnncost.errors import CnncostError, Location, printable
+from cnncost.errors import CnncostError, Location, nearest, printable
 from cnncost.graph import Graph
 
 SPEC_SUFFIXES = (".yaml", ".yml")
@@ -106,7 +106,10 @@ def _named(source: str, variables: Mapping[str, Any] | None) -> Graph:
     missing = "is a directory" if os.path.isdir(source) else "is none of these" if os.path.exists(source) else (
         "does not exist"
     )  # fmt: skip
-    raise CnncostError(f"source '{printable(source)}' {missing}", rule=FORMS)
+    from cnncost.sources.zoo import names
+
+    hint = nearest(source, names()).replace("'", "'zoo:", 1) if missing == "does not exist" else ""
+    raise CnncostError(f"source '{printable(source)}' {missing}", rule=FORMS, nearest=hint)
 
 
 def _placed(error: CnncostError, source: str) -> CnncostError:
