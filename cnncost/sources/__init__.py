@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cnncost.errors import CnncostError, Location, nearest, printable
+from cnncost.errors import CnncostError, Location, OutsideError, nearest, printable
 from cnncost.graph import Graph
 
 SPEC_SUFFIXES = (".yaml", ".yml")
@@ -114,6 +114,8 @@ def _named(source: str, variables: Mapping[str, Any] | None) -> Graph:
 
 def _placed(error: CnncostError, source: str) -> CnncostError:
     """What is wrong with a file as a whole stands at its first character."""
+    if isinstance(error, OutsideError):
+        return error  # not the file's fault
     place = error.location
     file = place.file if place else source
     if (place is None or place.line is None) and os.path.isfile(file):
