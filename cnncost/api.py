@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from cnncost.analysis import Analysis, analyze_graph
+from cnncost.errors import one_of
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
-from cnncost.results import RuntimeMemory
+from cnncost.results import ALLOCATORS, EXECUTORS, RuntimeMemory
 from cnncost.sources import load
 from cnncost.tensor import Shape
 
@@ -26,12 +27,15 @@ def analyze(
     mode: str = "inference",
     optimizer: str | None = None,
     variables: Mapping[str, Any] | None = None,
+    executor: str = "graph",
+    allocator: str = "requested",
 ) -> Analysis:
     """What a model costs: shapes, parameters, multiplications, activation memory.
 
     ``source`` is a path, a ``zoo:``/``keras:`` name, ``package.module:attribute``, a live Keras model, a dict (a spec
     or a Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by
-    name. Raises CnncostError with ``.location``.
+    name. ``executor`` (graph, xla, eager) and ``allocator`` (requested, bfc) say which step the runtime's memory
+    figures are simulated for. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
@@ -43,6 +47,9 @@ def analyze(
     if isinstance(input, list | tuple) and input and not isinstance(input[0], list | tuple):
         shapes = [input]
     counted = analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
+    one_of("executor", executor, EXECUTORS)
+    one_of("allocator", allocator, ALLOCATORS)
+    counted = replace(counted, executor=executor, allocator=allocator)
     memory = replace(counted.memory, simulate=partial(_simulate, counted))
     return with_findings(replace(counted, memory=memory))
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from cnncost.alignment import Matching, match
-from cnncost.errors import CnncostError
+from cnncost.errors import UnsupportedLayer
 from cnncost.measure.records import Job, Measurement, RealLayer, RealTensor
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, product
@@ -208,18 +208,12 @@ def _rows(analysis: Analysis, job: Job) -> dict[str, str]:
 
 def simulated(analysis: Analysis, job: Job) -> tuple[Any, str | None]:
     """The simulated step (a MemoryPrediction), or why there is none."""
-    from cnncost.memory import predict as memory
+    from cnncost.memory.predict import predict
 
     try:
-        if hasattr(memory, "predict"):
-            return memory.predict(analysis, job.mode, job.optimizer, job.executor, "requested"), None
-        if job.mode == "inference" and job.executor == "graph":
-            return memory.predict_inference(analysis), None
-        if job.mode == "training" and job.executor == "graph":
-            return memory.predict_training(analysis, job.optimizer or "sgd"), None
-    except CnncostError as error:
+        return predict(analysis, job.mode, job.optimizer, job.executor), None
+    except UnsupportedLayer as error:
         return None, error.message
-    return None, f"this version does not predict {job.mode} with the executor {job.executor}"
 
 
 def _seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, float]:

@@ -125,3 +125,16 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     known = {choice.lower(): choice for choice in choices}
     found = get_close_matches(name[:80].lower(), known, n=1, cutoff=0.6)
     return f"did you mean '{known[found[0]]}'?" if found else ""
+
+
+def one_of(what: str, word: object, words: Iterable[str]) -> None:
+    """Raise CnncostError unless ``word`` is one of ``words``.
+
+    >>> one_of("executor", "graph", ("graph", "xla"))
+    """
+    known = tuple(words)
+    if word not in known:
+        raise CnncostError(
+            f"unknown {what}", rule=f"it is one of {', '.join(known)}", received=printable(word),
+            nearest=nearest(str(word), known),
+        )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cnncost.count import Count
 from cnncost.findings import Finding
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = "cnncost/analysis/1"
+MODES = ("inference", "training")
+EXECUTORS = ("graph", "xla", "eager")  # how a step runs
+ALLOCATORS = ("requested", "bfc")  # bytes as they are asked for, or in the allocator's chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +175,33 @@ class ResidentMemory:
         return self.weights + self.optimizer_slots + self.inputs
 
 
+class StepMemory(Protocol):
+    """One simulated step, as ``cnncost.memory`` makes it (MemoryPrediction)."""
+
+    @property
+    def peak_bytes(self) -> int: ...
+
+    @property
+    def peak_layer(self) -> str: ...
+
+    def by_layer(self) -> dict[str, int]: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeMemory:
     """What the simulation of TensorFlow's step says, in bytes, over and above weights and input; None where
     ``findings`` say why it is not known, or for a training step in mode "inference"."""
 
-    inference_peak_bytes: int | None = None
-    inference_peak_layer: str | None = None  # the layer that runs at that moment
-    training_peak_bytes: int | None = None
-    training_peak_layer: str | None = None
+    inference: StepMemory | None = None
+    training: StepMemory | None = None
     resident: ResidentMemory | None = None
     findings: tuple[Finding, ...] = ()
+
+    def of(self, mode: str) -> StepMemory | None:
+        """The step of a mode."""
+        return self.training if mode == "training" else self.inference
 
 
 @dataclass(frozen=True)
@@ -198,11 +217,11 @@ class Memory:
 
     @property
     def inference_peak_bytes(self) -> int | None:
-        return self.runtime.inference_peak_bytes
+        return self.runtime.inference.peak_bytes if self.runtime.inference else None
 
     @property
     def training_peak_bytes(self) -> int | None:
-        return self.runtime.training_peak_bytes
+        return self.runtime.training.peak_bytes if self.runtime.training else None
 
     @property
     def resident(self) -> ResidentMemory | None:
@@ -214,16 +233,16 @@ class Memory:
 
     def to_dict(self) -> dict[str, Any]:
         found = self.runtime
+        steps = {"inference": found.inference, "training": found.training}
         return {
             "textbook": self.textbook.to_dict(),
-            "inference_peak_bytes": found.inference_peak_bytes,
-            "inference_peak_layer": found.inference_peak_layer,
-            "training_peak_bytes": found.training_peak_bytes,
-            "training_peak_layer": found.training_peak_layer,
+            **{f"{mode}_peak_bytes": step.peak_bytes if step else None for mode, step in steps.items()},
+            **{f"{mode}_peak_layer": step.peak_layer if step else None for mode, step in steps.items()},
             "resident_bytes": self.resident_bytes,
             "resident_weight_bytes": self.resident.weights if self.resident else None,
             "resident_slot_bytes": self.resident.optimizer_slots if self.resident else None,
             "resident_input_bytes": self.resident.inputs if self.resident else None,
+            **{mode: step.to_dict() if step else None for mode, step in steps.items()},
         }
 
 
@@ -242,6 +261,8 @@ class Analysis:
     memory: Memory
     findings: tuple[Finding, ...]
     graph: Graph
+    executor: str = "graph"  # how the simulated step runs
+    allocator: str = "requested"  # which bytes its peaks are in
 
     @property
     def input_shapes(self) -> list[list[int | None]]:
@@ -262,12 +283,27 @@ class Analysis:
             "dtype": self.dtype,
             "mode": self.mode,
             "optimizer": self.optimizer,
+            "executor": self.executor,
+            "allocator": self.allocator,
             "input_shapes": self.input_shapes,
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),
-            "layers": [layer.to_dict() for layer in self.layers],
+            "layers": self._rows(),
             "findings": [finding.to_dict() for finding in (*self.findings, *self.memory.runtime.findings)],
         }
+
+    def peak_by_layer(self) -> dict[str, int]:
+        """The bytes that each layer's buffers add to the simulated peak of the analysis's mode; empty where that is
+        not known."""
+        step = self.memory.runtime.of(self.mode)
+        return step.by_layer() if step else {}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        found = self.peak_by_layer() if self.memory.runtime.of(self.mode) else None
+        return [
+            layer.to_dict() | {"peak_bytes": None if found is None else found.get(layer.name, 0)}
+            for layer in self.layers
+        ]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A pandas frame with one row for each layer. Raises MissingExtra without pandas."""
@@ -277,4 +313,4 @@ class Analysis:
             import pandas
         except ImportError as error:
             raise MissingExtra("pandas", "report") from error
-        return pandas.DataFrame([layer.to_dict() for layer in self.layers])
+        return pandas.DataFrame(self._rows())

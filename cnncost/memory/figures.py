@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
+from cnncost.errors import UnsupportedLayer
 from cnncost.findings import Finding
-from cnncost.memory.inference import predict_inference
-from cnncost.memory.lowering import NotSimulated
-from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.predict import MemoryPrediction, predict
 from cnncost.results import Analysis, ResidentMemory, RuntimeMemory
 
 DEFAULT_OPTIMIZER = "sgd"
@@ -36,13 +33,15 @@ def with_memory(analysis: Analysis) -> Analysis:
 
 def simulate(analysis: Analysis) -> RuntimeMemory:
     """The runtime figures of an analysis."""
-    found = _peak(RuntimeMemory(resident=resident(analysis)), analysis, "inference", predict_inference)
-    if analysis.mode == "training":
-        from cnncost.memory.predict import predict_training  # not needed, and not loaded, for inference
-
-        choice = analysis.optimizer or DEFAULT_OPTIMIZER
-        found = _peak(found, analysis, "training", lambda asked: predict_training(asked, choice))
-    return found
+    steps: dict[str, MemoryPrediction] = {}
+    findings: list[Finding] = []
+    for mode in ("inference", "training") if analysis.mode == "training" else ("inference",):
+        try:
+            steps[mode] = predict(analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator)
+        except UnsupportedLayer as error:
+            message = f"{mode}_peak_bytes is not known: {error.message}"
+            findings.append(Finding("info", message, getattr(error, "layer", None), error.location))
+    return RuntimeMemory(**steps, resident=resident(analysis), findings=tuple(findings))
 
 
 def resident(analysis: Analysis) -> ResidentMemory:
@@ -57,16 +56,3 @@ def resident(analysis: Analysis) -> ResidentMemory:
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     values = sum((t.elements or 0) * (4 if t.dtype.floating else t.dtype.bytes) for t in sizes)
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * values)
-
-
-def _peak(
-    found: RuntimeMemory, analysis: Analysis, mode: str, predict: Callable[[Analysis], MemoryPrediction]
-) -> RuntimeMemory:
-    try:
-        prediction = predict(analysis)
-    except NotSimulated as error:
-        message = f"{mode}_peak_bytes is not known: {error.message}"
-        finding = Finding("info", message, error.layer, error.location)
-        return replace(found, findings=(*found.findings, finding))
-    figures: dict[str, Any] = {f"{mode}_peak_bytes": prediction.peak_bytes, f"{mode}_peak_layer": prediction.peak_layer}
-    return replace(found, **figures)

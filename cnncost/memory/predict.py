@@ -1,26 +1,63 @@
-"""The prediction for one model: lower, rewrite, schedule, sweep."""
+"""The peak memory of one step: in graph mode, by XLA or op by op; as requested, or in the allocator's chunks."""
 
 from __future__ import annotations
 
-from cnncost.memory.inference import predict_inference
-from cnncost.memory.optimizers import optimizer
-from cnncost.memory.ordering import graph_order
-from cnncost.memory.prediction import MemoryPrediction
-from cnncost.memory.rewrite import rewrite
-from cnncost.memory.rewrite_training import rewrite_training
-from cnncost.memory.schedule import schedule
-from cnncost.memory.sweep import sweep
-from cnncost.memory.training import training_step
-from cnncost.results import Analysis
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-__all__ = ["MemoryPrediction", "predict_inference", "predict_training"]
+from cnncost.errors import UnsupportedLayer, one_of
+from cnncost.memory.prediction import MemoryPrediction
+from cnncost.results import ALLOCATORS, EXECUTORS, MODES, Analysis
+
+__all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]
+
+_RUNNERS = {
+    "graph": ("cnncost.memory.graph_mode", "predict_graph"),
+    "xla": ("cnncost.memory.xla", "predict_xla"),
+    "eager": ("cnncost.memory.eager", "predict_eager"),
+}
+
+
+def predict(
+    analysis: Analysis, mode: str = "inference", optimizer: str | None = None, executor: str = "graph",
+    allocator: str = "requested",
+) -> MemoryPrediction:  # fmt: skip
+    """Simulate one step. ``optimizer`` (plain SGD unless named) counts in mode "training" alone.
+
+    Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known to the simulation, and
+    CnncostError for a word that is none of the choices.
+
+    >>> import cnncost
+    >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
+    >>> model = cnncost.analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100)
+    >>> predict(model).peak_bytes > 100 * 150 * 100 * 200 * 4
+    True
+    """
+    one_of("mode", mode, MODES)
+    one_of("executor", executor, EXECUTORS)
+    one_of("allocator", allocator, ALLOCATORS)
+    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer if mode == "training" else None)
+    if allocator == "bfc":
+        made = import_module("cnncost.memory.bfc").replay(made, analysis)
+    return made
+
+
+def predict_inference(analysis: Analysis) -> MemoryPrediction:
+    """One prediction of a batch in graph mode."""
+    return predict(analysis)
 
 
 def predict_training(analysis: Analysis, choice: str = "sgd") -> MemoryPrediction:
-    """One training step with an optimizer, by name. Raises UnsupportedLayer, naming the layer, where a layer or its
-    gradient is not known."""
-    graph = training_step(analysis, optimizer(choice)).graph
-    rewrite(graph)
-    ops = graph_order(rewrite_training(graph), graph.results, graph.kept, analysis.graph.name, choice)
-    swept = sweep(ops, schedule(ops, ordered=True), graph.results)
-    return MemoryPrediction("training", swept.peak, tuple(swept.events), swept.at, tuple(swept.alive))
+    """One training step in graph mode with an optimizer, by name."""
+    return predict(analysis, "training", choice)
+
+
+def _runner(executor: str) -> Callable[..., Any]:
+    module, name = _RUNNERS[executor]
+    try:
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise UnsupportedLayer(f"this version does not predict the executor '{executor}'") from None

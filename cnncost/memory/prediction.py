@@ -2,20 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from cnncost.memory.sweep import Event, Held
+from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, UPDATE, Op
+from cnncost.memory.sweep import Event
+
+KEPT, GRADIENTS, UPDATES, TEMPORARIES = "kept activations", "gradients", "updates", "temporaries"
+CATEGORIES = (KEPT, GRADIENTS, UPDATES, TEMPORARIES)
+_BEFORE = frozenset((FORWARD, LOSS))
+_AFTER = frozenset((BACKWARD, UPDATE))
 
 
-@dataclass(frozen=True, slots=True)
+class Held(NamedTuple):
+    """A buffer that lives at the peak: the op that allocated it, its bytes, and what it is (one of CATEGORIES)."""
+
+    op: Op
+    bytes: int
+    category: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"layer": self.op.layer, "op": self.op.name, "type": self.op.type, "phase": self.op.phase,
+                "category": self.category, "bytes": self.bytes}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class MemoryPrediction:
-    """Requested bytes of one step over and above weights and input, as TensorFlow's graph executor would allocate."""
+    """Bytes of one step over and above weights, slots and input.
+
+    ``peak_bytes`` is what the simulated order asks for; ``low_bytes`` and ``high_bytes`` bound it where the runtime's
+    own choice is not known, and are the same elsewhere. ``allocator``: "requested" bytes, or "bfc" for the chunks that
+    TensorFlow's allocator makes of them.
+    """
 
     mode: str
+    executor: str
+    allocator: str
     peak_bytes: int
+    low_bytes: int
+    high_bytes: int
     events: tuple[Event, ...]
-    peak_event: int  # index into events
-    alive_at_peak: tuple[Held, ...]
+    peak_event: int  # index into events; -1 where nothing was allocated
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def categories(self) -> dict[int, str]:
+        """What each buffer is."""
+        return categories(self.events)
+
+    @cached_property
+    def alive_at_peak(self) -> tuple[Held, ...]:
+        """Every buffer that lives at the peak, the largest first."""
+        alive: dict[int, Held] = {}
+        for event in self.events[: self.peak_event + 1]:
+            if event.bytes < 0:
+                alive.pop(event.buffer, None)
+            else:
+                alive[event.buffer] = Held(event.op, event.bytes, self.categories[event.buffer])
+        return tuple(sorted(alive.values(), key=lambda held: -held.bytes))
 
     @property
     def peak_layer(self) -> str:
@@ -23,8 +70,67 @@ class MemoryPrediction:
         return self.events[self.peak_event].op.layer if self.events else ""
 
     def by_layer(self) -> dict[str, int]:
-        """What each layer's buffers add to the peak, largest first."""
+        """What each layer's buffers add to the peak, largest first. Old weights that an update gave up before the
+        peak count against it, so the sum may be a little more than the peak."""
         sums: dict[str, int] = {}
         for held in self.alive_at_peak:
             sums[held.op.layer] = sums.get(held.op.layer, 0) + held.bytes
         return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+    def by_category(self) -> dict[str, int]:
+        """Bytes alive at the peak in each of CATEGORIES."""
+        sums = dict.fromkeys(CATEGORIES, 0)
+        for held in self.alive_at_peak:
+            sums[held.category] += held.bytes
+        return sums
+
+    def timeline(self) -> Iterator[tuple[Op, int, int, int]]:
+        """For each op that allocates or frees, in the order they run: the op, the bytes that it allocates, those that
+        it frees, and the live bytes at its highest."""
+        for op, own in groupby(self.events, key=lambda event: event.op):
+            run = list(own)
+            before = run[0].live - run[0].bytes
+            made = sum(event.bytes for event in run if event.bytes > 0)
+            freed = -sum(event.bytes for event in run if event.bytes < 0)
+            yield op, made, freed, max(before, *(event.live for event in run))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; the timeline is a table of columns and rows."""
+        return {
+            "executor": self.executor, "allocator": self.allocator, "peak_bytes": self.peak_bytes,
+            "low_bytes": self.low_bytes, "high_bytes": self.high_bytes, "peak_layer": self.peak_layer,
+            "at_peak": self.by_category(), "alive_at_peak": [held.to_dict() for held in self.alive_at_peak],
+            "timeline": {
+                "columns": ["op", "type", "layer", "phase", "allocated_bytes", "freed_bytes", "live_bytes"],
+                "rows": [[op.name, op.type, op.layer, op.phase, made, freed, live]
+                         for op, made, freed, live in self.timeline()],
+            },
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def categories(events: Sequence[Event]) -> dict[int, str]:
+    """What each buffer is, from the phase that allocates it and the phase that frees it: what the forward pass leaves
+    for the reverse pass is a kept activation, what the reverse pass leaves for the update is a gradient, what the
+    update allocates belongs to it, and all else is temporary."""
+    made: dict[int, str] = {}
+    found: dict[int, str] = {}
+    for event in events:
+        if event.bytes > 0:
+            made[event.buffer] = event.op.phase
+            found[event.buffer] = _LASTING.get(event.op.phase, TEMPORARIES)
+        elif event.buffer in made:
+            found[event.buffer] = _category(made[event.buffer], event.op.phase)
+    return found
+
+
+def _category(made: str, freed: str) -> str:
+    if made in _BEFORE:
+        return KEPT if freed in _AFTER else TEMPORARIES
+    if made == BACKWARD:
+        return GRADIENTS if freed == UPDATE else TEMPORARIES
+    return UPDATES
+
+
+# What nobody frees in the step: results, gradients that became slots, new buffers of weights.
+_LASTING = {BACKWARD: GRADIENTS, UPDATE: UPDATES}

@@ -21,18 +21,13 @@ _FOREIGN = -1  # the buffer id of what is not the step's
 
 
 class Event(NamedTuple):
-    """One allocation (``bytes`` > 0) or deallocation (< 0), by the op that was running; ``live`` after it."""
+    """One allocation (``bytes`` > 0) or deallocation (< 0), by the op that was running; ``live`` after it. ``buffer``
+    numbers what was allocated: its release bears the same number."""
 
     op: Op
     bytes: int
     live: int
-
-
-class Held(NamedTuple):
-    """A buffer that lives at the peak: the op that allocated it and its bytes."""
-
-    op: Op
-    bytes: int
+    buffer: int
 
 
 class Sweep(NamedTuple):
@@ -41,7 +36,6 @@ class Sweep(NamedTuple):
     events: list[Event]
     peak: int
     at: int
-    alive: list[Held]  # at the peak, largest first
 
 
 def sweep(ops: list[Op], order: list[Op], results: list[Value]) -> Sweep:
@@ -49,7 +43,7 @@ def sweep(ops: list[Op], order: list[Op], results: list[Value]) -> Sweep:
     run = _Run(ops, results)
     for op in order:
         run.step(op)
-    return Sweep(run.events, run.peak, run.at, run.alive_at_peak())
+    return Sweep(run.events, run.peak, run.at)
 
 
 class _Run:
@@ -68,7 +62,6 @@ class _Run:
         self.owner: list[Op] = []
         self.references: list[int] = []
         self.events: list[Event] = []
-        self.made: list[int] = []  # for each event its buffer
         self.live = self.peak = 0
         self.at = -1
         self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
@@ -195,23 +188,12 @@ class _Run:
         self.live += size
         if self.live > self.peak:
             self.peak, self.at = self.live, len(self.events)
-        self.events.append(Event(op, size, self.live))
-        self.made.append(buffer)
+        self.events.append(Event(op, size, self.live, buffer))
         return buffer
 
     def free(self, op: Op, buffer: int) -> None:
         self.live -= self.bytes[buffer]
-        self.events.append(Event(op, -self.bytes[buffer], self.live))
-        self.made.append(buffer)
-
-    def alive_at_peak(self) -> list[Held]:
-        alive: dict[int, Held] = {}
-        for event, buffer in zip(self.events[: self.at + 1], self.made, strict=False):
-            if event.bytes < 0:
-                alive.pop(buffer, None)
-            else:
-                alive[buffer] = Held(self.owner[buffer], event.bytes)
-        return sorted(alive.values(), key=lambda held: -held.bytes)
+        self.events.append(Event(op, -self.bytes[buffer], self.live, buffer))
 
 
 _EFFECTS = {

@@ -58,10 +58,12 @@ def _peak(size: int | None, layer: str | None) -> str:
 def runtime(analysis: Analysis) -> list[tuple[str, str]]:
     """What TensorFlow's step would hold at its peak: (label, text)."""
     found = analysis.memory.runtime
-    peaks = [("inference", found.inference_peak_bytes, found.inference_peak_layer)]
-    if analysis.mode == "training":
-        peaks.append(("training", found.training_peak_bytes, found.training_peak_layer))
-    lines = [(f"{mode} peak", _peak(size, layer)) for mode, size, layer in peaks]
+    modes = ("inference", "training") if analysis.mode == "training" else ("inference",)
+    steps = [(mode, found.of(mode)) for mode in modes]
+    lines = [
+        (f"{mode} peak", _peak(step.peak_bytes if step else None, step.peak_layer if step else ""))
+        for mode, step in steps
+    ]
     if found.resident:
         parts = found.resident
         lines.append(("resident", f"{bytes_line(parts.total)}: weights {parts.weights:,}, optimizer "

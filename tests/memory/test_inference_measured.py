@@ -10,7 +10,7 @@ import cnncost
 from cnncost.export import keras_names, to_config
 from cnncost.measure.child import run
 from cnncost.measure.records import Job
-from cnncost.memory.inference import predict_inference
+from cnncost.memory.predict import predict_inference
 
 BATCH = 2
 # The scratch of oneDNN's convolutions depends on the processor, and how many weights are read before the input changes
