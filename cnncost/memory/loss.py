@@ -38,10 +38,11 @@ def _cross_entropy(graph: OpGraph, value: Value) -> Part:
 
 
 def _squares(graph: OpGraph, value: Value) -> Part:
+    """(target - value)², its mean over the last axis, then over all: of the squares on, the gradient is a constant."""
     target = graph.argument("y", value.spec)
-    squares = graph.add("SquaredDifference", (value, target), (value.spec,))
-    last = len(value.shape) - 1
-    return _mean(graph, graph.add("Mean", (squares,), axes=(last,), keepdims=False))
+    squares = graph.add("Square", (graph.add("Sub", (target, value), (value.spec,)),), (value.spec,))
+    scalar, _, _ = _mean(graph, graph.add("Mean", (squares,), axes=(len(value.shape) - 1,), keepdims=False))
+    return scalar, squares, graph.constant(1 / value.spec.elements, value.spec)
 
 
 def _mean(graph: OpGraph, losses: Value) -> Part:
