@@ -1,29 +1,41 @@
 """Verify all zoo models and all of keras.applications: ``python reports/verification.py`` writes ``verification.md``.
 
-Each finished run is a line of ``verification.jsonl``; a rerun with the same versions goes on where the last one ended.
-The whole takes an hour or two. ``--only REGEX`` runs the cases whose name it matches; ``--minutes N`` ends after N.
+Every finished measurement is a file of ``.measured/``, whole; a rerun with the same TensorFlow and Keras goes on where
+the last one ended. Predictions are made anew from the stored measurements each time, so ``--predict-only`` renders
+the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches; ``--minutes N``
+begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere. The whole takes hours.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
 import json
 import os
 import platform
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import date
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from cnncost.measure import Job
+    from cnncost.results import Analysis
 
 HERE = Path(__file__).resolve().parent
-STEPS = {"inference": [(None, 1), (None, 4)], "training": [("sgd", 2), ("adam", 2)]}
-LIMIT = 1200  # seconds that one run may take
+FORMAT = 1  # of a stored measurement
+LARGE = 60_000_000  # parameters; training of what is larger comes last
+PLAN = (("inference", None, 1), ("training", "sgd", 2), ("training", "adam", 2), ("inference", None, 4))
+ROOM = 1.3  # times the textbook's estimate must be free before a run begins
+BASE = 2**30  # bytes of the framework itself
 
 
 class Case(NamedTuple):
@@ -38,85 +50,211 @@ class Case(NamedTuple):
     def group(self) -> str:
         return f"{self.mode}{f', {self.optimizer}' if self.optimizer else ''}, batch {self.batch}"
 
+    @property
+    def file(self) -> str:
+        words = [self.source, self.mode, self.optimizer or "", str(self.batch)]
+        return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(word for word in words if word)) + ".json.gz"
+
     def __str__(self) -> str:
         return f"{self.source} {self.group}"
 
 
-def cases() -> list[Case]:
-    """All cases, the cheaper step first."""
-    from cnncost.sources.keras_live import applications, import_keras
+class Store:
+    """A folder with one file for each finished measurement, and the architectures that were measured.
+
+    A file is written beside its place and moved there, so each is whole or not there; what cannot be read counts as
+    not there.
+    """
+
+    def __init__(self, folder: Path, now: dict[str, str]) -> None:
+        self.folder, self.now = folder, now
+
+    def measured(self, case: Case) -> dict[str, Any] | None:
+        """``{"job", "measurement"}`` or ``{"error"}`` of a case, where these versions have measured it."""
+        found = _read(self.folder / case.file)
+        same = found is not None and found.get("format") == FORMAT and found.get("versions") == self.now
+        return found if same and found.get("case") == list(case) else None
+
+    def keep(self, case: Case, found: dict[str, Any]) -> None:
+        whole = {"format": FORMAT, "case": list(case), "versions": self.now, "date": date.today().isoformat(), **found}
+        _write(self.folder / case.file, whole)
+
+    def architectures(self) -> list[str]:
+        """The names of keras.applications, from the last time that Keras was asked for them."""
+        found = _read(self.folder / "models" / "names.json.gz")
+        if found is None or found["keras"] != self.now.get("keras"):
+            from cnncost.sources.keras_live import applications, import_keras
+
+            found = {"keras": self.now.get("keras"), "names": list(applications(import_keras()))}
+            _write(self.folder / "models" / "names.json.gz", found)
+        return list(found["names"])
+
+    def model(self, name: str) -> Any:
+        """The Keras configuration of an architecture, which no longer needs Keras to be read."""
+        path = self.folder / "models" / f"{name}.json.gz"
+        found = _read(path)
+        if found is None or found["keras"] != self.now.get("keras"):
+            from cnncost.sources.keras_live import applications, build_application, import_keras, without_weights
+
+            keras = import_keras()
+            with without_weights(keras):
+                model, _ = build_application(applications(keras)[name])
+                found = {"keras": self.now.get("keras"), "model": json.loads(model.to_json())}
+            _write(path, found)
+        return found["model"]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            found = json.load(stream)
+    except (OSError, EOFError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        with gzip.open(part, "wt", encoding="utf-8", compresslevel=4) as stream:
+            json.dump(value, stream)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=256)
+def _graph(source: str, store: Store) -> Any:
+    """The graph of a source. An architecture's is read from its stored configuration."""
+    kind, _, name = source.partition(":")
+    if kind == "keras":
+        from cnncost.sources.keras_config import read_config
+
+        return read_config(store.model(name), source)
+    import cnncost
+
+    return cnncost.analyze(source).graph
+
+
+def analysis_of(case: Case, store: Store) -> Analysis:
+    import cnncost
+
+    return cnncost.analyze(_graph(case.source, store), batch=case.batch, mode=case.mode, optimizer=case.optimizer)
+
+
+def job_of(case: Case, analysis: Analysis, steps: int, limit: float) -> Job:
+    """The run that ``cnncost verify`` makes of this case."""
+    from cnncost.export import keras_names, to_config
+    from cnncost.measure import Job
+
+    kind, _, name = case.source.partition(":")
+    model: dict[str, Any]
+    if kind == "keras":
+        model, names = {"application": name}, tuple((layer.name, 0) for layer in analysis.layers)
+    else:
+        model, names = {"config": to_config(analysis.graph)}, keras_names(analysis.graph)
+    return Job(model=model, names=names, mode=case.mode, optimizer=case.optimizer, batch=case.batch, steps=steps,
+               seconds=limit / 4)  # fmt: skip
+
+
+def cases(store: Store) -> list[Case]:
+    """All cases in the order of PLAN, training of large models last, in each part the cheaper model first."""
     from cnncost.sources.zoo import names
 
-    sources = [f"zoo:{name}" for name in names()] + [f"keras:{name}" for name in applications(import_keras())]
-    return [
-        Case(source, mode, optimizer, batch)
-        for mode, steps in STEPS.items()
-        for optimizer, batch in steps
-        for source in sources
-    ]
+    sources = [f"zoo:{name}" for name in names()] + [f"keras:{name}" for name in store.architectures()]
+    totals = {source: analysis_of(Case(source, "inference", None, 1), store).totals for source in sources}
+
+    def place(case: Case) -> tuple[bool, int, int]:
+        size = totals[case.source]
+        late = case.mode == "training" and size.params > LARGE
+        return late, PLAN.index((case.mode, case.optimizer, case.batch)), size.macs
+
+    return sorted((Case(source, *step) for step in PLAN for source in sources), key=place)
 
 
-def measure(case: Case) -> dict[str, Any]:
-    """One row's answer: ``verify``'s figures without its layers, or ``error`` with its one message."""
-    command = [sys.executable, "-m", "cnncost", "verify", case.source, "--mode", case.mode, "--batch", str(case.batch),
-               "--steps", "3", "--timeout", str(LIMIT), "--format", "json"]  # fmt: skip
-    command += ["--optimizer", case.optimizer] if case.optimizer else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1) or not done.stdout:
-        return {"error": done.stderr.strip()[-1000:]}
-    data: dict[str, Any] = json.loads(done.stdout)
-    layers = data.pop("layers")
-    right = all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in layers)
-    return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
-        "layers": len(layers), "layers_ok": right,
-    }  # fmt: skip
+def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200) -> dict[str, Any]:
+    """What is stored of a case: the job and its whole measurement, or ``error`` with its one message.
+
+    A run that would not fit is not begun: ``left_out`` says so, and a rerun asks again.
+    """
+    from cnncost.errors import CnncostError
+    from cnncost.measure import LackOfMemory, run
+    from cnncost.measure.advice import footprint
+    from cnncost.measure.environment import free_bytes
+    from cnncost.units import bytes_text
+
+    try:
+        analysis = analysis_of(case, store)
+        need, free = int(ROOM * footprint(analysis, case.mode)) + BASE, free_bytes()
+        if free is not None and need > free:
+            return {"left_out": True, "error": f"left out: about {bytes_text(need)} are needed, {bytes_text(free)} "
+                                               "were free"}  # fmt: skip
+        job = job_of(case, analysis, steps, limit)
+        measured = run(job, limit)
+    except LackOfMemory as error:
+        return {"left_out": True, "error": str(error)[-1000:]}
+    except CnncostError as error:
+        return {"error": str(error)[-1000:]}
+    return {"job": asdict(job), "measurement": asdict(measured)}
 
 
 def versions() -> dict[str, str]:
+    """What a measurement depends on; the prediction's own version is not among them."""
     found = {"python": platform.python_version()}
-    for package in ("tensorflow", "tensorflow-cpu", "keras", "cnncost"):
-        try:
+    for package in ("tensorflow", "tensorflow-cpu", "keras"):
+        with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 
-def finished(path: Path, now: dict[str, str]) -> dict[Case, dict[str, Any]]:
-    """The rows that were measured with these versions; a line that was cut off is measured again."""
-    found: dict[Case, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-            case = Case(*row["case"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        if row.get("versions") == now:
-            found[case] = row
-    return found
-
-
-def work(
-    todo: Sequence[Case], path: Path, now: dict[str, str], end: float, run: Callable[[Case], dict[str, Any]] = measure
-) -> None:
-    """Measure what is not there yet; every row is on disk before the next begins."""
-    done = finished(path, now)
+def work(todo: Sequence[Case], store: Store, end: float, run: Callable[[Case], dict[str, Any]]) -> None:
+    """Measure what is not there yet; every measurement is on disk before the next begins."""
     for case in todo:
-        if case in done:
+        kept = store.measured(case)
+        if kept is not None and not kept.get("left_out"):
             continue
         if time.monotonic() > end:
             break
-        row = {"case": list(case), "versions": now, **run(case)}
-        with path.open("a+", encoding="utf-8") as stream:
-            stream.seek(0)
-            whole = stream.read()[-1:] in ("", "\n")  # a line that an interrupted run left must not swallow this one
-            stream.write(("" if whole else "\n") + json.dumps(row, ensure_ascii=False) + "\n")
-        print(f"{case}: {row.get('error') or _error(row)}", flush=True)
+        begun = time.monotonic()
+        found = run(case)
+        store.keep(case, found)
+        print(f"{case}: {found.get('error') or 'measured'}, {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def _error(row: dict[str, Any]) -> str:
-    error = row["peak"]["error"]
-    return "no peak predicted" if error is None else f"{error:+.2%}"
+def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
+    """The row of a case: its stored measurement beside what the analysis says today."""
+    from cnncost.compare import compare
+    from cnncost.errors import CnncostError
+    from cnncost.measure import Job, Measurement
+
+    if "error" in kept:
+        return {"error": kept["error"]}
+    begun = time.process_time()
+    try:
+        analysis = analysis_of(case, store)
+        job = Job(**{**kept["job"], "names": tuple(tuple(name) for name in kept["job"]["names"])})
+        if len(job.names) != len(analysis.layers):
+            return {"error": "the model has changed since it was measured"}
+        data = compare(analysis, job, Measurement.from_dict(kept["measurement"])).to_dict()
+    except CnncostError as error:
+        return {"error": f"the prediction failed: {error.message}"}
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
+        return {"error": f"the prediction failed: {type(error).__name__}: {error}"}
+    layers = data.pop("layers")
+    right = all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in layers)
+    return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
+        "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"),
+        "prediction_cpu_seconds": round(time.process_time() - begun, 3),
+    }  # fmt: skip
+
+
+def rows_of(known: Sequence[Case], store: Store) -> Iterator[tuple[Case, dict[str, Any]]]:
+    """A row for every measured case, with a prediction made now."""
+    for case in known:
+        kept = store.measured(case)
+        if kept is not None:
+            yield case, predicted(case, kept, store)
 
 
 def statistics(errors: Iterable[float]) -> dict[str, float]:
@@ -136,17 +274,13 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         f"Written by `python reports/verification.py` on {date.today().isoformat()}: "
         + ", ".join(f"{name} {number}" for name, number in now.items())
         + f"; {os.cpu_count()} processors, {platform.machine()}, {platform.system()}. Peaks are requested bytes above "
-        "weights and input of one step in graph mode, inter-op threads 1.", "",
-        "| step | models | peaks predicted | mean | median | 90 % | worst | layers as predicted |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|",
+        "weights and input of one step in graph mode, inter-op threads 1. Every run is one process.", "",
+        "| step | models | peaks predicted | mean | median | 90 % | worst | allocations matched "
+        "| layers as predicted |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
-    for group in dict.fromkeys(case.group for case in all_cases):
-        own = [row for case, row in good.items() if case.group == group]
-        errors = [row["peak"]["error"] for row in own if row["peak"]["error"] is not None]
-        figures = statistics(errors)
-        cells = [f"{figures[name]:.2%}" if figures else "" for name in ("mean", "median", "90 %", "worst")]
-        right = sum(row["layers_ok"] for row in own)
-        lines.append(f"| {group} | {len(own)} | {len(errors)} | {' | '.join(cells)} | {right} of {len(own)} |")
+    for title, own in _groups(good, all_cases):
+        lines.append(_summary(title, list(own.values())))
     titles = "| source | step | predicted B | measured B | error | allocations matched | step time |"
     lines += ["", "## Every run", "", titles, "|:--|:--|--:|--:|--:|--:|--:|"]
     lines += [_row(case, good[case]) for case in all_cases if case in good]
@@ -155,32 +289,110 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
     return "\n".join(lines) + "\n"
 
 
+def _groups(good: dict[Case, Any], all_cases: Sequence[Case]) -> Iterator[tuple[str, dict[Case, Any]]]:
+    """The rows of each step, those of keras.applications apart from the zoo's."""
+    for group in dict.fromkeys(case.group for case in all_cases):
+        for kind, name in (("keras:", "keras.applications"), ("zoo:", "zoo")):
+            if any(case.group == group and case.source.startswith(kind) for case in all_cases):
+                own = {c: row for c, row in good.items() if c.group == group and c.source.startswith(kind)}
+                yield f"{group}: {name}", own
+
+
+def _summary(title: str, own: list[dict[str, Any]]) -> str:
+    errors = [row["peak"]["error"] for row in own if row["peak"]["error"] is not None]
+    figures = statistics(errors)
+    cells = [f"{figures[name]:.2%}" if figures else "" for name in ("mean", "median", "90 %", "worst")]
+    counts = [row["allocations"] for row in own if row["allocations"]["matched"] is not None]
+    total = sum(count["total"] for count in counts)
+    share = f"{sum(count['matched'] for count in counts) / total:.1%}" if total else ""
+    right = sum(row["layers_ok"] for row in own)
+    return f"| {title} | {len(own)} | {len(errors)} | {' | '.join(cells)} | {share} | {right} of {len(own)} |"
+
+
 def _row(case: Case, row: dict[str, Any]) -> str:
     peak, found = row["peak"], row["allocations"]
-    predicted = "" if peak["predicted_bytes"] is None else f"{peak['predicted_bytes']:,}"
+    expected = "" if peak["predicted_bytes"] is None else f"{peak['predicted_bytes']:,}"
     measured = "" if peak["measured_bytes"] is None else f"{peak['measured_bytes']:,}"
     error = "" if peak["error"] is None else f"{peak['error']:+.2%}"
     share = "" if found["matched"] is None or not found["total"] else f"{found['matched'] / found['total']:.1%}"
     seconds = row["step_seconds"]["median"]
-    return f"| {case.source} | {case.group} | {predicted} | {measured} | {error} | {share} | {seconds * 1000:.1f} ms |"
+    return f"| {case.source} | {case.group} | {expected} | {measured} | {error} | {share} | {seconds * 1000:.1f} ms |"
 
 
 def _why(row: dict[str, Any] | None) -> str:
-    return "not run yet" if row is None else row["error"].removeprefix("error: ")[:300].replace("|", "\\|")
+    if row is None:
+        return "not run yet"
+    return str(row["error"]).removeprefix("error: ").removeprefix("left out: ")[:300].replace("|", "\\|")
+
+
+def distribution(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], worst: int) -> str:
+    """For the terminal: of each step the errors' statistics and the models that are furthest off."""
+    good = {case: row for case, row in rows.items() if "error" not in row}
+    lines = []
+    for title, own in _groups(good, all_cases):
+        errors = {case: row["peak"]["error"] for case, row in own.items() if row["peak"]["error"] is not None}
+        figures = statistics(errors.values())
+        shown = ", ".join(f"{name} {value:.2%}" for name, value in figures.items())
+        inside = [sum(abs(e) <= edge for e in errors.values()) for edge in (0.005, 0.01, 0.02, 0.05, 0.10)]
+        lines += ["", f"{title}: {len(errors)} predicted of {len(own)} measured; {shown}"]
+        if errors:
+            lines.append("  within 0.5, 1, 2, 5, 10 %: " + ", ".join(map(str, inside)))
+        for case in sorted(errors, key=lambda case: -abs(errors[case]))[:worst]:
+            found = own[case]["allocations"]
+            share = f"{found['matched']}/{found['total']}, large {found['large_matched']}/{found['large_total']}"
+            lines.append(f"  {errors[case]:+9.2%}  {case.source:<32} {share:<32} {found['first_mismatch'] or ''}"[:200])
+        for case, row in own.items():
+            if row["peak"]["error"] is None:
+                lines.append(f"  no peak    {case.source:<32} {row['peak']['unpredicted']}"[:200])
+    failed = [f"  {case}: {row['error']}"[:200] for case, row in rows.items() if "error" in row]
+    return "\n".join([*lines, *(["", "failed or left out:", *failed] if failed else [])]).lstrip("\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="REGEX", default="", help="run the cases whose name this matches")
-    parser.add_argument("--minutes", metavar="N", type=float, default=1e6, help="begin no run after N minutes")
+    parser.add_argument("--only", metavar="REGEX", default="", help="take the cases whose name this matches")
+    parser.add_argument("--minutes", metavar="N", type=float, default=1e6, help="begin no measurement after N minutes")
+    parser.add_argument("--limit", metavar="SECONDS", type=float, default=1200, help="one run may take this long")
+    parser.add_argument("--steps", metavar="N", type=int, default=3, help="timed steps of each run (3)")
+    parser.add_argument("--store", metavar="FOLDER", type=Path, default=HERE / ".measured", help="the measurements")
+    parser.add_argument("--predict-only", action="store_true", help="measure nothing, predict all again")
+    parser.add_argument("--measure-only", action="store_true", help="predict nothing, write no report")
+    parser.add_argument("--output", metavar="FOLDER", type=Path, default=HERE, help="where the report goes")
+    parser.add_argument("--worst", metavar="N", type=int, default=10, help="print so many of each step's worst (10)")
     args = parser.parse_args()
-    store, now, known = HERE / "verification.jsonl", versions(), cases()
+    store = Store(args.store, versions())
+    known = cases(store)
+    wanted = [case for case in known if re.search(args.only, str(case))]
     try:
-        todo = [case for case in known if re.search(args.only, str(case))]
-        work(todo, store, now, time.monotonic() + args.minutes * 60)
+        if not args.predict_only:
+            end = time.monotonic() + args.minutes * 60
+            work(wanted, store, end, lambda case: measure(case, store, args.steps, args.limit))
     finally:
-        (HERE / "verification.md").write_text(markdown(finished(store, now), known, now), encoding="utf-8")
-        print("reports/verification.md")
+        if not args.measure_only:
+            report(store, known, wanted if args.predict_only else known, args.output, args.worst)
+
+
+def report(store: Store, known: Sequence[Case], wanted: Sequence[Case], folder: Path, worst: int) -> None:
+    """Predict, print, and, where all cases are wanted, write the two files."""
+    rows = dict(rows_of(wanted, store))
+    print(distribution(rows, wanted, worst))
+    if len(wanted) < len(known):
+        return
+    now = store.now | {"cnncost": version("cnncost")}
+    lines = [json.dumps({"case": list(case), "versions": now, **row}, ensure_ascii=False) for case, row in rows.items()]
+    _replace(folder / "verification.jsonl", "".join(f"{line}\n" for line in lines))
+    _replace(folder / "verification.md", markdown(rows, known, now))
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+        print(path, file=sys.stderr)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
-"""The long verification: rows are kept, a rerun resumes, and the statistics are the rows'."""
+"""The long verification: measurements are kept whole, a rerun resumes, predictions are made anew, statistics hold."""
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import json
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+
+import cnncost
+from cnncost.export import keras_names
+from cnncost.measure import Job, Measurement, RealLayer
+from cnncost.measure.records import RealTensor
 
 PATH = Path(__file__).resolve().parents[2] / "reports" / "verification.py"
 NOW = {"keras": "3"}
@@ -21,10 +29,11 @@ def report():
 
 
 def row(error: float | None) -> dict:
-    peak = {"predicted_bytes": None if error is None else 100, "measured_bytes": 100, "error": error}
+    peak = {"predicted_bytes": None if error is None else 100, "measured_bytes": 100, "error": error,
+            "unpredicted": "not known"}  # fmt: skip
     return {
         "peak": peak,
-        "allocations": {"matched": 9, "total": 10},
+        "allocations": {"matched": 9, "total": 10, "large_matched": 1, "large_total": 1, "first_mismatch": None},
         "step_seconds": {"median": 0.5},
         "layers_ok": True,
     }
@@ -32,25 +41,120 @@ def row(error: float | None) -> dict:
 
 def test_a_rerun_resumes(report, tmp_path: Path) -> None:
     cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in "abcd"]
-    store, seen = tmp_path / "rows.jsonl", []
+    store, seen = report.Store(tmp_path, NOW), []
 
     def run(case):
         seen.append(case.source)
         if case.source == "zoo:c":
             raise KeyboardInterrupt
-        return row(0.01)
+        return {"measurement": len(seen)}
 
     with pytest.raises(KeyboardInterrupt):
-        report.work(cases, store, NOW, time.monotonic() + 60, run)
-    assert list(report.finished(store, NOW)) == cases[:2]
-    store.write_text(store.read_text() + '{"case": ["zoo:c", "infer')  # an interrupted line
+        report.work(cases, store, time.monotonic() + 60, run)
+    assert [case for case in cases if store.measured(case)] == cases[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(case.file for case in cases[:2])
+    whole = (tmp_path / cases[0].file).read_bytes()
+    (tmp_path / cases[2].file).write_bytes(whole[: len(whole) // 2])  # a file that was cut off
+    (tmp_path / cases[3].file).write_bytes(whole)  # another case's
     seen.clear()
-    report.work(cases, store, NOW, time.monotonic() + 60, lambda case: seen.append(case.source) or row(0.01))
-    assert seen == ["zoo:c", "zoo:d"] and list(report.finished(store, NOW)) == cases
-    assert report.finished(store, {"keras": "4"}) == {}
+    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case.source) or {"measurement": 0})
+    assert seen == ["zoo:c", "zoo:d"] and all(store.measured(case) for case in cases)
+    assert report.Store(tmp_path, {"keras": "4"}).measured(cases[0]) is None
     seen.clear()
-    report.work(cases, tmp_path / "other.jsonl", NOW, time.monotonic() - 1, run)
+    report.work(cases, report.Store(tmp_path / "other", NOW), time.monotonic() - 1, run)
     assert seen == []
+
+
+def test_an_interrupted_write_leaves_the_old_file(report, tmp_path: Path) -> None:
+    case, store = report.Case("zoo:a", "inference", None, 1), report.Store(tmp_path, NOW)
+    store.keep(case, {"error": "first"})
+    with pytest.raises(TypeError):
+        store.keep(case, {"error": object()})
+    assert store.measured(case)["error"] == "first" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_was_left_out_is_asked_again_and_an_error_is_kept(report, tmp_path: Path) -> None:
+    cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in "ab"]
+    store, seen = report.Store(tmp_path, NOW), []
+    store.keep(cases[0], {"left_out": True, "error": "9 GB are needed"})
+    store.keep(cases[1], {"error": "a layer that fails"})
+    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case) or {"measurement": 1})
+    assert seen == cases[:1] and "measurement" in store.measured(cases[0])
+
+
+def test_what_cannot_fit_is_not_begun(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnncost import measure
+    from cnncost.measure import environment
+
+    monkeypatch.setattr(environment, "free_bytes", lambda: 2**20)
+    monkeypatch.setattr(measure, "run", lambda *_: pytest.fail("begun"))
+    found = report.measure(report.Case("zoo:lenet5-1998", "training", "sgd", 2), report.Store(tmp_path, NOW))
+    assert found["left_out"] and found["error"].startswith("left out: about ")
+
+
+def measured(case, peak: int) -> dict:
+    """What a run of the case would have stored, had its peak been ``peak``."""
+    analysis = cnncost.analyze(case.source, batch=case.batch)
+    layers = tuple(
+        RealLayer(
+            tuple(RealTensor(t.shape, t.dtype.name) for t in line.outputs),
+            tuple(RealTensor(w.shape, "float32") for w in line.weights),
+            tuple(w.trainable for w in line.weights),
+        )
+        for line in analysis.layers
+    )
+    job = Job({}, keras_names(analysis.graph), batch=case.batch)
+    resident = {"weights": analysis.totals.weight_bytes, "optimizer": 0}
+    found = Measurement(NOW, "CPU:0", layers, resident, peak, None, 1, (), (0.5,), {})
+    return {"job": asdict(job), "measurement": asdict(found)}
+
+
+def test_predictions_are_made_anew_from_stored_measurements(report, tmp_path: Path, monkeypatch) -> None:
+    from cnncost.memory import predict
+
+    case, store = report.Case("zoo:pooling-example", "inference", None, 1), report.Store(tmp_path, NOW)
+    store.keep(case, measured(case, 1000))
+    before = dict(report.rows_of([case], store))[case]
+    assert before["layers_ok"] and before["peak"]["measured_bytes"] == 1000 and before["step_seconds"]["median"] == 0.5
+
+    def other(*arguments, **options):
+        return replace(real(*arguments, **options), peak_bytes=1010)
+
+    real = predict.predict
+    monkeypatch.setattr(predict, "predict", other)
+    after = dict(report.rows_of([case], store))[case]
+    assert after["peak"]["predicted_bytes"] == 1010 and after["peak"]["error"] == pytest.approx(0.01)
+    monkeypatch.setattr(predict, "predict", lambda *_, **__: 1 // 0)
+    assert "ZeroDivisionError" in dict(report.rows_of([case], store))[case]["error"]
+
+
+def test_a_model_that_changed_since_is_said(report, tmp_path: Path) -> None:
+    case, store = report.Case("zoo:pooling-example", "inference", None, 1), report.Store(tmp_path, NOW)
+    found = measured(case, 1000)
+    found["job"]["names"] = found["job"]["names"][:-1]
+    store.keep(case, found)
+    assert "changed" in dict(report.rows_of([case], store))[case]["error"]
+
+
+def test_a_stored_architecture_needs_no_keras(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnncost.sources import keras_live
+
+    monkeypatch.setattr(keras_live, "import_keras", lambda: pytest.fail("Keras was asked"))
+    layers = [
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 8, 3], "name": "input"}},
+        {"class_name": "Conv2D", "config": {"filters": 4, "kernel_size": [3, 3], "name": "conv"}},
+    ]
+    model = {"class_name": "Sequential", "config": {"name": "Small", "layers": layers}}
+    (tmp_path / "models").mkdir()
+    for name, value in (("names", {"names": ["Small"]}), ("Small", {"model": model})):
+        with gzip.open(tmp_path / "models" / f"{name}.json.gz", "wt") as stream:
+            json.dump({"keras": "3", **value}, stream)
+    found = report.cases(report.Store(tmp_path, NOW))
+    own = [case for case in found if case.source == "keras:Small"]
+    assert [case.group for case in own] == [
+        "inference, batch 1", "training, sgd, batch 2", "training, adam, batch 2", "inference, batch 4"
+    ]  # fmt: skip
+    assert report.analysis_of(own[0], report.Store(tmp_path, NOW)).totals.params == 3 * 3 * 3 * 4 + 4
 
 
 def test_statistics(report) -> None:
@@ -63,7 +167,9 @@ def test_the_report_names_what_is_left_out(report) -> None:
     cases = [report.Case(f"zoo:{name}", "training", "sgd", 2) for name in "abcd"]
     rows = {cases[0]: row(-0.02), cases[1]: row(None), cases[2]: {"error": "error: killed for lack of memory"}}
     text = report.markdown(rows, cases, NOW)
-    assert "| training, sgd, batch 2 | 2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 2 of 2 |" in text
+    assert "| training, sgd, batch 2: zoo | 2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 90.0% | 2 of 2 |" in text
     assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | -2.00% | 90.0% | 500.0 ms |" in text
     assert "- zoo:c training, sgd, batch 2: killed for lack of memory" in text
     assert "- zoo:d training, sgd, batch 2: not run yet" in text
+    shown = report.distribution(rows, cases, 10)
+    assert "-2.00%  zoo:a" in shown and "no peak    zoo:b" in shown and "zoo:c training" in shown
