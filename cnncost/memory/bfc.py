@@ -1,0 +1,180 @@
+"""A predicted step in the chunks of TensorFlow's allocator: what ``get_memory_info`` would report of it.
+
+A chunk may be twice its request, and which one a request gets depends on the holes that lie free. So all that lived
+before is laid out first, as Keras makes it: each weight from its initializer, the input, the optimizer's variables, the
+targets; then two steps run as warm-ups, in which updates move weights about, then the one that counts. Constants of
+the graph (256 bytes each) and what tracing allocates are left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cnncost.errors import OutsideError
+from cnncost.memory.chunks import Chunks, OutOfMemory
+from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.sweep import Event
+from cnncost.results import Analysis, LayerCost
+from cnncost.tensor import DTYPES, product
+
+WARM_UPS = 2
+HANDLE = 200  # bytes of a VarHandleOp's output, one for each variable
+# Weights that start from a constant; the others start from random numbers, which take intermediate results.
+_CONSTANT = frozenset({"bias", "beta", "gamma", "moving_mean", "moving_variance", "alpha", "scale", "recurrent_bias"})
+
+
+def replay(prediction: MemoryPrediction, analysis: Analysis) -> MemoryPrediction:
+    """The same step with every event in bytes of chunks. Raises OutsideError where the allocator's limit is passed.
+
+    >>> import cnncost
+    >>> from cnncost.memory.predict import predict
+    >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
+    >>> model = cnncost.analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100)
+    >>> predict(model).peak_bytes, predict(model, allocator="bfc").peak_bytes
+    (1200012336, 1200012544)
+    """
+    arena = _Arena()
+    try:
+        arena.lay_out(analysis, prediction)
+        for _ in range(WARM_UPS):
+            arena.step(prediction.events)
+        events = arena.step(prediction.events)
+    except OutOfMemory:
+        raise OutsideError(
+            "the step does not fit the allocator", rule=f"it hands out at most {arena.chunks.limit:,} bytes",
+            received=f"a peak of {prediction.peak_bytes:,} bytes", nearest="a smaller batch",
+        ) from None  # fmt: skip
+    at, peak = -1, 0
+    for index, event in enumerate(events):
+        if event.live > peak:
+            at, peak = index, event.live
+    spare = (prediction.low_bytes - prediction.peak_bytes, prediction.high_bytes - prediction.peak_bytes)
+    return replace(
+        prediction, allocator="bfc", peak_bytes=peak, low_bytes=max(0, peak + spare[0]), high_bytes=peak + spare[1],
+        events=tuple(events), peak_event=at,
+    )  # fmt: skip
+
+
+class _Arena:
+    """The chunks, and where each variable's buffer is."""
+
+    def __init__(self) -> None:
+        self.chunks = Chunks()
+        self.address: dict[str, int] = {}  # variable → its chunk
+        self.sized: defaultdict[int, list[str]] = defaultdict(list)  # bytes → variables
+        self.variable: dict[int, str] = {}  # a buffer that a step frees and did not make → the variable that held it
+
+    # -- what lives before the step ----------------------------------------------------------------------------
+
+    def lay_out(self, analysis: Analysis, prediction: MemoryPrediction) -> None:
+        for row in analysis.layers:
+            if not row.shared:
+                for weight in row.weights:
+                    size = (product(weight.shape) or 0) * (DTYPES[weight.dtype].bytes if weight.dtype else _bytes(row))
+                    self.make(f"{row.name}/{weight.name}", size, weight.name in _CONSTANT)
+        for index in analysis.graph.inputs:
+            tensor = analysis.layers[index].outputs[0]
+            size = 4 if tensor.dtype.floating else tensor.dtype.bytes
+            self.keep(analysis.batch * (tensor.elements or 0) * size)
+        if prediction.mode == "training":
+            from cnncost.memory.optimizers import optimizer, slots, with_loss_scaling
+            from cnncost.memory.training import state_variables
+
+            choice = with_loss_scaling(optimizer(analysis.optimizer or "sgd"), analysis.dtype)
+            for slot in slots(choice, state_variables(analysis)):
+                self.make(slot.path, slot.bytes, constant=True)
+            self.keep(analysis.batch * 4)  # targets
+
+    def make(self, name: str, size: int, constant: bool) -> None:
+        """A variable's initial value, then its handle."""
+        if constant or size <= 0:
+            address = self._filled(size)
+        else:
+            address = self._random(size)
+        if address is not None:
+            self.address[name] = address
+            self.sized[size].append(name)
+        self.keep(HANDLE)
+
+    def _filled(self, size: int) -> int | None:
+        dims = self.chunks.allocate(4)
+        address = self.keep(size)
+        self.chunks.free(dims)
+        return address
+
+    def _random(self, size: int) -> int:
+        """Seeds, uniform (or normal) numbers, times the range, plus the least (or the mean)."""
+        take, free = self.chunks.allocate, self.chunks.free
+        seeds = [take(n) for n in (8, 16, 16, 8, 16)]
+        drawn, range_ = take(size), take(4)
+        scaled = take(size)
+        free(range_)
+        moved = take(size)
+        for address in (scaled, *seeds, drawn):
+            free(address)
+        return moved
+
+    def keep(self, size: int) -> int | None:
+        return self.chunks.allocate(size) if size > 0 else None
+
+    # -- a step ------------------------------------------------------------------------------------------------
+
+    def step(self, events: Iterable[Event]) -> list[Event]:
+        """Run the events; then the variables hold what the step left them, and its results are gone."""
+        chunks = self.chunks
+        begun = chunks.in_use
+        there: dict[int, int] = {}  # buffer → chunk
+        made: dict[int, Event] = {}
+        given_up: defaultdict[int, deque[str]] = defaultdict(deque)  # bytes → variables whose buffer is gone
+        found: list[Event] = []
+        for event in events:
+            buffer = event.buffer
+            if event.bytes > 0:
+                there[buffer] = address = chunks.allocate(event.bytes)
+                made[buffer] = event
+                change = chunks.size(address)
+            elif event.bytes == 0:
+                change = 0
+            else:
+                if buffer in there:
+                    address = there.pop(buffer)
+                else:
+                    name = self._holder(event)
+                    if name is None:
+                        continue
+                    address = self.address.pop(name)
+                    given_up[-event.bytes].append(name)
+                change = -chunks.size(address)
+                chunks.free(address)
+            found.append(Event(event.op, change, chunks.in_use - begun, buffer))
+        for buffer, address in there.items():
+            waiting = given_up[made[buffer].bytes]
+            if waiting:
+                self.address[waiting.popleft()] = address
+            else:
+                chunks.free(address)
+        return found
+
+    def _holder(self, event: Event) -> str | None:
+        """The variable whose buffer this is: the op's own, or one of the same bytes."""
+        name = self.variable.get(event.buffer)
+        if name is None:
+            own = event.op.attrs.get("variable")
+            taken = self.variable.values()
+            if own is not None and own.name in self.address and own.bytes == -event.bytes and own.name not in taken:
+                name = own.name
+            else:
+                name = next((n for n in self.sized[-event.bytes] if n in self.address and n not in taken), None)
+            if name is None:
+                return None
+            self.variable[event.buffer] = name
+        return name if name in self.address else None
+
+
+def _bytes(row: LayerCost) -> int:
+    """Bytes of an element where the weight names no dtype: the layer's storage dtype."""
+    from cnncost.memory.lowering.base import _storage
+
+    return DTYPES[_storage(row)].bytes
