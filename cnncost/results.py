@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,6 +48,7 @@ class LayerCost:
     compute: DType
     layer: Layer
     shared: bool  # a later call of a layer whose weights were counted before
+    peak_bytes: int | None = None  # what its buffers add to the simulated peak, where that was asked for
 
     @property
     def macs(self) -> int:
@@ -113,6 +114,7 @@ class LayerCost:
             "flops": self.flops,
             "activation_bytes": self.activation_bytes,
             "weight_bytes": self.weight_bytes,
+            "peak_bytes": self.peak_bytes,
             "dtype": self.dtype,
             "receptive_field": _listed(self.receptive_field),
             "jump": _listed(self.jump),
@@ -182,7 +184,20 @@ class StepMemory(Protocol):
     def peak_bytes(self) -> int: ...
 
     @property
+    def low_bytes(self) -> int: ...
+
+    @property
+    def high_bytes(self) -> int: ...
+
+    @property
     def peak_layer(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def timeline(self) -> Iterator[tuple[Any, int, int, int]]: ...
+
+    def by_category(self) -> dict[str, int]: ...
 
     def by_layer(self) -> dict[str, int]: ...
 
@@ -288,22 +303,17 @@ class Analysis:
             "input_shapes": self.input_shapes,
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),
-            "layers": self._rows(),
+            "layers": [layer.to_dict() for layer in self.with_peaks().layers],
             "findings": [finding.to_dict() for finding in (*self.findings, *self.memory.runtime.findings)],
         }
 
-    def peak_by_layer(self) -> dict[str, int]:
-        """The bytes that each layer's buffers add to the simulated peak of the analysis's mode; empty where that is
-        not known."""
+    def with_peaks(self) -> Analysis:
+        """The same, every layer's row with the bytes that its buffers add to the simulated peak of this mode."""
         step = self.memory.runtime.of(self.mode)
-        return step.by_layer() if step else {}
-
-    def _rows(self) -> list[dict[str, Any]]:
-        found = self.peak_by_layer() if self.memory.runtime.of(self.mode) else None
-        return [
-            layer.to_dict() | {"peak_bytes": None if found is None else found.get(layer.name, 0)}
-            for layer in self.layers
-        ]
+        if step is None:
+            return self
+        found = step.by_layer()
+        return replace(self, layers=tuple(replace(row, peak_bytes=found.get(row.name, 0)) for row in self.layers))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A pandas frame with one row for each layer. Raises MissingExtra without pandas."""
@@ -313,4 +323,4 @@ class Analysis:
             import pandas
         except ImportError as error:
             raise MissingExtra("pandas", "report") from error
-        return pandas.DataFrame(self._rows())
+        return pandas.DataFrame([layer.to_dict() for layer in self.with_peaks().layers])

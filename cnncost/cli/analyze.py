@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import Any
 
-from cnncost.cli.shared import add_source, analysis_of, errors_to_stderr, whole_number
+from cnncost.cli.shared import add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
 
 EXAMPLE = """examples:
   cnncost analyze net.yaml --batch 100
   cnncost analyze zoo:resnet152 --depth 1 --sort macs
   cnncost analyze model.keras --input 224,224,3 --format json -o costs.json
+  cnncost analyze zoo:mobilenet-v2 --batch 32 --mode training --optimizer adam --columns name,macs,peak
 """
 SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 FORMATS = ("table", "json", "markdown", "csv")
@@ -20,6 +21,7 @@ DATA = ("json", "csv")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_simulation(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
     group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
@@ -57,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
         width=width, color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
-        runtime=args.mode is not None,
+        runtime=bool(args.mode or args.executor or args.allocator),
     )  # fmt: skip
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)

@@ -102,6 +102,15 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
 
 
+def add_simulation(parser: argparse.ArgumentParser) -> None:
+    """How the step runs whose memory is simulated."""
+    group = parser.add_argument_group("simulation")
+    group.add_argument("--executor", choices=("graph", "xla", "eager"),
+                       help="how TensorFlow runs the step: one graph, compiled by XLA, or op by op")  # fmt: skip
+    group.add_argument("--allocator", choices=("requested", "bfc"),
+                       help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
+
+
 def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
     """What ``analyze(input=…)`` takes: nothing, shapes in order, or shapes by name."""
     if not pairs:
@@ -123,6 +132,8 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
         return analyze(
             args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
             mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
+            executor=getattr(args, "executor", None) or "graph",
+            allocator=getattr(args, "allocator", None) or "requested",
         )  # fmt: skip
 
 

@@ -25,6 +25,9 @@ def render(analysis: Analysis, form: str = "table", options: Options | None = No
             f"unknown format '{printable(form)}'", rule=f"it is one of {', '.join(FORMATS)}",
             nearest=nearest(str(form), FORMATS),
         )  # fmt: skip
+    options = options or Options()
+    if options.runtime or "peak_bytes" in (*(options.columns or ()), options.sort):
+        analysis = analysis.with_peaks()
     module = import_module(f"cnncost.report.{FORMATS[form]}")
-    text: str = module.render(analysis, options or Options())
+    text: str = module.render(analysis, options)
     return text

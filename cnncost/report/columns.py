@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnncost.analysis import LayerCost
+from cnncost.analysis import Analysis, LayerCost
 from cnncost.errors import CnncostError, nearest, printable
 from cnncost.report.text import bytes_text, clean, count_text, exact, shape_text, shapes_text
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One figure of a layer. A column that ``sums`` has a total, which is ``Totals.<key>``."""
+    """One figure of a layer. A column that ``sums`` has a total: ``Totals.<key>``, or the layers' sum."""
 
     key: str
     title: str
@@ -29,6 +29,11 @@ class Column:
     def right(self) -> bool:
         """Numbers stand at the right."""
         return self.sums or bool(self.share_of)
+
+    def total(self, analysis: Analysis) -> Any:
+        """The model's figure."""
+        known = getattr(analysis.totals, self.key, None)
+        return self.of(analysis.layers) if known is None else known
 
     def of(self, layers: Sequence[LayerCost]) -> Any:
         """The value of a row of one or several layers: the sum, or the last layer's."""
@@ -90,6 +95,8 @@ COLUMNS: tuple[Column, ...] = (
            share_of="activation_bytes"),
     Column("weight_bytes", "Weights", "bytes of its weights in their storage dtype", lambda r: r.weight_bytes,
            bytes_text, unit="B", sums=True),
+    Column("peak_bytes", "At peak", "bytes that its buffers add to the simulated peak of the mode",
+           lambda r: r.peak_bytes or 0, bytes_text, unit="B", sums=True),
     Column("receptive_field", "Receptive field", "what one output neuron sees of the model's input",
            lambda r: r.receptive_field, _axes),
     Column("jump", "Jump", "input positions between neighbouring neurons (the strides' product)", lambda r: r.jump,
@@ -108,7 +115,7 @@ BY_KEY = {column.key: column for column in COLUMNS}
 ALIASES = {
     "layer": "name", "output": "output_shape", "input": "input_shape", "activations": "activation_bytes",
     "activations_share": "activation_share", "weights": "weight_bytes", "sees": "receptive_field",
-    "trainable": "trainable_params",
+    "trainable": "trainable_params", "peak": "peak_bytes",
 }  # fmt: skip
 
 

@@ -11,13 +11,14 @@ from cnncost.report.columns import BY_KEY, COLUMNS, Column
 from cnncost.report.options import Options
 from cnncost.report.rows import Row, rows_of
 
-DEFAULT = tuple(c.key for c in COLUMNS if not c.share_of)
+DEFAULT = tuple(c.key for c in COLUMNS if not c.share_of and c.key != "peak_bytes")
+SIMULATED = tuple(c.key for c in COLUMNS if not c.share_of)
 
 
 def render(analysis: Analysis, options: Options) -> str:
     """A header of column keys, then one record for each row."""
     rows, _ = rows_of(analysis.layers, options._replace(terminal=False))
-    columns = [BY_KEY[key] for key in options.columns or DEFAULT]
+    columns = [BY_KEY[key] for key in options.columns or (SIMULATED if options.runtime else DEFAULT)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([column.key for column in columns])

@@ -43,7 +43,7 @@ def render(analysis: Analysis, options: Options) -> str:
 def table(rows: list[Row], columns: list[Column], analysis: Analysis) -> list[str]:
     """Header, rule, rows and totals row of a pipe table."""
     body = [[escaped(_cell(column, row, analysis)) for column in columns] for row in rows]
-    sums = [f"**{c.people(getattr(analysis.totals, c.key))}**" if c.sums else "" for c in columns]
+    sums = [f"**{c.people(c.total(analysis))}**" if c.sums else "" for c in columns]
     if not columns[0].sums:
         sums[0] = "**Total**"
     return pipes([c.title for c in columns], [*body, sums], ["right" if c.right else "left" for c in columns])

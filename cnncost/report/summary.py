@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnncost.analysis import Analysis
 from cnncost.report.text import bytes_text, clean, count_text, exact, shape_text
+from cnncost.results import StepMemory
 from cnncost.units import bytes_text as in_units
 
 CONVENTIONS = (
@@ -49,21 +50,31 @@ def bytes_line(value: int) -> str:
     return f"{value:,} B = {in_units(value, si=True)}{binary}"
 
 
-def _peak(size: int | None, layer: str | None) -> str:
-    if size is None:
+def _peak(step: StepMemory | None, analysis: Analysis) -> str:
+    if step is None:
         return "not known: see the findings"
-    return f"{bytes_line(size)} predicted for TensorFlow, over weights and input; at '{clean(layer or '')}'"
+    parts = [bytes_line(step.peak_bytes)]
+    if step.low_bytes < step.high_bytes:
+        parts.append(f"(from {bytes_text(step.low_bytes)} to {bytes_text(step.high_bytes)})")
+    parts.append(f"predicted for TensorFlow{_HOW[analysis.executor]}, over weights and input")
+    if analysis.allocator == "bfc":
+        parts.append("in chunks of its BFC allocator")
+    return " ".join(parts) + (f"; at '{clean(step.peak_layer)}'" if step.peak_layer else "")
+
+
+_HOW = {"graph": "", "xla": " compiled by XLA", "eager": " op by op (eager)"}
 
 
 def runtime(analysis: Analysis) -> list[tuple[str, str]]:
-    """What TensorFlow's step would hold at its peak: (label, text)."""
+    """What TensorFlow's step would hold at its peak, and what that is: (label, text)."""
+    from cnncost.report.peak import described
+
     found = analysis.memory.runtime
-    modes = ("inference", "training") if analysis.mode == "training" else ("inference",)
-    steps = [(mode, found.of(mode)) for mode in modes]
-    lines = [
-        (f"{mode} peak", _peak(step.peak_bytes if step else None, step.peak_layer if step else ""))
-        for mode, step in steps
-    ]
+    lines = []
+    for mode in ("inference", "training") if analysis.mode == "training" else ("inference",):
+        lines.append((f"{mode} peak", _peak(found.of(mode), analysis)))
+        if mode == analysis.mode:
+            lines += described(analysis, mode)
     if found.resident:
         parts = found.resident
         lines.append(("resident", f"{bytes_line(parts.total)}: weights {parts.weights:,}, optimizer "

@@ -108,7 +108,7 @@ class _Grid:
         if not column.sums:
             return ""
         write = column.brief if brief and column.brief else column.people
-        return write(getattr(self.analysis.totals, key)) + (" " if self.marked.get(key) else "")
+        return write(column.total(self.analysis)) + (" " if self.marked.get(key) else "")
 
     def lines(self) -> list[str]:
         """Title, rule, rows, rule, total."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import cnncost
 from cnncost.analysis import Analysis
 from cnncost.report import Options, render
+from cnncost.results import Memory
 
 HERE = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in (Path(cnncost.__file__).parent / "zoo").glob("*.yaml"))
@@ -31,6 +33,8 @@ def test_rendering(name: str, form: str, golden: Callable[[Path, str], None]) ->
     if long and form == "json":
         pytest.skip("too long for a golden file")
     options = Options(depth=1 if long else None, width=100 if form == "table" else None)
+    if form == "json":  # what is simulated has tests of its own, and moves with TensorFlow
+        found = replace(found, memory=Memory(found.memory.textbook))
     golden(HERE / f"{name}.{ENDINGS[form]}", render(found, form, options))
 
 

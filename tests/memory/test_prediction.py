@@ -1,0 +1,71 @@
+"""What a prediction tells of its peak: categories, layers and timeline agree with the events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.predict import MemoryPrediction, predict
+from cnncost.memory.prediction import CATEGORIES, GRADIENTS, KEPT, TEMPORARIES
+
+NET = {
+    "input": [16, 16, 3],
+    "layers": [
+        {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "name": "conv"}},
+        {"BatchNormalization": {"name": "norm"}},
+        {"ReLU": {"name": "relu"}},
+        {"GlobalAveragePooling2D": {}},
+        {"Dense": {"units": 10, "activation": "softmax", "name": "out"}},
+    ],
+}
+
+
+def found(mode: str, optimizer: str | None = None, **options: Any) -> MemoryPrediction:
+    return predict(cnncost.analyze(NET, **options), mode, optimizer)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_the_timeline_reaches_the_peak_and_balances(mode: str) -> None:
+    step = found(mode, "sgd")
+    rows = list(step.timeline())
+    assert max(live for *_, live in rows) == step.peak_bytes
+    assert sum(made - freed for _, made, freed, _ in rows) == step.events[-1].live
+    assert step.to_dict()["timeline"]["columns"][-1] == "live_bytes"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_categories_and_layers_sum_to_what_is_alive(optimizer: str) -> None:
+    step = found("training", optimizer, batch=8)
+    alive = sum(held.bytes for held in step.alive_at_peak)
+    assert sum(step.by_category().values()) == sum(step.by_layer().values()) == alive
+    assert set(step.by_category()) == set(CATEGORIES)
+    assert step.by_category()[KEPT] > 8 * 16 * 16 * 8 * 4  # the convolution's output stays for the reverse pass
+
+
+def test_inference_keeps_nothing() -> None:
+    step = found("inference")
+    assert step.by_category() == {KEPT: 0, GRADIENTS: 0, "updates": 0, TEMPORARIES: step.peak_bytes}
+
+
+def test_a_twice_as_large_batch_keeps_twice_as_much() -> None:
+    one, two = (found("training", "sgd", batch=n).by_category()[KEPT] for n in (64, 128))
+    assert two == pytest.approx(2 * one, rel=0.01)
+
+
+def test_rows_bear_their_part_of_the_peak() -> None:
+    analysis = cnncost.analyze(NET, mode="training", optimizer="adam", batch=4)
+    step = analysis.memory.runtime.training
+    assert step is not None
+    layers = {row.name: row.peak_bytes for row in analysis.with_peaks().layers}
+    assert {name: size for name, size in layers.items() if size} == {
+        name: size for name, size in step.by_layer().items() if name in layers
+    }
+    assert [row["peak_bytes"] for row in analysis.to_dict()["layers"]] == list(layers.values())
+
+
+@pytest.mark.parametrize("word", ["mode", "executor", "allocator"])
+def test_unknown_words_are_named_with_their_choices(word: str) -> None:
+    with pytest.raises(cnncost.CnncostError, match=f"unknown {word}; it is one of .*bogus"):
+        predict(cnncost.analyze(NET), **{word: "bogus"})
