@@ -44,12 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
     group.add_argument("--executor", choices=("graph", "xla", "eager"), default="graph",
                        help="how the step runs: a tf.function (graph), compiled by XLA, or op by op")  # fmt: skip
+    group.add_argument("--allocator", choices=("requested", "bfc"), default="requested",
+                       help="compare peaks in requested bytes, or in the chunks of TensorFlow's allocator")  # fmt: skip
+    group.add_argument("--processes", metavar="N", type=whole_number(1, 100), default=1,
+                       help="measure the peak in N fresh processes and take the median (1)")  # fmt: skip
     group.add_argument("--device", metavar="NAME", default="CPU:0", help="CPU:0 (default) or GPU:0, GPU:1, …")
     group.add_argument("--backend", choices=("tensorflow", "jax", "torch"), default="tensorflow",
                        help="Keras's backend; memory is predicted for TensorFlow's alone")  # fmt: skip
     group.add_argument("--steps", metavar="N", type=whole_number(1, 10_000), default=10, help="timed steps (10)")
     group.add_argument("--timeout", metavar="SECONDS", type=whole_number(1, 10**6), default=600,
-                       help="the whole run may take this long (600)")  # fmt: skip
+                       help="a process may take this long (600)")  # fmt: skip
     group.add_argument("--tolerance", metavar="SHARE", type=tolerance,
                        help="relative error of the peak that passes (1%% at inference, 10%% in training)")  # fmt: skip
     group = parser.add_argument_group("output")
@@ -69,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
         _check_writable(path)
     analysis = analysis_of(args)
     job = job_of(args, analysis, device)
-    measured = _measure(job, analysis, args.timeout)
+    measured = _measure(job, analysis, args.timeout, args.processes)
     from cnncost.compare import compare
     from cnncost.report.verification import render
 
-    result = compare(analysis, job, measured, args.tolerance)
+    result = compare(analysis, job, measured, args.tolerance, args.allocator)
     form = args.format or _form_of(args.output)
     if args.picture is not None:
         from cnncost.report.timeline import svg
@@ -115,13 +119,13 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
     )  # fmt: skip
 
 
-def _measure(job: Job, analysis: Analysis, timeout: float) -> Measurement:
+def _measure(job: Job, analysis: Analysis, timeout: float, processes: int) -> Measurement:
     from cnncost.cli.progress import progress
-    from cnncost.measure import LackOfMemory, run
+    from cnncost.measure import LackOfMemory, run_often
 
     try:
         with progress(f"running {printable(analysis.model)} on {job.device}"):
-            return run(job, timeout)
+            return run_often(job, timeout, processes)
     except LackOfMemory as lack:
         raise _with_remedies(lack, analysis, job) from None
 

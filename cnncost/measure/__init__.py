@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from cnncost.measure.child import LackOfMemory, run
 from cnncost.measure.records import Change, Job, Measurement, RealLayer
+from cnncost.measure.repeat import run_often
 
-__all__ = ["Change", "Job", "LackOfMemory", "Measurement", "RealLayer", "run"]
+__all__ = ["Change", "Job", "LackOfMemory", "Measurement", "RealLayer", "run", "run_often"]

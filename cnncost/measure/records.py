@@ -24,7 +24,7 @@ class Job:
     executor: str = "graph"
     device: str = "CPU:0"
     backend: str = "tensorflow"
-    steps: int = 10
+    steps: int = 10  # timed ones; 0: memory alone is measured
     seconds: float = 200.0  # timed repeats end after this, however many were asked for
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +73,7 @@ class Measurement:
     step_seconds: tuple[float, ...]
     layer_seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    runs: tuple[tuple[int | None, int | None], ...] = ()  # (peak, chunks) of each process, where there were several
 
     @staticmethod
     def from_dict(data: Data) -> Measurement:
@@ -90,6 +91,7 @@ class Measurement:
                 step_seconds=tuple(float(x) for x in data["step_seconds"]),
                 layer_seconds={str(k): float(v) for k, v in data["layer_seconds"].items()},
                 notes=tuple(str(x) for x in data["notes"]),
+                runs=tuple((_maybe(peak), _maybe(chunks)) for peak, chunks in data.get("runs", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise OutsideError(

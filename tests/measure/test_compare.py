@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 import cnncost
 from cnncost.alignment import common
-from cnncost.compare import Verification, _seconds, compare
+from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
 from cnncost.measure import Change, Job, Measurement, RealLayer
 from cnncost.measure.advice import advice, footprint
+from cnncost.measure.checks import layer_seconds
 from cnncost.measure.records import RealTensor
 from cnncost.memory import predict as memory
 from cnncost.report.timeline import svg
@@ -64,7 +65,7 @@ def predicted(*events: tuple[str, str, int]) -> Any:
         live += size
         most = max(most, live)
         found.append(SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer, phase=phase), bytes=size, live=live))
-    return SimpleNamespace(peak_bytes=most, events=tuple(found))
+    return SimpleNamespace(peak_bytes=most, low_bytes=most, high_bytes=most, events=tuple(found), notes=())
 
 
 @pytest.fixture
@@ -249,6 +250,6 @@ def test_a_fused_ops_time_belongs_to_the_layer_that_multiplies() -> None:
     job = Job(model={}, names=keras_names(analysis.graph), batch=1)
     fused = Change("net/act/Relu", "_MklNativeFusedConv2D", "act", "forward", 576, "output", "[1,6,6,4]")
     measured = replace(real(), changes=(fused,), layer_seconds={"conv": 0.001, "act": 0.5, "pool": 0.25})
-    assert _seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
+    assert layer_seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
     apart = replace(measured, changes=(fused._replace(kind="Relu"),))
-    assert _seconds(analysis, job, apart) == measured.layer_seconds
+    assert layer_seconds(analysis, job, apart) == measured.layer_seconds

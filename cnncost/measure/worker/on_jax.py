@@ -108,7 +108,7 @@ def _timed(step: Step, state: Any, args: Any, job: Job, stage: common.Stage) -> 
         held[0], result = step(held[0], args)
         jax.block_until_ready((held[0], result))
 
-    for number in range(2):
+    for number in range(2 if job.steps else 0):
         stage(f"running step {number + 1}, a warm-up")
         once()
     return common.timed(once, job, stage)

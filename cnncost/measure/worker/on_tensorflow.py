@@ -112,13 +112,18 @@ def _profiled(step: Step, scopes: Scopes, job: Job, folder: str, stage: common.S
     used = _counter(job.device, chunks)
     found = changes(data, job.device, scopes, job.mode == "training")
     seconds = common.timed(step, job, stage)
-    stage("recording the time of each op")
-    repeats = min(job.steps, PROFILED, max(1, int(job.seconds / max(seconds[0], 1e-9))))
-    ops = _profile(step, repeats, os.path.join(folder, "ops"), COSTLY)
     return {
         "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
-        "layer_seconds": layer_seconds(ops, repeats, scopes),
+        "layer_seconds": _layer_seconds(step, seconds[0], scopes, job, folder, stage) if seconds else {},
     }  # fmt: skip
+
+
+def _layer_seconds(
+    step: Step, seconds: float, scopes: Scopes, job: Job, folder: str, stage: common.Stage
+) -> dict[str, float]:
+    stage("recording the time of each op")
+    repeats = min(job.steps, PROFILED, max(1, int(job.seconds / max(seconds, 1e-9))))
+    return layer_seconds(_profile(step, repeats, os.path.join(folder, "ops"), COSTLY), repeats, scopes)
 
 
 def _counter(device: str, before: int | None = None) -> int | None:

@@ -1,0 +1,124 @@
+"""What the analysis claims of each layer beside what the real model's layer has, and the seconds of its ops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from cnncost.measure.records import Job, Measurement, RealLayer, RealTensor
+from cnncost.results import Analysis, LayerCost
+from cnncost.tensor import DTYPES, product
+
+
+class Claim(NamedTuple):
+    """One figure of a layer or of the model, as predicted and as the real model has it."""
+
+    figure: str
+    predicted: Any
+    measured: Any
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.predicted == self.measured)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCheck:
+    """One row: what was claimed of the layer, and the seconds of its ops in one step (None: not measured)."""
+
+    name: str
+    kind: str
+    macs: int
+    shapes: Claim
+    params: Claim
+    trainable: Claim
+    activation_bytes: Claim
+    weight_bytes: Claim
+    seconds: float | None
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return self.shapes, self.params, self.trainable, self.activation_bytes, self.weight_bytes
+
+    @property
+    def ok(self) -> bool:
+        return all(claim.ok for claim in self.claims)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name, "kind": self.kind, "shape_ok": self.shapes.ok,
+            "params_ok": self.params.ok and self.trainable.ok,
+            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok, "seconds": self.seconds,
+            "predicted": {claim.figure: claim.predicted for claim in self.claims},
+            "measured": {claim.figure: claim.measured for claim in self.claims},
+        }  # fmt: skip
+
+
+def checks(analysis: Analysis, job: Job, measured: Measurement) -> tuple[LayerCheck, ...]:
+    """One check for each row of the analysis."""
+    seconds = layer_seconds(analysis, job, measured)
+    return tuple(
+        _check(row, real, job, None if call else seconds.get(name))
+        for row, real, (name, call) in zip(analysis.layers, measured.layers, job.names, strict=True)
+    )
+
+
+def rows(analysis: Analysis, job: Job) -> dict[str, str]:
+    """Keras's name of a layer → the row of its first call."""
+    found: dict[str, str] = {}
+    for row, (name, _) in zip(analysis.layers, job.names, strict=True):
+        found.setdefault(name, row.name)
+    return found
+
+
+def layer_seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, float]:
+    """Keras's name of a layer → seconds. A fused op (convolution, bias, activation) bears the name of its last layer;
+    its time belongs to the layer whose multiplications it does."""
+    found = dict(measured.layer_seconds)
+    fused = {change.layer for change in measured.changes if "Fused" in (change.kind or "")}
+    keras = [name for name, _ in job.names]
+    for row, name in zip(analysis.layers, keras, strict=True):
+        if name not in fused or row.macs or name not in found:
+            continue
+        below, place = row, -1
+        while not below.macs and len(below.layer.inputs) == 1:
+            place = below.layer.inputs[0].layer
+            below = analysis.layers[place]
+        if below.macs:
+            producer = keras[place]
+            found[producer] = found.get(producer, 0.0) + found.pop(name)
+    return found
+
+
+def _check(row: LayerCost, real: RealLayer, job: Job, seconds: float | None) -> LayerCheck:
+    weights = () if row.shared else real.weights
+    sizes = [product(weight.shape) or 0 for weight in weights]
+    trained = sum(size for size, trains in zip(sizes, real.trainable, strict=False) if trains)
+    shapes = [list(tensor.shape) for tensor in row.outputs]
+    found = [list(tensor.shape) for tensor in real.outputs]
+    if _agree(shapes, found):
+        found = shapes
+    return LayerCheck(
+        name=row.name, kind=row.kind, macs=row.macs, shapes=Claim("output_shapes", shapes, found),
+        params=Claim("params", row.params, sum(sizes)),
+        trainable=Claim("trainable_params", row.trainable_params, trained),
+        activation_bytes=Claim("activation_bytes", row.activation_bytes,
+                               job.batch * sum(_bytes(t, s) for t, s in zip(real.outputs, found, strict=True))),
+        weight_bytes=Claim("weight_bytes", row.weight_bytes, sum(_bytes(w, w.shape) for w in weights)),
+        seconds=seconds,
+    )  # fmt: skip
+
+
+def _agree(predicted: list[list[int | None]], real: list[list[int | None]]) -> bool:
+    """A dimension that Keras itself leaves open contradicts nothing."""
+    return [len(shape) for shape in predicted] == [len(shape) for shape in real] and all(
+        theirs is None or ours == theirs
+        for shape, found in zip(predicted, real, strict=True)
+        for ours, theirs in zip(shape, found, strict=True)
+    )
+
+
+def _bytes(tensor: RealTensor, shape: Sequence[int | None]) -> int:
+    size = DTYPES.get(tensor.dtype)
+    return (product(shape) or 0) * (size.bytes if size else 0)
