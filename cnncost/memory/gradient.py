@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cnncost.memory.gradients import gradient_of
 from cnncost.memory.gradients.base import has_gradient
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value, Variable
+from cnncost.memory.sparse import dense, is_sparse, joined, rows
 
 _TRAINABLE = frozenset(("float16", "bfloat16", "float32", "float64", "resource"))
 # tape.h: more gradients than this of one value are added at once when together they pass 128 MiB (4 bytes a value).
@@ -110,6 +111,10 @@ class _Reverse:
         if op.type == "ReadVariableOp":
             self.variables.setdefault(op.attrs["variable"].name, []).extend(v for v in values if v is not None)
             return nothing
+        if values[0] is not None and is_sparse(values[0]):
+            if op.type == "Cast":
+                return (self._cast_rows(op, values[0]),)
+            values[0] = dense(self.graph, values[0])
         if not has_gradient(op):
             return nothing
         if op.type in _SEVERAL:
@@ -118,9 +123,18 @@ class _Reverse:
         first = values[0]
         return nothing if first is None else gradient_of(op)(self.graph, op, first, skip)
 
+    def _cast_rows(self, op: Op, grad: Value) -> Value:
+        source, (values, indices) = op.inputs[0].spec, grad.op.inputs
+        cast = self.graph.add("Cast", (values,), to=source.dtype)
+        return rows(cast, indices, source)
+
     def _sum(self, grads: list[Value]) -> Value:
         if len(grads) == 1:
             return grads[0]
+        if any(is_sparse(grad) for grad in grads):
+            if all(is_sparse(grad) for grad in grads):
+                return joined(self.graph, grads)
+            grads = [dense(self.graph, grad) for grad in grads]
         return self.graph.add("AddN", grads, (grads[0].spec,))
 
 

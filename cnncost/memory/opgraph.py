@@ -95,6 +95,7 @@ class OpGraph:
         self.ops: list[Op] = []
         self.variables: dict[str, Variable] = {}
         self.results: list[Value] = []  # what the step returns
+        self.by_rows: set[str] = set()  # variables that are updated by rows
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
         self.layer = ""
         self.phase = FORWARD
@@ -134,10 +135,22 @@ class OpGraph:
 
     def read(self, variable: Variable, name: str = "ReadVariableOp") -> Value:
         """The variable's value: an alias of its buffer."""
-        return self.add("ReadVariableOp", (Value(variable.handle, 0),), (variable.spec,), name, variable=variable)
+        type_ = "ReadVariableCopy" if variable.name in self.by_rows else "ReadVariableOp"
+        return self.add(type_, (Value(variable.handle, 0),), (variable.spec,), name, variable=variable)
 
     def assign(self, type_: str, variable: Variable, value: Value, name: str = "") -> Op:
         """An ``AssignVariableOp``, ``AssignAddVariableOp`` or ``AssignSubVariableOp``; it is never pruned."""
         op = self.add(type_, (Value(variable.handle, 0), value), (), name, variable=variable).op
         self.kept.append(op)
+        return op
+
+    def scatter(self, type_: str, variable: Variable, values: Value, indices: Value) -> Op:
+        """A ``ResourceScatterSub`` or ``ResourceScatterAdd``: rows of the variable change in place. From its first one
+        on (``copy_on_read_mode`` of resource_variable_ops.cc) every reading of the variable is a copy."""
+        op = self.add(type_, (Value(variable.handle, 0), indices, values), (), "", variable=variable).op
+        self.kept.append(op)
+        self.by_rows.add(variable.name)
+        for read in self.ops:
+            if read.type == "ReadVariableOp" and read.attrs["variable"].name == variable.name:
+                read.type = "ReadVariableCopy"
         return op

@@ -222,6 +222,6 @@ def _neutral(op: Op) -> Value | None:
 
 
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
-_OWN = frozenset({"ReadVariableOp", "StatefulPartitionedCall"})  # never merged: they have state
+_OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "AddV2": _join_sums}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
+from cnncost.memory.sparse import apply, dense, is_sparse, rows
 from cnncost.memory.spec import Spec
 
 Number = float
@@ -53,8 +54,11 @@ class Updates:
         return value
 
     def assign(self, variable: Variable, value: Value, how: str = "") -> None:
-        """``how``: "Add", "Sub", or nothing for plain assignment."""
-        op = self.graph.assign(f"Assign{how}VariableOp", variable, value)
+        """``how``: "Add", "Sub", or nothing for plain assignment. Rows are added where they belong."""
+        if is_sparse(value) and how:
+            op = self.graph.scatter(f"ResourceScatter{how}", variable, *value.op.inputs)
+        else:
+            op = self.graph.assign(f"Assign{how}VariableOp", variable, dense(self.graph, value))
         op.controls.extend(self.reads.pop(variable.name, ()))
         self.last_write[variable.name] = op
 
@@ -70,6 +74,11 @@ class Updates:
 
     def op(self, type_: str, *operands: Operand) -> Value:
         values = [self.value(operand) for operand in operands]
+        if any(is_sparse(value) for value in values):
+            found = apply(self.graph, type_, values)
+            if found is not None:
+                return found
+            values = [dense(self.graph, value) for value in values]
         return self.graph.add(type_, values, (max((v.spec for v in values), key=lambda spec: len(spec.shape)),))
 
     def mul(self, a: Operand, b: Operand) -> Value:
@@ -100,6 +109,10 @@ class Updates:
     def cast(self, a: Value) -> Value:
         if a.dtype == self.dtype:
             return a
+        if is_sparse(a):
+            values, indices = a.op.inputs
+            cast = self.graph.add("Cast", (values,), (Spec(values.shape, self.dtype),), to=self.dtype)
+            return rows(cast, indices, Spec(a.shape, self.dtype))
         return self.graph.add("Cast", (a,), (Spec(a.shape, self.dtype),), to=self.dtype)
 
     # -- what most optimizers begin with -----------------------------------------------------------------------

@@ -193,7 +193,8 @@ class _Reader:
 
     def kind(self, step: Step, config: Data, scope: _Scope, identity: Any) -> Kind:
         """The layer's kind; read once for all calls that pass the same options."""
-        key = None if is_operation(step.data) else (identity, bool(step.call.kwargs.get("return_attention_scores")))
+        called = tuple(bool(step.call.kwargs.get(name)) for name in ("return_attention_scores", "reverse"))
+        key = None if is_operation(step.data) else (identity, called)
         if key in self.kinds:
             return self.kinds[key]
         name = step.name

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cnncost.memory.gradients.base import Gradient, Grads, Skip, like, reduce_to, reshape
+from cnncost.memory.gradients.base import Gradient, Grads, Skip, like, reshape
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.optypes.einsum import ELLIPSIS
 from cnncost.memory.spec import Dims, Spec
 
 # Which operands the two gradients multiply, by (transpose_a, transpose_b): (left, right, transpose left, transpose
@@ -44,16 +45,49 @@ def _same_batch(graph: OpGraph, value: Value, shape: Dims) -> Value:
     """Leading axes along which the operand was repeated are summed."""
     if value.shape == shape:
         return value
-    return reduce_to(graph, value, shape, value.shape)
+    extra = len(value.shape) - len(shape)
+    mine = (1,) * extra + shape
+    axes = tuple(i for i in range(len(mine) - 2) if mine[i] == 1 != value.shape[i])
+    return reshape(graph, graph.add("Sum", (value,), axes=axes), shape)
 
 
 def _einsum(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    """Each operand's gradient is an Einsum of the gradient with the other operand."""
-    if len(op.inputs) != 2:
-        return [None] * len(op.inputs)
-    x, y = op.inputs
-    gx = None if 0 in skip else graph.add("Einsum", (grad, y), (x.spec,))
-    return gx, None if 1 in skip else graph.add("Einsum", (x, grad), (y.spec,))
+    """Each operand's gradient is an Einsum of the gradient with the other operand (linalg_grad.py: _EinsumGrad). Where
+    the output has an ellipsis and an operand has none, the operand is given one and summed over it."""
+    operands, out = op.attrs["equation"].split("->")
+    names = [name + ELLIPSIS * (ELLIPSIS in out and ELLIPSIS not in name) for name in operands.split(",")]
+
+    def towards(place: int) -> Value:
+        target, other = op.inputs[place], op.inputs[1 - place]
+        kept = "".join(c for c in names[place] if c in out or c in names[1 - place])
+        equation = f"{out},{names[1 - place]}->{kept}"
+        result = graph.add("Einsum", (grad, other), equation=equation)
+        if kept != names[place]:
+            result = _spread(graph, result, kept, names[place], target.shape)
+        if ELLIPSIS in out:
+            result = _summed(graph, result, target.shape, names[place])
+        return result
+
+    made = [None if place in skip else towards(place) for place in range(2)]
+    return made[0], made[1]
+
+
+def _spread(graph: OpGraph, value: Value, kept: str, names: str, shape: Dims) -> Value:
+    """Axes that the operand alone had were summed away: the gradient is repeated along them."""
+    wide = tuple(n if c in kept else 1 for n, c in zip(shape, names, strict=True))
+    return graph.add("BroadcastTo", (reshape(graph, value, wide),), shape=shape)
+
+
+def _summed(graph: OpGraph, value: Value, shape: Dims, names: str) -> Value:
+    """Sum over the ellipsis's axes that the operand was repeated along."""
+    start = names.replace(ELLIPSIS, ".").index(".")
+    extra = len(value.shape) - len(shape)
+    length = len(value.shape) - (len(names) - len(ELLIPSIS))
+    mine = (1,) * extra + shape[start : start + length - extra]
+    axes = tuple(start + i for i in range(length) if mine[i] == 1 != value.shape[start + i])
+    if axes:
+        value = graph.add("Sum", (value,), axes=axes)
+    return reshape(graph, value, shape)
 
 
 def _bias_add(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

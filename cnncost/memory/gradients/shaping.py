@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from cnncost.memory.gradients.base import Gradient, Grads, Skip, reshape
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.sparse import rows
 from cnncost.memory.spec import Spec
 
 # Up to this many inputs a concatenation's gradient is a Slice for each, beyond it one SplitV (array_grad.py).
@@ -78,6 +79,25 @@ def _pack(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     return [parts.out(i) for i in range(len(op.inputs))]
 
 
+def _gather(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """Along the first axis: the rows that were looked up. Along another: everything is turned so that it comes first,
+    summed by index, and turned back (array_grad.py: _GatherV2Grad)."""
+    params, indices = op.inputs
+    axis, count = op.attrs["axis"], indices.spec.elements
+    if axis == 0:
+        values = reshape(graph, grad, (count, *params.shape[1:]))
+        return rows(values, reshape(graph, indices, (count,)), params.spec), None
+    before, after = params.shape[:axis], params.shape[axis + 1 :]
+    values = reshape(graph, grad, (*before, count, *after))
+    order = (axis, *range(axis), *range(axis + 1, len(params.shape)))
+    turned = graph.add("Transpose", (values,), perm=order)
+    whole = (params.shape[axis], *before, *after)
+    summed = graph.add("UnsortedSegmentSum", (turned, reshape(graph, indices, (count,))), (Spec(whole, grad.dtype),))
+    return graph.add(
+        "Transpose", (summed,), (params.spec,), perm=(*range(1, axis + 1), 0, *range(axis + 1, len(order)))
+    ), None
+
+
 RULES: Mapping[str, Gradient] = MappingProxyType(
     {
         "Reshape": _reshape,
@@ -99,5 +119,6 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "Tile": _tile,
         "BroadcastTo": _broadcast_to,
         "Pack": _pack,
+        "GatherV2": _gather,
     }
 )

@@ -153,12 +153,32 @@ def _prelu(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
     return step.add("AddV2", (positive, step.add("Mul", (slope, negative))))
 
 
+def softmax(step: Step, x: Value, axes: tuple[int, ...]) -> Value:
+    """Over one axis, brought to the end for it; over several by exp(x - log Σ exp x) (keras.layers.Softmax)."""
+    rank, add = len(x.shape), step.add
+    places = tuple(axis % rank for axis in axes)
+    if len(places) > 1:
+        return add("Exp", (add("Sub", (x, log_sum_exp(step, x, places))),))
+    if places[0] == rank - 1:
+        return add("Softmax", (x,))
+    order = list(range(rank))
+    order[places[0]], order[-1] = order[-1], order[places[0]]
+    turned = add("Softmax", (add("Transpose", (x,), perm=tuple(order)),))
+    return add("Transpose", (turned,), perm=tuple(order))
+
+
+def log_sum_exp(step: Step, x: Value, axes: tuple[int, ...], keepdims: bool = True) -> Value:
+    """``tf.reduce_logsumexp``: the maximum is taken out before, where it is finite."""
+    add = step.add
+    top = add("Max", (x,), axes=axes, keepdims=True)
+    finite = add("SelectV2", (add("IsFinite", (top,)), top, _constant(step, 0.0, x)))
+    finite = add("StopGradient", (finite,))
+    total = add("Log", (add("Sum", (add("Exp", (add("Sub", (x, finite)),)),), axes=axes, keepdims=keepdims),))
+    return add("AddV2", (total, finite if keepdims else step.reshape(finite, total.shape)))
+
+
 def _softmax(step: Step, row: LayerCost, kind: Softmax, inputs: list[Value]) -> Value:
-    axis = kind.axis[0] if isinstance(kind.axis, tuple) and len(kind.axis) == 1 else kind.axis
-    x = inputs[0]
-    if axis not in (-1, len(x.shape) - 1):
-        raise UnsupportedLayer("the memory simulation knows softmax over the last axis alone")
-    return step.add("Softmax", (x,))
+    return softmax(step, inputs[0], kind.axis if isinstance(kind.axis, tuple) else (kind.axis,))
 
 
 RULES: dict[str, Any] = {

@@ -67,6 +67,10 @@ class Step:
         """``tf.cast``: nothing where the dtype is that already."""
         return value if value.dtype == dtype else self.add("Cast", (value,), to=dtype)
 
+    def number(self, value: Any, like: Value) -> Value:
+        """A scalar constant of another value's dtype."""
+        return self.graph.constant(value, Spec((), like.dtype))
+
     # -- views -------------------------------------------------------------------------------------------------
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:

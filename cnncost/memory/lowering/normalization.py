@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnncost.errors import UnsupportedLayer
 from cnncost.kinds.normalization import BatchNormalization
+from cnncost.memory.lowering.activation import clip
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.results import LayerCost
@@ -34,14 +34,14 @@ def normalize(
     if scale is not None:
         inv = add("Mul", (inv, scale), name="mul")
     scaled = add("Mul", (x, inv), name="mul_1")
-    shift = add("Mul", (mean, inv), name="mul_2")
-    shift = add("Neg", (shift,)) if offset is None else add("Sub", (offset, shift), name="sub")
+    if offset is None:
+        shift = add("Mul", (add("Neg", (mean,)), inv))
+    else:
+        shift = add("Sub", (offset, add("Mul", (mean, inv), name="mul_2")), name="sub")
     return add("AddV2", (scaled, shift), name="add_1")
 
 
 def _batch_normalization(step: Step, row: LayerCost, kind: BatchNormalization, inputs: list[Value]) -> Value:
-    if kind.renorm:
-        raise UnsupportedLayer("the memory simulation does not know batch renormalization")
     compute = "float64" if row.compute.name == "float64" else "float32"
     x = step.cast(inputs[0], compute)
     mean = step.weight(row, "moving_mean", compute)
@@ -52,8 +52,12 @@ def _batch_normalization(step: Step, row: LayerCost, kind: BatchNormalization, i
     if step.training and row.layer.trainable:
         axes = tuple(i for i in range(len(x.shape)) if i != axis)
         batch_mean, batch_variance = moments(step, x, axes)
-        _moving(step, row, "moving_mean", mean, batch_mean, kind.momentum)
-        _moving(step, row, "moving_variance", variance, batch_variance, kind.momentum)
+        if kind.renorm:
+            scale, offset = _corrected(step, row, kind, batch_mean, batch_variance, scale, offset)
+            _renorm_moving(step, row, kind, batch_mean, batch_variance)
+        else:
+            _moving(step, row, "moving_mean", mean, batch_mean, kind.momentum)
+            _moving(step, row, "moving_variance", variance, batch_variance, kind.momentum)
         mean, variance = batch_mean, batch_variance
     if kind.axis != -1:
         wide = tuple(n if i == axis else 1 for i, n in enumerate(x.shape))
@@ -61,6 +65,47 @@ def _batch_normalization(step: Step, row: LayerCost, kind: BatchNormalization, i
         offset = None if offset is None else step.reshape(offset, wide)
         scale = None if scale is None else step.reshape(scale, wide)
     return step.cast(normalize(step, x, mean, variance, offset, scale, kind.epsilon), row.compute.name)
+
+
+def _corrected(
+    step: Step, row: LayerCost, kind: Any, mean: Value, variance: Value, scale: Value | None, offset: Value | None
+) -> tuple[Value, Value]:
+    """Batch renormalization: (x·r + d)·gamma + beta as a scale and an offset; no gradient goes through r and d."""
+    add = step.add
+    deviation = add("Sqrt", (add("AddV2", (variance, step.number(kind.epsilon, variance))),))
+    moving_mean = step.weight(row, "renorm_mean", mean.dtype)
+    moving = step.weight(row, "renorm_stddev", mean.dtype)
+    moving = add("Maximum", (moving, step.number(kind.epsilon**0.5, moving)))
+    r = add("RealDiv", (deviation, moving))
+    d = add("RealDiv", (add("Sub", (mean, moving_mean)), moving))
+    clipping = kind.options.get("renorm_clipping")
+    bounds = clipping if isinstance(clipping, dict) else {}
+    if bounds.get("rmin") is not None:
+        r = add("Maximum", (r, step.number(0.0, r)))  # which number it is changes no byte
+    if bounds.get("rmax") is not None:
+        r = add("Minimum", (r, step.number(0.0, r)))
+    if bounds.get("dmax") is not None:
+        d = clip(step, d, -1.0, 1.0)
+    r, d = add("StopGradient", (r,)), add("StopGradient", (d,))
+    if scale is not None:
+        r, d = add("Mul", (r, scale)), add("Mul", (d, scale))
+    return r, d if offset is None else add("AddV2", (d, offset))
+
+
+def _renorm_moving(step: Step, row: LayerCost, kind: Any, mean: Value, variance: Value) -> None:
+    """Two moving pairs; the moving variance is that of the moving deviation."""
+    add, dtype = step.add, mean.dtype
+    deviation = add("Sqrt", (add("AddV2", (variance, step.number(kind.epsilon, variance))),))
+    for name, new, momentum in (
+        ("renorm_mean", mean, 0.99),
+        ("renorm_stddev", deviation, 0.99),
+        ("moving_mean", mean, kind.momentum),
+        ("moving_stddev", deviation, kind.momentum),
+    ):
+        moved = _moving(step, row, name, step.weight(row, name, dtype), new, momentum)
+    squared = add("Sub", (add("Mul", (moved, moved)), step.number(kind.epsilon, moved)))
+    variable = step.variable(row, "moving_variance")
+    step.graph.assign("AssignVariableOp", variable, step.cast(add("Relu", (squared,)), variable.spec.dtype))
 
 
 def _affine(
@@ -93,14 +138,38 @@ def _wide(row: LayerCost) -> str:
 
 
 def _layer_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
-    if kind.rms_scaling:
-        raise UnsupportedLayer("the memory simulation does not know rms_scaling")
     x = step.cast(inputs[0], _wide(row))
     rank = len(x.shape)
     axes = tuple(sorted(a % rank for a in (kind.axis if isinstance(kind.axis, tuple) else (kind.axis,))))
+    if kind.rms_scaling:
+        return step.cast(_rms_scaled(step, row, kind, x, axes), row.compute.name)
     mean, variance = moments(step, x, axes, keepdims=True)
     dims = None if axes == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     return step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), row.compute.name)
+
+
+def _rms_scaled(step: Step, row: LayerCost, kind: Any, x: Value, axes: tuple[int, ...]) -> Value:
+    """x·rsqrt(variance + ε)·gamma; the variance is ``tf.math.reduce_variance``."""
+    add = step.add
+    squares = add("Square", (add("Sub", (x, add("Mean", (x,), axes=axes, keepdims=True))),))
+    variance = add("Mean", (squares,), axes=axes, keepdims=True)
+    inv = add("Rsqrt", (add("AddV2", (variance, step.number(kind.epsilon, x))),))
+    gamma = _shaped(step, row, "gamma", x.dtype, tuple(n if i in axes else 1 for i, n in enumerate(x.shape)))
+    y = add("Mul", (x, inv))
+    return y if gamma is None else add("Mul", (y, gamma))
+
+
+def unit(step: Step, x: Value, axes: tuple[int, ...], epsilon: float = 1e-12) -> Value:
+    """``keras.ops.normalize`` of order 2: x·min(rsqrt(Σ x²), 1/ε)."""
+    total = step.add("Sum", (step.add("Square", (x,)),), axes=axes, keepdims=True)
+    inverse = step.add("Minimum", (step.add("Rsqrt", (total,)), step.number(1 / epsilon, x)))
+    return step.add("Mul", (x, inverse))
+
+
+def _unit_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    x = inputs[0]
+    axes = kind.axis if isinstance(kind.axis, tuple) else (kind.axis,)
+    return unit(step, x, tuple(sorted(axis % len(x.shape) for axis in axes)))
 
 
 def _group_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
@@ -129,14 +198,15 @@ def _rms_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value
     return step.cast(y if scale is None else add("Mul", (y, scale)), row.compute.name)
 
 
-def _moving(step: Step, row: LayerCost, name: str, old: Value, new: Value, momentum: float) -> None:
+def _moving(step: Step, row: LayerCost, name: str, old: Value, new: Value, momentum: float) -> Value:
     """moving·momentum + batch·(1 - momentum), assigned."""
     constant = step.graph.constant
     kept = step.add("Mul", (old, constant(momentum, Spec((), old.dtype))))
     taken = step.add("Mul", (new, constant(1 - momentum, Spec((), old.dtype))))
     variable = step.variable(row, name)
-    value = step.cast(step.add("AddV2", (kept, taken)), variable.spec.dtype)
-    step.graph.assign("AssignVariableOp", variable, value)
+    value = step.add("AddV2", (kept, taken))
+    step.graph.assign("AssignVariableOp", variable, step.cast(value, variable.spec.dtype))
+    return value
 
 
 RULES: dict[str, Any] = {
@@ -144,4 +214,5 @@ RULES: dict[str, Any] = {
     "LayerNormalization": _layer_normalization,
     "GroupNormalization": _group_normalization,
     "RMSNormalization": _rms_normalization,
+    "UnitNormalization": _unit_normalization,
 }

@@ -12,7 +12,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "convolution": ("Conv1D", "Conv2D", "Conv3D"),
     "depthwise": ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
     "transposed": ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"),
-    "normalization": ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization"),
+    "normalization": ("BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
+                      "UnitNormalization"),
     "activation": ("Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax"),
     "pooling": (
         "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
@@ -28,8 +29,12 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "dropping": (
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth",
-        "ActivityRegularization",
+        "ActivityRegularization", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Masking",
     ),
+    "einsum": ("EinsumDense",),
+    "attention": ("Attention", "AdditiveAttention"),
+    "multihead": ("MultiHeadAttention", "GroupQueryAttention"),
+    "embedding": ("Embedding", "ReversibleEmbedding"),
     "preprocessing": ("Rescaling", "Normalization"),
     "historic": ("LocalResponseNormalization", "TrainableAveragePooling2D", "TableConv2D", "RBF"),
 }  # fmt: skip

@@ -45,7 +45,7 @@ class OpType(NamedTuple):
     scratch: Scratch | None = None
 
 
-_MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "training")
+_MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training")
 _TABLE: dict[str, OpType] = {}
 
 

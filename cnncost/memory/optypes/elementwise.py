@@ -68,6 +68,7 @@ ROWS = (
     *(OpType(name, _compare) for name in _COMPARE),
     OpType("AddN", same, forwards=tuple(range(64))),
     OpType("IsFinite", _predicate),
+    OpType("IsNan", _predicate),
     OpType("LogicalNot", _predicate),
     OpType("Cast", _cast),
     OpType("SelectV2", _select, forwards=(1, 2)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnncost.memory.optypes.base import Attrs, OpType, Specs, given, same
+from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
@@ -28,7 +28,6 @@ def _cross_entropy(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 ROWS = (
     *(OpType(name, _matmul) for name in ("MatMul", "BatchMatMulV2")),
     OpType("_FusedMatMul", _matmul, forwards=(3,)),  # 3: what it adds, if anything
-    OpType("Einsum", given),
     OpType("BiasAdd", same, forwards=(0,)),
     OpType("BiasAddGrad", _last_axis),
     OpType("Softmax", same, forwards=(0,)),

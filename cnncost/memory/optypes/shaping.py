@@ -69,4 +69,5 @@ ROWS = (
     OpType("MirrorPadGrad", given),
     OpType("Range", given),
     OpType("ScatterNd", given),
+    OpType("UnsortedSegmentSum", given),
 )

@@ -18,6 +18,7 @@ ROWS = (
     OpType("_Arg", given, expensive=False, allocates=False),
     OpType("Const", given, expensive=False, allocates=False),
     OpType("ReadVariableOp", given, expensive=False, allocates=False),
+    OpType("ReadVariableCopy", given, expensive=False),  # a ReadVariableOp of a variable that is updated by rows
     OpType("_Retval", _none, expensive=False),
     OpType("NoOp", _none, expensive=False),
     OpType("Identity", same, expensive=False, shares=FIRST),
@@ -28,4 +29,6 @@ ROWS = (
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),
     OpType("AssignSubVariableOp", _none),
+    OpType("ResourceScatterAdd", _none),
+    OpType("ResourceScatterSub", _none),
 )

@@ -1,0 +1,87 @@
+"""Einsum: sums over named axes, as one batched matrix product of transposed operands (einsum_op_impl.h)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cnncost.memory.optypes.base import Attrs, OpType, Specs
+from cnncost.memory.spec import Dims, Spec
+
+ELLIPSIS = "..."
+# How an axis is treated, in the order in which the kernel wants the axes.
+_BROADCAST, _BATCH, _FREE, _CONTRACT, _REDUCE = range(5)
+
+
+class Parsed(NamedTuple):
+    """An equation with every axis of an ellipsis under a name of its own (a digit)."""
+
+    operands: tuple[str, ...]
+    result: str
+    sizes: dict[str, int]
+
+    def kind(self, name: str) -> int:
+        """Why an axis is there."""
+        shared = sum(name in operand for operand in self.operands) > 1
+        if name not in self.result:
+            return _CONTRACT if shared else _REDUCE
+        if name.isdigit():
+            return _BROADCAST
+        return _BATCH if shared else _FREE
+
+
+def parse(equation: str, shapes: tuple[Dims, ...]) -> Parsed:
+    """
+    >>> parse("...x,xy->...y", ((2, 5, 4), (4, 6))).result
+    '10y'
+    """
+    left, result = equation.split("->")
+    names = left.split(",")
+    ranks = [len(shape) - len(name.replace(ELLIPSIS, "")) for name, shape in zip(names, shapes, strict=True)]
+    most = max((rank for name, rank in zip(names, ranks, strict=True) if ELLIPSIS in name), default=0)
+    digits = "9876543210"[10 - most :]
+    operands = tuple(
+        name.replace(ELLIPSIS, digits[most - rank :]) for name, rank in zip(names, ranks, strict=True)
+    )  # fmt: skip
+    sizes: dict[str, int] = {}
+    for operand, shape in zip(operands, shapes, strict=True):
+        for name, size in zip(operand, shape, strict=True):
+            sizes[name] = max(size, sizes.get(name, 1))
+    return Parsed(operands, result.replace(ELLIPSIS, digits), sizes)
+
+
+def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
+    """``attrs["equation"]``."""
+    parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
+    return (Spec(tuple(parsed.sizes[name] for name in parsed.result), inputs[0].dtype),)
+
+
+def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """A transposed copy of each operand whose axes are not in the kernel's order (batch, free, contracted; the last two
+    may change places), its sum over axes that it alone has, and the product before it is transposed."""
+    parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
+    order = [name for operand in parsed.operands for name in operand]
+    made: list[int] = []
+    product: list[str] = []
+    free: list[str] = []
+    for operand, spec in zip(parsed.operands, inputs, strict=True):
+        wanted = sorted(operand, key=lambda name: (parsed.kind(name), name.isdigit(), order.index(name)))
+        swapped = sorted(
+            operand, key=lambda name: ((0, 1, 3, 2, 4)[parsed.kind(name)], name.isdigit(), order.index(name))
+        )  # fmt: skip
+        if list(operand) not in (wanted, swapped):
+            made.append(spec.bytes)
+        kept = [name for name in wanted if parsed.kind(name) != _REDUCE]
+        if len(kept) < len(wanted):
+            size = spec.bytes
+            for name in set(wanted) - set(kept):
+                size //= max(parsed.sizes[name], 1)
+            made.append(size)
+        product += [name for name in kept if parsed.kind(name) < _FREE and name not in product]
+        free += [name for name in kept if parsed.kind(name) == _FREE]
+    batch = sorted(product, key=lambda name: (parsed.kind(name), order.index(name)))
+    if [*batch, *free] != list(parsed.result):
+        made.append(outputs[0].bytes)
+    return tuple(made)
+
+
+ROWS = (OpType("Einsum", _infer, scratch=_scratch),)
