@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from cnncost.errors import CnncostError, Location, nearest, printable
 from cnncost.findings import Finding
 from cnncost.kinds.base import Kind
+from cnncost.written import Written
 
 MAX_LAYERS = 100_000
 
@@ -54,7 +55,7 @@ class Graph:
     dtype: str = "float32"
     location: Location | None = None
     expects: tuple[Expected, ...] = ()
-    budgets: Mapping[str, Any] = field(default_factory=dict)
+    budgets: Mapping[str, Written] = field(default_factory=dict)  # limits by figure
     findings: tuple[Finding, ...] = ()
     as_written: bool = True  # False once an input or a variable was overridden: claims no longer bind
     dialect: str = "spec"  # "spec", "keras2" or "keras3": what it was read from

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnncost.graph import Graph
+from cnncost.written import Written
 
-__all__ = ["read_dict", "read_file", "read_text"]
+__all__ = ["read_data", "read_dict", "read_file", "read_text"]
 
 
 def read_file(path: str, variables: Mapping[str, Any] | None = None, source: str | None = None) -> Graph:
@@ -34,6 +35,21 @@ def read_text(
     origin = Origin(filename)
     with _collector_paused(len(text) > 2**16):
         return to_graph(compose(text, origin), origin, variables, source or filename)
+
+
+def read_data(text: str, filename: str) -> Written:
+    """Any YAML 1.2 text as plain data with the place of each part, under a spec's bounds and rules.
+
+    >>> read_data("models: {a: {params: 1e3}}", "b.yaml").parts["models"].parts["a"].parts["params"].location.column
+    22
+    """
+    from cnncost.sources.spec.call import Reader
+    from cnncost.sources.spec.claims import as_written
+    from cnncost.sources.spec.compose import compose
+    from cnncost.sources.spec.nodes import Origin
+
+    origin = Origin(filename)
+    return as_written(Reader(origin), compose(text, origin), None, {}, None)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from typing import Any
 from cnncost.errors import CnncostError, printable
 from cnncost.graph import Expected
 from cnncost.sources.spec.call import Env, Reader
-from cnncost.sources.spec.nodes import List, Map, Node, Scalar, Trail, describe
+from cnncost.sources.spec.nodes import List, Map, Mark, Node, Scalar, Trail, describe
 from cnncost.units import interval
+from cnncost.written import Written
 
 RULE = "a claim is a whole number, a list (a shape), or text such as 25.6M"
 WORDS = ("dtype",)  # figures that are words
@@ -54,8 +55,8 @@ def of_model(reader: Reader, node: Node, env: Env, trail: Trail) -> tuple[Expect
     )  # fmt: skip
 
 
-def budgets(reader: Reader, node: Node, env: Env, trail: Trail) -> dict[str, Expected]:
-    """The limits by figure, raw (``26M``, ``{max: 64 MiB, batch: 8}``), each with its place."""
+def budgets(reader: Reader, node: Node, env: Env, trail: Trail) -> dict[str, Written]:
+    """The limits by figure, raw (``26M``, ``{max: 64 MiB, batch: 8}``), each part with its place."""
     if not isinstance(node, Map):
         raise reader.origin.error(
             node.mark, "'budgets' is a mapping such as {params: 26M}", trail, received=describe(node)
@@ -68,9 +69,19 @@ def budgets(reader: Reader, node: Node, env: Env, trail: Trail) -> dict[str, Exp
                 part.mark, f"a wrong budget for '{printable(metric)}'", trail, received=describe(part),
                 rule="a limit is a number, text such as 26M or 64 MiB, or a mapping such as {max: 64 MiB, batch: 8}",
             )  # fmt: skip
-        text = value if isinstance(value, str) else ""
-        limits[metric] = Expected(metric, value, text, reader.origin.location(part.mark, trail))
+        limits[metric] = as_written(reader, part, node.keys[metric], env, trail)
     return limits
+
+
+def as_written(reader: Reader, node: Node, key: Mark | None, env: Env, trail: Trail) -> Written:
+    """A node's plain data with the places of all parts; ``key`` is the mark of the key that it stands under."""
+    parts = {}
+    if isinstance(node, Map):
+        parts = {name: as_written(reader, part, node.keys[name], env, trail) for name, part in node.value.items()}
+    origin = reader.origin
+    return Written(
+        reader.value(node, env, trail), origin.location(node.mark, trail), origin.location(key, trail), parts
+    )
 
 
 def _claim(reader: Reader, metric: str, node: Node, env: Env, trail: Trail) -> Expected:

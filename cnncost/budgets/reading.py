@@ -1,0 +1,163 @@
+"""Where budgets are written: ``cnncost-budget.yaml``, a pyproject.toml's ``[tool.cnncost]``, a spec's ``budgets:``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from cnncost.budgets.limits import AT, Conditions, Limit, read_conditions, read_limits
+from cnncost.errors import CnncostError, Location, printable
+from cnncost.written import Written
+
+NAMES = ("cnncost-budget.yaml", "cnncost-budget.yml", "pyproject.toml")
+BASELINE = "cnncost-baseline.json"
+TOP = ("models", "at", "baseline", "description")
+SUFFIXES = (".yaml", ".yml", ".keras", ".h5", ".hdf5", ".json")
+MAX_MODELS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one pattern of models may cost."""
+
+    pattern: str
+    limits: tuple[Limit, ...]
+    location: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFile:
+    """One file's entries; patterns and the baseline are relative to its ``folder``."""
+
+    path: str
+    folder: str
+    entries: tuple[Entry, ...]
+    baseline: str
+    baseline_location: Location | None = None
+
+    def matching(self, source: str) -> tuple[Limit, ...]:
+        """The limits of all patterns that a source fits."""
+        own = _normal(source, os.curdir)
+        return tuple(
+            limit
+            for entry in self.entries
+            if entry.pattern == source or fnmatchcase(own, _normal(entry.pattern, self.folder))
+            for limit in entry.limits
+        )
+
+
+def find(folder: str = os.curdir) -> str | None:
+    """The budget file of a folder: its own, or a pyproject.toml that has [tool.cnncost]."""
+    for name in NAMES:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and (not name.endswith(".toml") or _has_table(path)):
+            return os.path.normpath(path)
+    return None
+
+
+def is_budget_file(path: str) -> bool:
+    """By its name, or by what its text begins with: ``models`` where a spec has ``layers``."""
+    base = os.path.basename(path)
+    if base in NAMES or base.endswith(".toml"):
+        return True
+    if not base.endswith((".yaml", ".yml")) or not os.path.isfile(path):
+        return False
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        head = stream.read(2**16).splitlines()
+    return any(line.startswith("models:") for line in head) and not any(line.startswith("layers:") for line in head)
+
+
+def read(path: str) -> BudgetFile:
+    """A budget file. Raises CnncostError with the place of what is wrong."""
+    from cnncost.sources.spec.files import text_of
+
+    text = text_of(path, what="budget file")
+    if path.endswith(".toml"):
+        from cnncost.budgets.toml import tool_table
+
+        root = tool_table(text, path)
+    else:
+        from cnncost.sources.spec import read_data
+
+        root = read_data(text, path)
+    return _file(path, root)
+
+
+def _file(path: str, root: Written) -> BudgetFile:
+    parts = root.mapping("a budget file", TOP)
+    if "models" not in parts:
+        raise root.error("the budget file limits nothing", rule="'models' has patterns of sources, and their limits",
+                         nearest="write models: {\"models/*.yaml\": {params: 26M}}")  # fmt: skip
+    at = read_conditions(parts["at"].mapping("'at'", AT)) if "at" in parts else Conditions()
+    entries = []
+    for pattern, node in parts["models"].mapping("'models'").items():
+        if not node.mapping(f"the budget of '{printable(pattern)}'"):
+            raise node.error(f"the budget of '{printable(pattern)}' limits nothing", nearest="write params: 26M")
+        entries.append(Entry(pattern, tuple(read_limits(node.parts, at)), node.key))
+    if not entries:
+        raise parts["models"].error("'models' names no model", rule="a gate never passes by default")
+    folder = os.path.dirname(path) or os.curdir
+    named = parts["baseline"].text("'baseline'") if "baseline" in parts else BASELINE
+    place = parts["baseline"].location if "baseline" in parts else None
+    return BudgetFile(path, folder, tuple(entries), os.path.join(folder, named), place)
+
+
+def expand(file: BudgetFile) -> Iterator[tuple[str, tuple[Limit, ...]]]:
+    """(source, limits) of everything that the file's patterns name. Raises CnncostError for a pattern that matches
+    nothing: a gate never passes by default."""
+    found: dict[str, list[Limit]] = {}
+    for entry in file.entries:
+        sources = sources_of(entry.pattern, file.folder)
+        if not sources:
+            raise CnncostError(
+                f"'{printable(entry.pattern)}' matches no model", rule="every pattern must name one",
+                nearest=f"patterns are relative to '{printable(file.folder)}'", location=entry.location,
+            )  # fmt: skip
+        for source in sources:
+            found.setdefault(source, []).extend(entry.limits)
+    yield from ((source, tuple(limits)) for source, limits in found.items())
+
+
+def sources_of(pattern: str, folder: str) -> Sequence[str]:
+    """The sources that a pattern names: files, specs of the zoo, or the one source that it is."""
+    if pattern.startswith("zoo:"):
+        from cnncost.sources.zoo import names
+
+        return [f"zoo:{name}" for name in names() if fnmatchcase(name, pattern[4:])]
+    if not any(sign in pattern for sign in "*?["):
+        return [pattern if is_named(pattern) else os.path.normpath(os.path.join(folder, pattern))]
+    if is_named(pattern):
+        raise CnncostError(f"'{printable(pattern)}' is a pattern", rule="patterns are of files and of zoo:NAME")
+    from glob import iglob
+
+    found = []
+    for path in iglob(pattern, root_dir=folder, recursive=True):
+        if path.endswith(SUFFIXES) and os.path.isfile(os.path.join(folder, path)):
+            found.append(os.path.normpath(os.path.join(folder, path)))
+        if len(found) > MAX_MODELS:
+            raise CnncostError(f"'{printable(pattern)}' matches more than {MAX_MODELS:,} files")
+    return sorted(found)
+
+
+def is_named(source: str) -> bool:
+    """Not a file: ``zoo:NAME``, ``keras:NAME``, ``package.module:attribute``."""
+    return ":" in source and not os.path.exists(source) and not source.endswith(SUFFIXES)
+
+
+def _normal(pattern: str, folder: str) -> str:
+    return pattern if is_named(pattern) else os.path.normpath(os.path.join(os.path.abspath(folder), pattern))
+
+
+def _has_table(path: str) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return b"[tool.cnncost" in stream.read(2**22)
+    except OSError:
+        return False
+
+
+def own_limits(budgets: Mapping[str, Written]) -> tuple[Limit, ...]:
+    """The limits that a spec puts on itself."""
+    return tuple(read_limits(budgets))
