@@ -121,8 +121,8 @@ def _detailed(found: Metric, node: Written, below: Conditions) -> Iterator[Limit
         part = parts[bound]
         if bound == "growth" and found.per_layer:
             raise CnncostError("the growth of single layers cannot be limited",
-                               rule="a baseline has the model's figures", nearest=f"limit {found.name.removeprefix('layer.')}",
-                               location=part.key)  # fmt: skip
+                               rule="a baseline has the model's figures", location=part.key,
+                               nearest=f"limit {found.name.removeprefix('layer.')}")  # fmt: skip
         amount = _growth(found, part) if bound == "growth" else _amount(found, part)
         yield Limit(found, bound, amount, _text(part), "warning" if bound == "warn" else level, _for(found, at),
                     layers, kind, why, part.location)  # fmt: skip

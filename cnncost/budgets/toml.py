@@ -37,7 +37,8 @@ def tool_table(text: str, path: str) -> Written:
 
 def _loads(text: str, path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        data: dict[str, Any] = tomllib.loads(text)
+        return data
     except tomllib.TOMLDecodeError as error:
         found = _PLACE.search(str(error))
         place = Location(path, int(found[1]), int(found[2])) if found else Location(path)
