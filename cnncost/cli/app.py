@@ -12,6 +12,8 @@ COMMANDS: dict[str, str] = {
     "analyze": "shapes, parameters, multiplications and activation memory of a model",
     "explain": "the arithmetic of a model or of one layer, step by step",
     "verify": "the prediction beside a real run of the model",
+    "check": "hold models to their budgets; exit code 1 when one is exceeded",
+    "baseline": "update, show or diff the figures that growth is measured against",
     "export": "write the real Keras model of a source",
     "zoo": "list the shipped specs, or print one",
     "schema": "print the JSON Schema of the spec language",

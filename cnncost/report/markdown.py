@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from cnncost.analysis import Analysis
+from cnncost.escaping import escaped
 from cnncost.report.columns import BY_KEY, Column
 from cnncost.report.options import Options
 from cnncost.report.rows import Row, rows_of
 from cnncost.report.summary import CONVENTIONS, heading, totals
-from cnncost.report.text import clean, finding_text, percent
+from cnncost.report.text import finding_text, percent
 
 DEFAULT = ("name", "kind", "output_shape", "params", "macs", "macs_share", "activation_bytes", "receptive_field")
-# Signs that Markdown or HTML would read as its own; entities stay plain text in every renderer.
-_ESCAPES = {ord(c): f"\\{c}" for c in "\\`*_[]#~|"} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;",
-    ord("@"): "&#64;", ord("$"): "&#36;"}  # fmt: skip
-
-
-def escaped(text: str) -> str:
-    """
-    >>> escaped("a|b`<i>conv_1")
-    'a\\\\|b\\\\`&lt;i&gt;conv\\\\_1'
-    """
-    return clean(text, 2000).translate(_ESCAPES).replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def render(analysis: Analysis, options: Options) -> str:

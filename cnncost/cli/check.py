@@ -1,0 +1,166 @@
+"""Hold models to their budgets: exit code 1 when one is exceeded."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from cnncost.errors import CnncostError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cnncost.budgets.baseline import Baseline
+    from cnncost.budgets.evaluate import Result
+    from cnncost.budgets.limits import Limit
+    from cnncost.budgets.reading import BudgetFile
+
+EXAMPLE = """examples:
+  cnncost check                              the models of cnncost-budget.yaml or [tool.cnncost]
+  cnncost check net.yaml --format github     the budgets in the spec itself, and those that name it
+  cnncost check --output junit=budgets.xml --output markdown=budgets.md
+
+Exit code 0: all limits hold, 1: one does not, 2: something cannot be checked (a gate never passes by default).
+"""
+FORMATS = ("text", "json", "markdown", "github", "gitlab", "junit", "sarif")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="*",
+                        help="sources with budgets, or budget files; none: the folder's budget file")  # fmt: skip
+    parser.add_argument("--budget", metavar="FILE", help="the budget file (cnncost-budget.yaml, or pyproject.toml)")
+    parser.add_argument("--baseline", metavar="FILE", help="the baseline that growth is measured against")
+    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument("--output", metavar="FORMAT=FILE", action="append", default=[], dest="outputs",
+                        help="write FILE too; may be given again")  # fmt: skip
+    parser.add_argument("--strict", action="store_true", help="warnings fail, too")
+    parser.add_argument("--report-only", action="store_true", help="exit 0 whatever is found")
+
+
+def run(args: argparse.Namespace) -> int:
+    from cnncost.budgets.evaluate import exit_code
+    from cnncost.budgets.formats import DATA, render
+    from cnncost.cli.streams import emit
+
+    outputs = [_output(text) for text in args.outputs]
+    results = results_of(args)
+    _summarize(results, args)
+    for form, path in outputs:
+        emit(render(results, form, args.strict), path)
+    color = args.format == "text" and _color()
+    emit(render(results, args.format, args.strict, color), data=args.format in DATA)
+    return exit_code(results, args.strict, args.report_only)
+
+
+def results_of(args: argparse.Namespace) -> list[Result]:
+    """The results of everything that the arguments name. Raises CnncostError where nothing is limited."""
+    from cnncost.budgets.evaluate import check
+    from cnncost.cli.progress import progress
+
+    results: list[Result] = []
+    for source, limits, baseline in targets(args):
+        with progress(f"checking {printable(source, 100)}"):
+            results += check(source, limits, baseline)
+    return results
+
+
+def targets(args: argparse.Namespace) -> list[tuple[str, Sequence[Limit], Callable[[Limit], Baseline]]]:
+    """(source, limits, where its baseline comes from) of everything to check."""
+    from cnncost.budgets import reading
+
+    project = _project(args)
+    sources = [path for path in args.files if not reading.is_budget_file(path)]
+    files = [reading.read(path) for path in args.files if path not in sources]
+    if not args.files:
+        if project is None:
+            raise CnncostError(
+                "there is no budget file here", rule=f"it is {', '.join(reading.NAMES[:1])} or [tool.cnncost] of a "
+                "pyproject.toml", nearest="name a file, or a source that has budgets of its own",
+            )  # fmt: skip
+        files = [project]
+    found: list[tuple[str, Sequence[Limit], Callable[[Limit], Baseline]]] = []
+    for file in files:
+        found += [(source, limits, _baseline(args, file)) for source, limits in reading.expand(file)]
+    for source in sources:
+        limits = project.matching(source) if project else ()
+        found.append((source, (*_own(source), *limits), _baseline(args, project)))
+        if not found[-1][1]:
+            raise CnncostError(
+                f"'{printable(source, 200)}' has no budget", rule="a gate never passes by default",
+                nearest="write budgets: {params: 26M} into it, or name it in cnncost-budget.yaml",
+            )  # fmt: skip
+    return found
+
+
+def _project(args: argparse.Namespace) -> BudgetFile | None:
+    from cnncost.budgets import reading
+
+    path = args.budget or reading.find()
+    return reading.read(path) if path else None
+
+
+def _own(source: str) -> Sequence[Limit]:
+    """The limits in a source itself."""
+    from cnncost.budgets.reading import own_limits
+    from cnncost.sources import load
+
+    return own_limits(load(source).budgets)
+
+
+def _baseline(args: argparse.Namespace, file: BudgetFile | None) -> Callable[[Limit], Baseline]:
+    """Reads the baseline when a limit first asks for it."""
+    from functools import cache
+
+    from cnncost.budgets import baseline
+    from cnncost.budgets.reading import BASELINE
+
+    path = args.baseline or (file.baseline if file else BASELINE)
+
+    @cache
+    def once() -> Baseline:
+        return baseline.load(path)
+
+    def loaded(limit: Limit) -> Baseline:
+        try:
+            return once()
+        except CnncostError as error:
+            raise error.at(limit.location) from None
+
+    return loaded
+
+
+def _output(text: str) -> tuple[str, str]:
+    from cnncost.errors import one_of
+
+    form, equals, path = text.partition("=")
+    if not equals or not path:
+        raise CnncostError("a wrong output", rule="--output takes FORMAT=FILE", received=printable(text))
+    one_of("format", form, FORMATS)
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise CnncostError(f"cannot write '{printable(path, 200)}': there is no directory '{printable(folder, 200)}'")
+    return form, path
+
+
+def _summarize(results: Sequence[Result], args: argparse.Namespace) -> None:
+    """With --format github, the Markdown goes to the job's summary, where there is one."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if args.format != "github" or not path:
+        return
+    from cnncost.budgets.formats.markdown import render
+
+    try:
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(render(results, args.strict, limit=1_000_000) + "\n")
+    except OSError as problem:
+        print(f"warning: cannot write the job's summary: {problem.strerror}", file=sys.stderr)
+
+
+def _color() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
