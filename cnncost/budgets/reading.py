@@ -134,7 +134,8 @@ def sources_of(pattern: str, folder: str) -> Sequence[str]:
 
     found = []
     for path in iglob(pattern, root_dir=folder, recursive=True):
-        if path.endswith(SUFFIXES) and os.path.isfile(os.path.join(folder, path)):
+        known = os.path.basename(path) not in (*NAMES, BASELINE)
+        if known and path.endswith(SUFFIXES) and os.path.isfile(os.path.join(folder, path)):
             found.append(os.path.normpath(os.path.join(folder, path)))
         if len(found) > MAX_MODELS:
             raise CnncostError(f"'{printable(pattern)}' matches more than {MAX_MODELS:,} files")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cnncost.budgets.limits import Limit
     from cnncost.budgets.reading import BudgetFile
 
+    Target = tuple[str, Sequence[Limit] | CnncostError, Callable[[Limit], Baseline]]
+
 EXAMPLE = """examples:
   cnncost check                              the models of cnncost-budget.yaml or [tool.cnncost]
   cnncost check net.yaml --format github     the budgets in the spec itself, and those that name it
@@ -56,18 +58,21 @@ def run(args: argparse.Namespace) -> int:
 
 def results_of(args: argparse.Namespace) -> list[Result]:
     """The results of everything that the arguments name. Raises CnncostError where nothing is limited."""
-    from cnncost.budgets.evaluate import check
+    from cnncost.budgets.evaluate import check, unchecked
     from cnncost.cli.progress import progress
 
     results: list[Result] = []
     for source, limits, baseline in targets(args):
         with progress(f"checking {printable(source, 100)}"):
-            results += check(source, limits, baseline)
+            if isinstance(limits, CnncostError):
+                results.append(unchecked(source, None, str(limits), limits.location))
+            else:
+                results += check(source, limits, baseline)
     return results
 
 
-def targets(args: argparse.Namespace) -> list[tuple[str, Sequence[Limit], Callable[[Limit], Baseline]]]:
-    """(source, limits, where its baseline comes from) of everything to check."""
+def targets(args: argparse.Namespace) -> list[Target]:
+    """(source, limits or why there are none, where its baseline comes from) of everything to check."""
     from cnncost.budgets import reading
 
     project = _project(args)
@@ -80,13 +85,18 @@ def targets(args: argparse.Namespace) -> list[tuple[str, Sequence[Limit], Callab
                 "pyproject.toml", nearest="name a file, or a source that has budgets of its own",
             )  # fmt: skip
         files = [project]
-    found: list[tuple[str, Sequence[Limit], Callable[[Limit], Baseline]]] = []
+    found: list[Target] = []
     for file in files:
         found += [(source, limits, _baseline(args, file)) for source, limits in reading.expand(file)]
     for source in sources:
-        limits = project.matching(source) if project else ()
-        found.append((source, (*_own(source), *limits), _baseline(args, project)))
-        if not found[-1][1]:
+        baseline = _baseline(args, project)
+        try:
+            limits = (*_own(source), *(project.matching(source) if project else ()))
+        except CnncostError as error:  # one broken model hides no other
+            found.append((source, error, baseline))
+            continue
+        found.append((source, limits, baseline))
+        if not limits:
             raise CnncostError(
                 f"'{printable(source, 200)}' has no budget", rule="a gate never passes by default",
                 nearest="write budgets: {params: 26M} into it, or name it in cnncost-budget.yaml",

@@ -187,7 +187,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 
 
 def _markdown(result: Verification) -> str:
-    from cnncost.escaping import escaped, pipes
+    from cnncost.escaping import escaped
+    from cnncost.report.markdown import pipes
 
     align = ["left", "left", "left", "right", "right", "right", "right", "left"]
     titles = [*TITLES[:-1], "As predicted"]
