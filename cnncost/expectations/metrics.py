@@ -49,7 +49,8 @@ def model_figures(analysis: Analysis, asked: set[str]) -> dict[str, Any]:
         for name, value in analysis.memory.to_dict().items():
             if isinstance(value, dict):
                 for inner, figure in value.items():
-                    figures[f"{name}.{inner}"] = figures[f"{name}_{inner}"] = figure
+                    if isinstance(figure, int | str):
+                        figures[f"{name}.{inner}"] = figures[f"{name}_{inner}"] = figure
             else:
                 figures[name] = value
     return figures
