@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.regroup import regroup
 
 _FUSED = {
     "Conv2D": "_FusedConv2D",
@@ -32,6 +33,8 @@ def rewrite(graph: OpGraph) -> list[Op]:
     _bypass(graph)
     prune(graph)
     _merge_equals(graph)
+    regroup(graph)
+    prune(graph)
     readers = readers_of(graph.ops, graph.results)
     for op in graph.ops:
         rule = _RULES.get(op.type)
@@ -127,31 +130,6 @@ def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
     readers[source] = [convolution if r is pad else r for r in readers[source]]
 
 
-def _join_sums(add: Op, readers: list[list[Op | None]]) -> None:
-    """A sum of sums of equal shapes, each read by the next alone, becomes one AddN: all addends wait for the last.
-
-    Grappler's memory optimizer takes some of them apart again (seen once: at the peak of AlexNet of 2012, not at
-    that of GoogLeNet); its rule is not known here."""
-
-    spec = add.outputs[0]
-    above = _only_reader(add, readers)
-    if above is not None and above.type == "AddV2" and all(value.spec == spec for value in above.inputs):
-        return  # it goes into the sum above
-    leaves: list[Value] = []
-    stack = list(reversed(add.inputs))
-    if any(value.spec != spec for value in stack):
-        return
-    while stack:
-        value = stack.pop()
-        op = value.op
-        if op.type == "AddV2" and _only_reader(op, readers) is not None and all(v.spec == spec for v in op.inputs):
-            stack.extend(reversed(op.inputs))
-        else:
-            leaves.append(value)
-    if len(leaves) > 2:
-        add.type, add.inputs = "AddN", leaves
-
-
 def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
     """x·sigmoid(x) as one op."""
     x, gate = product.inputs
@@ -224,4 +202,4 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
-_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "AddV2": _join_sums}
+_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}
