@@ -36,7 +36,7 @@ def _training(analysis: Analysis, choice: str) -> Sweep:
     from cnncost.memory.training import training_step
 
     graph = training_step(analysis, optimizer(choice)).graph
-    rewrite(graph)
+    rewrite(graph, last=False)
     ops = graph_order(rewrite_training(graph), graph.results, graph.kept, analysis.graph.name, choice)
     return sweep(ops, schedule(ops, ordered=True), graph.results)
 
