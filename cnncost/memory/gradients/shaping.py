@@ -114,6 +114,7 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "ResizeNearestNeighbor": _one("ResizeNearestNeighborGrad"),
         "ResizeBilinear": _one("ResizeBilinearGrad"),
         "ResizeBicubic": _one("ResizeBicubicGrad"),
+        "ImageProjectiveTransformV3": _one("ImageProjectiveTransformV3"),
         "SpaceToBatchND": _one("BatchToSpaceND"),
         "BatchToSpaceND": _one("SpaceToBatchND"),
         "Tile": _tile,

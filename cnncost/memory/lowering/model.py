@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnncost.errors import UnsupportedLayer, printable
 from cnncost.memory.lowering.base import Lowered, Step
+from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Value
 from cnncost.memory.spec import Spec
@@ -34,13 +35,19 @@ def lower(analysis: Analysis, training: bool = False) -> Lowered:
         try:
             lower_layer = rule(row.kind)
             read = [values[ref.layer][ref.output] for ref in layer.inputs]
-            made = lower_layer(step, row, layer.kind, _autocast(step, row, read))
+            given = _autocast(step, row, read)
+            mask = read_mask(step, row.kind, layer.kind, given)
+            made = lower_layer(step, row, layer.kind, given)
         except UnsupportedLayer as error:
             raise NotSimulated(error, row.name).at(layer.location or analysis.graph.location) from None
         values.append((made,) if isinstance(made, Value) else made)
+        take_away(step, row.kind, given)
+        first = values[-1][0]
+        step.attach(first, made_mask(step, row.kind, layer.kind, given, first) or mask)
     outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
     step.graph.results = list(outputs)
-    return Lowered(step.graph, tuple(inputs), outputs, tuple(values))
+    masks = tuple(step.mask(value) for value in outputs)
+    return Lowered(step.graph, tuple(inputs), outputs, tuple(values), masks)
 
 
 def _input(step: Step, row: LayerCost) -> Value:
@@ -56,4 +63,7 @@ def _autocast(step: Step, row: LayerCost, read: list[Value]) -> list[Value]:
     compute = row.compute
     if not compute.floating:
         return read
-    return [step.cast(value, compute.name) if DTYPES[value.dtype].floating else value for value in read]
+    made = [step.cast(value, compute.name) if DTYPES[value.dtype].floating else value for value in read]
+    for value, cast in zip(read, made, strict=True):
+        step.attach(cast, step.mask(value))
+    return made

@@ -67,6 +67,7 @@ ROWS = (
     OpType("ResizeBilinearGrad", given),
     OpType("ResizeBicubicGrad", given),
     OpType("MirrorPadGrad", given),
+    OpType("ImageProjectiveTransformV3", given),
     OpType("Range", given),
     OpType("ScatterNd", given),
     OpType("UnsortedSegmentSum", given),
