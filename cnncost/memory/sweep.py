@@ -98,10 +98,10 @@ class _Run:
             if kind.shares:
                 self.view(op, kind, inputs, start)
             else:
-                taken = self.forwarded(op, kind.forwards, inputs) if kind.forwards else _FOREIGN
+                taken = self.forwarded(op, kind, inputs) if kind.forwards else _FOREIGN
                 for place, spec in enumerate(op.outputs, start):
                     count = self.readers[place]
-                    if place == start and taken >= 0:
+                    if place == start + kind.into and taken >= 0:
                         buffers[place] = taken
                         references[taken] = count
                         continue
@@ -137,10 +137,10 @@ class _Run:
             found = self.sizes[spec] = spec.bytes
         return found
 
-    def forwarded(self, op: Op, places: tuple[int, ...], inputs: list[int]) -> int:
-        """The buffer of the first input that output 0 may take over."""
-        output = op.outputs[0]
-        for place in places:
+    def forwarded(self, op: Op, kind: OpType, inputs: list[int]) -> int:
+        """The buffer of the first input that the op's output may take over."""
+        output = op.outputs[kind.into]
+        for place in kind.forwards:
             if place >= len(inputs):
                 break
             buffer = inputs[place]
