@@ -115,6 +115,8 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "ResizeBilinear": _one("ResizeBilinearGrad"),
         "ResizeBicubic": _one("ResizeBicubicGrad"),
         "ImageProjectiveTransformV3": _one("ImageProjectiveTransformV3"),
+        "DepthToSpace": _one("SpaceToDepth"),
+        "SpaceToDepth": _one("DepthToSpace"),
         "SpaceToBatchND": _one("BatchToSpaceND"),
         "BatchToSpaceND": _one("SpaceToBatchND"),
         "Tile": _tile,

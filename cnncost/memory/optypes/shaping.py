@@ -70,5 +70,8 @@ ROWS = (
     OpType("ImageProjectiveTransformV3", given),
     OpType("Range", given),
     OpType("ScatterNd", given),
+    OpType("OneHot", given),
+    OpType("DepthToSpace", given),
+    OpType("SpaceToDepth", given),
     OpType("UnsortedSegmentSum", given),
 )
