@@ -179,11 +179,17 @@ def compare(
         slack=_scratch(measured) if tolerance is None and job.executor == "graph" else 0,
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
-        unpredicted=unpredicted, allocations=match(requested, measured.changes, rows(analysis, job)),
+        unpredicted=unpredicted,
+        allocations=match(requested if job.backend == "tensorflow" else None, measured.changes, _named(analysis, job)),
         resident=_resident(analysis, measured),
         predicted_live=() if requested is None else tuple(event.live for event in requested.events),
         predicted_notes=() if prediction is None else tuple(prediction.notes),
     )  # fmt: skip
+
+
+def _named(analysis: Analysis, job: Job) -> dict[str, str]:
+    """Rows by the names that the profile gives its allocations: op by op it knows no layers, and sizes alone count."""
+    return {} if job.executor == "eager" else rows(analysis, job)
 
 
 def simulated(analysis: Analysis, job: Job, allocator: str = "requested") -> tuple[MemoryPrediction | None, str | None]:

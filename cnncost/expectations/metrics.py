@@ -7,6 +7,7 @@ from typing import Any
 
 from cnncost.analysis import Analysis, LayerCost
 from cnncost.graph import Expected
+from cnncost.results import MODES
 from cnncost.tensor import shape_text
 
 
@@ -47,10 +48,10 @@ def model_figures(analysis: Analysis, asked: set[str]) -> dict[str, Any]:
     figures["output_shapes"] = tuple(outputs)
     if asked - figures.keys():
         for name, value in analysis.memory.to_dict().items():
-            if isinstance(value, dict):
+            if name == "textbook":
                 for inner, figure in value.items():
                     figures[f"{name}.{inner}"] = figures[f"{name}_{inner}"] = figure
-            else:
+            elif name not in MODES:  # a whole step, not a figure
                 figures[name] = value
     return figures
 

@@ -27,30 +27,36 @@ class Scopes:
     """Finds a layer by an op's name: ``net_1/conv_1/Relu`` is layer ``conv`` of model ``net``.
 
     Keras makes a scope's name unique by a number behind it, for the model's as for its layers'. So the model's own
-    scope tells whether a number belongs to the layer's name.
+    scope tells whether a number belongs to the layer's name. A layer of a nested model is named by its path.
 
     >>> Scopes("net", {"conv": "conv", "conv_1": "conv_1"}).layer("net_1/conv_1/Relu")
     'conv'
     >>> Scopes("net", {"conv": "conv", "conv_1": "conv_1"}).layer("gradient_tape/net/conv_1/Relu")
     'conv_1'
+    >>> Scopes("net", {"block/conv": "block/conv"}).layer("net_1/block_1/conv_1/Relu")
+    'block/conv'
     """
 
     def __init__(self, model: str, layers: Mapping[str, str]) -> None:
         self.model, self.layers = model, layers  # the layers' names here → the names that are asked for
+        self.outer = {name[: i + 1] for name in layers for i, letter in enumerate(name) if letter == "/"}
 
     def layer(self, op: str) -> str | None:
         """The layer's name; None for ops of no layer (loss, optimizer)."""
         parts = op.split("/")
         numbered = None
+        inside = [""]  # the paths of nested models that the parts up to here may be
         for part in parts:
             if numbered is None:
                 if self.model in (part, _UNIQUE.sub("", part)):
                     numbered = part != self.model
                 continue
             choices = (_UNIQUE.sub("", part), part) if numbered else (part, _UNIQUE.sub("", part))
-            for choice in choices:
-                if choice in self.layers:
-                    return self.layers[choice]
+            paths = [outer + choice for outer in reversed(inside) for choice in choices]
+            for path in paths:
+                if path in self.layers:
+                    return self.layers[path]
+            inside = ["", *(f"{path}/" for path in paths if f"{path}/" in self.outer)]
         return None
 
 

@@ -7,10 +7,11 @@ when all readers of all its outputs have had theirs. Several gradients of one va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from cnncost.memory.gradients import gradient_of
 from cnncost.memory.gradients.base import has_gradient
+from cnncost.memory.gradients.looping import while_gradient
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value, Variable
 from cnncost.memory.sparse import dense, is_sparse, joined, rows
 
@@ -30,12 +31,16 @@ def gradients(graph: OpGraph, starts: Sequence[tuple[Value, Value]], sources: Se
     return [reverse.result(variable) for variable in sources]
 
 
-def _tape(graph: OpGraph) -> bytearray:
+def _tape(graph: OpGraph, sources: Container[Op] = ()) -> bytearray:
     """Which ops are recorded: readers of a trainable variable, and of what such ops put out. What
     ``stop_gradient`` returns is not on the tape."""
     taped = bytearray(len(graph.ops))
     for op in graph.ops:
-        if op.type == "ReadVariableOp":
+        if op in sources:
+            taped[op.index] = 1
+        elif op.type == "While":
+            taped[op.index] = op.attrs["loop"].trains or any(taped[value.op.index] for value in op.inputs)
+        elif op.type == "ReadVariableOp":
             taped[op.index] = op.attrs["variable"].trainable
         elif op.outputs and op.type != "StopGradient":
             for value in op.inputs:
@@ -50,13 +55,23 @@ class _Reverse:
 
     def __init__(self, graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> None:
         self.graph, self.taped = graph, taped
-        self.found: dict[Key, list[Value]] = {(start.op.index, start.index): [seed] for start, seed in starts}
+        self.found: dict[Key, list[Value]] = {}
+        for start, seed in starts:
+            self.found.setdefault((start.op.index, start.index), []).append(seed)
+        self.leaves: dict[Op, Value] = {}  # gradients of what a loop's body is given
         self.variables: dict[str, list[Value]] = {}
         self.uses: dict[Key, int] = {}
         self.missing: dict[int, int] = {}  # outputs of an op whose readers have not all had their turn
-        last = [start.op for start, _ in starts if taped[start.op.index]]
+        last = list(dict.fromkeys(start.op for start, _ in starts if taped[start.op.index]))
         self._count(last)
         self._run([op for op in last if op.index not in self.missing])
+
+    tape = staticmethod(_tape)
+
+    @staticmethod
+    def inside(graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> _Reverse:
+        """The same for the body of a loop."""
+        return _Reverse(graph, taped, starts)
 
     def result(self, variable: Variable) -> Value | None:
         """The variable's gradient, added up when it was read more than once."""
@@ -115,6 +130,11 @@ class _Reverse:
             if op.type == "Cast":
                 return (self._cast_rows(op, values[0]),)
             values[0] = dense(self.graph, values[0])
+        if op.type in _LEAVES:
+            self.leaves[op] = next(value for value in values if value is not None)
+            return nothing
+        if op.type == "While":
+            return while_gradient(self, op, values)
         if not has_gradient(op):
             return nothing
         if op.type in _SEVERAL:
@@ -162,4 +182,5 @@ def _unpack(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[
     return (graph.add("Pack", _zeros(graph, op, values), (op.inputs[0].spec,), **op.attrs),)
 
 
+_LEAVES = frozenset(("_Arg", "TensorListGetItem"))
 _SEVERAL = {"IdentityN": _identity_n, "Split": _split, "SplitV": _split, "Unpack": _unpack}

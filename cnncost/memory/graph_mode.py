@@ -11,6 +11,7 @@ from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
+from cnncost.memory.unfolding import unfold
 from cnncost.results import Analysis
 
 
@@ -24,20 +25,24 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
 
 
 def _inference(analysis: Analysis) -> Sweep:
+    from cnncost.memory.rewrite_loops import order_loops
+
     graph = lower(analysis, training=False).graph
-    ops = rewrite(graph)
+    ops = unfold(graph, order_loops(rewrite(graph), analysis.graph.name))
     return sweep(ops, schedule(ops), graph.results)
 
 
 def _training(analysis: Analysis, choice: str) -> Sweep:
     from cnncost.memory.optimizers import optimizer
     from cnncost.memory.ordering import graph_order
+    from cnncost.memory.rewrite_loops import order_loops
     from cnncost.memory.rewrite_training import rewrite_training
     from cnncost.memory.training import training_step
 
     graph = training_step(analysis, optimizer(choice)).graph
-    rewrite(graph)
+    rewrite(graph, last=False)
     ops = graph_order(rewrite_training(graph), graph.results, graph.kept, analysis.graph.name, choice)
+    ops = unfold(graph, order_loops(ops, analysis.graph.name, choice))
     return sweep(ops, schedule(ops, ordered=True), graph.results)
 
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cnncost.errors import UnsupportedLayer
 from cnncost.memory.opgraph import LOSS, OpGraph, Value
 from cnncost.memory.spec import Spec
 
 
-def add_loss(graph: OpGraph, outputs: Sequence[Value]) -> tuple[Value, list[tuple[Value, Value]]]:
-    """The loss, and for the tape the values to start from, each with its gradient."""
+def add_loss(
+    graph: OpGraph, outputs: Sequence[Value], masks: Sequence[Value | None] = ()
+) -> tuple[Value, list[tuple[Value, Value]]]:
+    """The loss, and for the tape the values to start from, each with its gradient. ``masks``: of the outputs."""
     graph.phase, graph.layer = LOSS, ""
-    parts = [_cross_entropy(graph, value) if len(value.shape) == 2 else _squares(graph, value) for value in outputs]
+    parts = []
+    for value, mask in zip(outputs, masks or [None] * len(outputs), strict=True):
+        parts.append((_cross_entropy if len(value.shape) == 2 else _squares)(graph, value, mask))
     total = parts[0][0]
     for part, _, _ in parts[1:]:
         total = graph.add("AddV2", (total, part), (part.spec,))
@@ -26,7 +31,7 @@ def add_loss(graph: OpGraph, outputs: Sequence[Value]) -> tuple[Value, list[tupl
 Part = tuple[Value, Value, Value]  # the scalar, what it was reduced from, and the gradient of that
 
 
-def _cross_entropy(graph: OpGraph, value: Value) -> Part:
+def _cross_entropy(graph: OpGraph, value: Value, mask: Value | None) -> Part:
     """Keras takes the softmax's own input when the op that made the probabilities is a Softmax."""
     logits = value.op.inputs[0] if value.op.type == "Softmax" else value
     batch = logits.shape[0]
@@ -34,15 +39,32 @@ def _cross_entropy(graph: OpGraph, value: Value) -> Part:
     labels = graph.add("Cast", (target,), (Spec((batch,), logits.dtype),), to=logits.dtype)
     labels = graph.add("Cast", (labels,), (Spec((batch,), "int64"),), to="int64")
     losses = graph.add("SparseSoftmaxCrossEntropyWithLogits", (logits, labels))
-    return _mean(graph, losses)
+    return _mean(graph, losses if mask is None else _masked(graph, losses, mask))
 
 
-def _squares(graph: OpGraph, value: Value) -> Part:
+def _squares(graph: OpGraph, value: Value, mask: Value | None) -> Part:
     """(target - value)², its mean over the last axis, then over all: of the squares on, the gradient is a constant."""
     target = graph.argument("y", value.spec)
     squares = graph.add("Square", (graph.add("Sub", (target, value), (value.spec,)),), (value.spec,))
-    scalar, _, _ = _mean(graph, graph.add("Mean", (squares,), axes=(len(value.shape) - 1,), keepdims=False))
+    means = graph.add("Mean", (squares,), axes=(len(value.shape) - 1,), keepdims=False)
+    if mask is not None:
+        return _mean(graph, _masked(graph, means, mask))
+    scalar, _, _ = _mean(graph, means)
     return scalar, squares, graph.constant(1 / value.spec.elements, value.spec)
+
+
+def _masked(graph: OpGraph, losses: Value, mask: Value) -> Value:
+    """Losses of what does not count are 0, the others grow by the share that counts (``apply_mask``)."""
+    if mask.shape != losses.shape:
+        raise UnsupportedLayer("the memory simulation does not know a loss whose mask has another shape")
+    scalar = Spec((), losses.dtype)
+    weights = graph.add("Cast", (mask,), (losses.spec,), to=losses.dtype)
+    valid = graph.add("Sum", (weights,), (scalar,), axes=tuple(range(len(mask.shape))))
+    share = graph.add("DivNoNan", (graph.constant(losses.spec.elements, scalar), valid), (scalar,))
+    counts = graph.add("Cast", (weights,), (mask.spec,), to="bool")
+    zero = graph.constant(0.0, scalar)
+    scale = graph.add("SelectV2", (counts, share, zero), (losses.spec,))
+    return graph.add("Mul", (losses, scale), (losses.spec,))
 
 
 def _mean(graph: OpGraph, losses: Value) -> Part:

@@ -19,7 +19,7 @@ Names are those that Keras and the tape give, as far as they decide an order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Value
 
@@ -55,10 +55,13 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
     """What each op waits for, in the order of its inputs; constants left out."""
     found = []
     for op in ops:
-        read = [value.op for value in op.inputs if value.op.type != "Const"]
+        read = [source for source, _ in op.inputs if source.type != "Const"]
         if len(read) > 1 and op.type in _COMMUTATIVE:
             read.sort(key=names.of)
-        found.append([source.index for source in read] + [c.index for c in op.controls if c.type != "Const"])
+        places = [source.index for source in read]
+        if op.controls:
+            places += [source.index for source in op.controls if source.type != "Const"]
+        found.append(places)
     return found
 
 
@@ -81,7 +84,9 @@ def _breadth_first(sources: list[list[int]], start: list[int], count: int) -> li
     waits = [0] * count
     readers: list[list[int]] = [[] for _ in range(count)]
     for place in start:
-        own = set(sources[place])
+        own: Collection[int] = sources[place]
+        if len(sources[place]) > 1:
+            own = set(own)
         waits[place] = len(own)
         for source in own:
             readers[source].append(place)
@@ -96,10 +101,17 @@ def _breadth_first(sources: list[list[int]], start: list[int], count: int) -> li
 
 def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> list[int]:
     """oneDNN's ops in reverse post-order of a walk from the sources that takes the last reader first."""
+    replaced = [op.type in _REPLACED for op in ops]
+    leads = bytearray(replaced)  # to one of them: the walk passes the others by
+    for place in reversed(order):
+        if leads[place]:
+            for source in sources[place]:
+                leads[source] = 1
+    walked = [place for place in order if leads[place]]
+    merged = [place for place in walked if ops[place].type in _MERGED]
     readers: list[list[int]] = [[] for _ in ops]
     roots = []
-    merged = [place for place in order if ops[place].type in _MERGED]
-    for place in (*(place for place in order if ops[place].type not in _MERGED), *merged):
+    for place in (*(place for place in walked if not replaced[place] or ops[place].type not in _MERGED), *merged):
         if not sources[place]:
             roots.append(place)
         for source in sources[place]:
@@ -116,7 +128,7 @@ def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> 
             state[place] = 1
             stack.append(~place)
             stack.extend(reader for reader in readers[place] if not state[reader])
-    return [place for place in reversed(finished) if ops[place].type in _REPLACED]
+    return [place for place in reversed(finished) if replaced[place]]
 
 
 class _Names:

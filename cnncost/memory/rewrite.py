@@ -8,9 +8,11 @@ TensorFlow 2.21, and the optimized graphs of captured steps.
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any
 
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.regroup import regroup
 
 _FUSED = {
     "Conv2D": "_FusedConv2D",
@@ -27,41 +29,58 @@ _ACTIVATIONS = {
 _ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
-def rewrite(graph: OpGraph) -> list[Op]:
-    """The ops that run, in the order of creation, renumbered. Changes the graph's ops."""
+def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
+    """The ops that run, in the order of creation, renumbered. Changes the graph's ops. ``last``: no other pass follows
+    that prunes what the fusions left over."""
     _bypass(graph)
+    _merge_equals(graph, prune(graph))
+    regroup(graph)
     prune(graph)
-    _merge_equals(graph)
     readers = readers_of(graph.ops, graph.results)
     for op in graph.ops:
         rule = _RULES.get(op.type)
         if rule is not None:
             rule(op, readers)
-    prune(graph)
+    if last:
+        prune(graph)
     return graph.ops
 
 
-def prune(graph: OpGraph) -> None:
-    """Drop what neither a result nor an assignment needs."""
-    wanted = [False] * len(graph.ops)
+def prune(graph: OpGraph) -> list[int]:
+    """Drop what neither a result nor an assignment needs. Returns how often each op that stays is needed: the edges
+    that read it, the results and effects that it is."""
+    ops = graph.ops
+    for place, op in enumerate(ops):
+        op.index = place
+    needed = [0] * len(ops)
+    for value in graph.results:
+        needed[value.op.index] += 1
+    for op in graph.kept:
+        needed[op.index] += 1
+    late: list[Op] = []
+    for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
+        place = op.index
+        if needed[place]:
+            for source, _ in op.inputs:
+                if source.index > place and not needed[source.index]:
+                    late.append(source)
+                needed[source.index] += 1
+            for source in op.controls:
+                if source.index > place and not needed[source.index]:
+                    late.append(source)
+                needed[source.index] += 1
+    while late:
+        op = late.pop()
+        for source in (*(value.op for value in op.inputs), *op.controls):
+            if not needed[source.index]:
+                late.append(source)
+            needed[source.index] += 1
+    if 0 not in needed:
+        return needed
+    graph.ops = list(compress(ops, needed))
     for place, op in enumerate(graph.ops):
         op.index = place
-    stack = [value.op for value in graph.results] + list(graph.kept)
-    for op in stack:
-        wanted[op.index] = True
-    while stack:
-        op = stack.pop()
-        for source, _ in op.inputs:
-            if not wanted[source.index]:
-                wanted[source.index] = True
-                stack.append(source)
-        for source in op.controls:
-            if not wanted[source.index]:
-                wanted[source.index] = True
-                stack.append(source)
-    graph.ops = [op for op in graph.ops if wanted[op.index]]
-    for place, op in enumerate(graph.ops):
-        op.index = place
+    return [count for count in needed if count]
 
 
 def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
@@ -127,31 +146,6 @@ def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
     readers[source] = [convolution if r is pad else r for r in readers[source]]
 
 
-def _join_sums(add: Op, readers: list[list[Op | None]]) -> None:
-    """A sum of sums of equal shapes, each read by the next alone, becomes one AddN: all addends wait for the last.
-
-    Grappler's memory optimizer takes some of them apart again (seen once: at the peak of AlexNet of 2012, not at
-    that of GoogLeNet); its rule is not known here."""
-
-    spec = add.outputs[0]
-    above = _only_reader(add, readers)
-    if above is not None and above.type == "AddV2" and all(value.spec == spec for value in above.inputs):
-        return  # it goes into the sum above
-    leaves: list[Value] = []
-    stack = list(reversed(add.inputs))
-    if any(value.spec != spec for value in stack):
-        return
-    while stack:
-        value = stack.pop()
-        op = value.op
-        if op.type == "AddV2" and _only_reader(op, readers) is not None and all(v.spec == spec for v in op.inputs):
-            stack.extend(reversed(op.inputs))
-        else:
-            leaves.append(value)
-    if len(leaves) > 2:
-        add.type, add.inputs = "AddN", leaves
-
-
 def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
     """x·sigmoid(x) as one op."""
     x, gate = product.inputs
@@ -164,39 +158,54 @@ def _bypass(graph: OpGraph) -> None:
     """Ops that only pass values on disappear: identities, x + 0, x·1."""
     through: dict[int, Value] = {}
     for op in graph.ops:
-        if any(source.index in through for source, _ in op.inputs):
-            op.inputs = [_source(through, value) for value in op.inputs]
+        for source, _ in op.inputs:
+            if source.index in through:
+                op.inputs = [_source(through, value) for value in op.inputs]
+                break
         if op.type in _IDENTITIES:
             through[op.index] = op.inputs[0]
-        elif op.type in _NEUTRAL:
+        elif op.type in _NEUTRAL and (op.inputs[0].op.type == "Const" or op.inputs[1].op.type == "Const"):
             kept = _neutral(op)
             if kept is not None:
                 through[op.index] = kept
     graph.results = [_source(through, value) for value in graph.results]
 
 
-def _merge_equals(graph: OpGraph) -> None:
-    """Common subexpressions: an op that does what an earlier one did, to the same values, becomes that one."""
-    count = [0] * len(graph.ops)
-    for op in graph.ops:
-        for source, _ in op.inputs:
-            count[source.index] += 1
-    first: dict[Any, Op] = {}
+def _merge_equals(graph: OpGraph, count: list[int]) -> None:
+    """Common subexpressions: an op that does what an earlier one did, to the same values, becomes that one. ``count``:
+    how often each op is read, or more."""
+    first: dict[Any, list[Op]] = {}  # by type and inputs
     through: dict[int, Value] = {}
     for op in graph.ops:
-        if through and any(source.index in through for source, _ in op.inputs):
-            op.inputs = [_merged(through, value) for value in op.inputs]
-        if not op.inputs or count[op.inputs[0].op.index] < 2 or op.controls or not op.outputs or op.type in _OWN:
+        for source, _ in op.inputs:
+            if source.index in through:
+                op.inputs = [_merged(through, value) for value in op.inputs]
+                break
+        if not op.inputs or op.controls or not op.outputs or op.type in _OWN:
             continue
-        attrs = tuple((name, op.attrs[name]) for name in sorted(op.attrs) if name != "gradient")
-        key = (op.type, tuple((source.index, index) for source, index in op.inputs), attrs, op.outputs)
-        same = first.setdefault(key, op)
-        if same is not op:
-            through[op.index] = Value(same, 0)
-            for source, _ in op.inputs:
-                count[source.index] -= 1
-            count[same.index] += count[op.index]
+        if count[op.inputs[0].op.index] < 2:
+            continue
+        alike = first.setdefault((op.type, *[(source.index, index) for source, index in op.inputs]), [])
+        same = next((other for other in alike if _equal(op, other)), None) if alike else None
+        if same is None:
+            alike.append(op)
+            continue
+        through[op.index] = Value(same, 0)
+        for source, _ in op.inputs:
+            count[source.index] -= 1
+        count[same.index] += count[op.index]
     graph.results = [_merged(through, value) for value in graph.results]
+
+
+def _equal(op: Op, other: Op) -> bool:
+    """Whether two ops of one type and the same inputs do the same."""
+    if op.outputs != other.outputs:
+        return False
+    return op.attrs == other.attrs or _without_gradient(op.attrs) == _without_gradient(other.attrs)
+
+
+def _without_gradient(attrs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attrs.items() if name != "gradient"}
 
 
 def _merged(through: dict[int, Value], value: Value) -> Value:
@@ -224,4 +233,4 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
-_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "AddV2": _join_sums}
+_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.rewrite import prune, readers_of
+from cnncost.memory.rewrite import prune
 
 _PASSED = frozenset(("Identity", "StopGradient", "PreventGradient"))
 _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
@@ -45,24 +45,26 @@ def _bypass(graph: OpGraph) -> None:
 
 def _fuse_bias_gradients(graph: OpGraph) -> None:
     """Where a filter's gradient and a bias's gradient read the same value."""
-    readers = readers_of(graph.ops, graph.results)
-    for bias in graph.ops:
-        if bias.type != "BiasAddGrad":
+    biases: list[Op] = []
+    filters: dict[Value, list[Op]] = {}
+    for op in graph.ops:
+        if op.type == "BiasAddGrad":
+            biases.append(op)
+        elif op.type in _FILTERS and len(op.outputs) == 1:
+            filters.setdefault(op.inputs[1], []).append(op)
+    moved: dict[int, Value] = {}
+    for bias in biases:
+        found = filters.get(bias.inputs[0], ())
+        if len(found) != 1 or found[0].type not in _FILTERS:
             continue
-        grad = bias.inputs[0]
-        filters = [
-            op
-            for op in readers[grad.op.index]
-            if op is not None and op.type in _FILTERS and op.inputs[1] == grad and len(op.outputs) == 1
-        ]
-        if len(filters) != 1:
-            continue
-        fused = filters[0]
+        fused = found[0]
         fused.type = _FILTERS[fused.type]
         fused.outputs = (*fused.outputs, bias.outputs[0])
-        for reader in readers[bias.index]:
-            if reader is not None:
-                reader.inputs = [Value(fused, 1) if value.op is bias else value for value in reader.inputs]
+        moved[bias.index] = Value(fused, 1)
+    for op in graph.ops if moved else ():
+        for place, value in enumerate(op.inputs):
+            if value.op.index in moved:
+                op.inputs[place] = moved[value.op.index]
 
 
 _VIEWS = _PASSED | {"IdentityN", "Reshape"}

@@ -74,7 +74,10 @@ def _roots(ops: list[Op], roots: list[int]) -> list[int]:
     variables = [index for index in roots if "variable" in ops[index].attrs]
     inputs = [index for index in roots if "variable" not in ops[index].attrs]
     early = round(len(variables) * READ_FIRST)
-    return variables[:early] + inputs + variables[early:]
+    loops = [index for index in inputs if ops[index].type == "Less"]  # they begin with constants
+    if loops:
+        inputs = [index for index in inputs if ops[index].type != "Less"]
+    return variables[:early] + loops + inputs + variables[early:]
 
 
 def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:

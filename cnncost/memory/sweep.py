@@ -12,10 +12,14 @@ else copies. What a variable gives up is freed with its last reader (resource_va
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
 from cnncost.memory.optypes.base import EACH, OpType, table
+from cnncost.memory.spec import Spec
 
 _FOREIGN = -1  # the buffer id of what is not the step's
 
@@ -42,84 +46,111 @@ def sweep(ops: list[Op], order: list[Op], results: list[Value]) -> Sweep:
     """Run the order on paper. ``ops`` as ``schedule`` took them."""
     run = _Run(ops, results)
     for op in order:
-        run.step(op)
-    return Sweep(run.events, run.peak, run.at)
+        effect = _EFFECTS.get(op.type)
+        if effect is None:
+            run.step(op)
+        else:
+            effect(run, op)
+    return run.timeline()
 
 
 class _Run:
-    """The state of the sweep: for each buffer its bytes, owner and references."""
+    """The state of the sweep: for each output its buffer and readers, for each buffer its bytes and references.
+
+    Output ``i`` of an op stands at ``first[op.index] + i``. What happens is noted as the op, and the buffer that it
+    allocates or the complement of one that it frees.
+    """
 
     def __init__(self, ops: list[Op], results: list[Value]) -> None:
         self.types = table()
-        self.readers = [[0] * len(op.outputs) for op in ops]
+        self.first = first = list(accumulate((len(op.outputs) for op in ops), initial=0))
+        self.readers = readers = [0] * first[-1]
         for op in ops:
             for source, index in op.inputs:
-                self.readers[source.index][index] += 1
+                readers[first[source.index] + index] += 1
         for source, index in results:
-            self.readers[source.index][index] += 1
-        self.buffers: list[list[int]] = [[_FOREIGN] * len(op.outputs) for op in ops]
+            readers[first[source.index] + index] += 1
+        self.buffers = [_FOREIGN] * first[-1]
         self.bytes: list[int] = []
-        self.owner: list[Op] = []
         self.references: list[int] = []
-        self.events: list[Event] = []
-        self.live = self.peak = 0
-        self.at = -1
+        self.actors: list[Op] = []
+        self.marks: list[int] = []
+        self.sizes: dict[Spec, int] = {}
         self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
 
+    def timeline(self) -> Sweep:
+        """The events with the live bytes after each, and the first that reaches the peak."""
+        sizes = self.bytes
+        changes = [sizes[mark] if mark >= 0 else -sizes[~mark] for mark in self.marks]
+        lives = list(accumulate(changes))
+        peak = max(lives, default=0)
+        buffers = [mark if mark >= 0 else ~mark for mark in self.marks]
+        events = list(map(_event, zip(self.actors, changes, lives, buffers, strict=True)))
+        return Sweep(events, max(peak, 0), lives.index(peak) if peak > 0 else -1)
+
     def step(self, op: Op) -> None:
-        effect = _EFFECTS.get(op.type)
-        if effect is not None:
-            effect(self, op)
-            return
-        kind = self.types[op.type]
-        inputs = [self.buffers[source.index][index] for source, index in op.inputs]
-        taken = self.outputs(op, kind, inputs) if kind.allocates and op.outputs else _FOREIGN
+        """An op that writes no variable."""
+        first, buffers, references = self.first, self.buffers, self.references
+        kind, start = self.types[op.type], first[op.index]
+        inputs = [buffers[first[source.index] + index] for source, index in op.inputs]
+        taken = _FOREIGN
+        if op.outputs and kind.allocates:
+            if kind.shares:
+                self.view(op, kind, inputs, start)
+            else:
+                taken = self.forwarded(op, kind, inputs) if kind.forwards else _FOREIGN
+                for place, spec in enumerate(op.outputs, start):
+                    count = self.readers[place]
+                    if place == start + kind.into and taken >= 0:
+                        buffers[place] = taken
+                        references[taken] = count
+                        continue
+                    size = self.sizes.get(spec)
+                    buffers[place] = self.allocate(op, self.size(spec) if size is None else size, count)
         if kind.scratch is not None:
             self.scratch(op, kind)
-        readers = self.readers[op.index]
-        for index, buffer in enumerate(self.buffers[op.index]):
-            if buffer != _FOREIGN and not readers[index] and not self.references[buffer]:
-                self.free(op, buffer)
+        for place in range(start, first[op.index + 1]):
+            if not self.readers[place]:
+                buffer = buffers[place]
+                if buffer >= 0 and not references[buffer]:
+                    self.free(op, buffer)
         for buffer in inputs:
-            if buffer == _FOREIGN:
+            if buffer < 0:
                 continue
             if buffer == taken:
                 taken = _FOREIGN  # that reference went to the output
                 continue
-            self.references[buffer] -= 1
-            if not self.references[buffer]:
+            references[buffer] -= 1
+            if not references[buffer]:
                 self.free(op, buffer)
 
-    def outputs(self, op: Op, kind: OpType, inputs: list[int]) -> int:
-        """Give every output a buffer; returns the input's buffer that an output took over."""
-        own, readers = self.buffers[op.index], self.readers[op.index]
-        if kind.shares:
-            for index in range(len(own)):
-                buffer = own[index] = inputs[index if kind.shares == EACH else 0]
-                if buffer != _FOREIGN:
-                    self.references[buffer] += readers[index]
-            return _FOREIGN
-        taken = self.forwarded(op, kind, inputs)
-        for index, spec in enumerate(op.outputs):
-            if index == 0 and taken != _FOREIGN:
-                own[0] = taken
-                self.references[taken] = readers[0]
-            else:
-                own[index] = self.allocate(op, spec.bytes, readers[index])
-        return taken
+    def view(self, op: Op, kind: OpType, inputs: list[int], start: int) -> None:
+        """Outputs that are their input's buffer."""
+        for index in range(len(op.outputs)):
+            buffer = self.buffers[start + index] = inputs[index if kind.shares == EACH else 0]
+            if buffer >= 0:
+                self.references[buffer] += self.readers[start + index]
+
+    def size(self, spec: Spec) -> int:
+        found = self.sizes.get(spec)
+        if found is None:
+            found = self.sizes[spec] = spec.bytes
+        return found
 
     def forwarded(self, op: Op, kind: OpType, inputs: list[int]) -> int:
-        """The buffer of the first input that output 0 may take over."""
-        output = op.outputs[0]
+        """The buffer of the first input that the op's output may take over."""
+        output = op.outputs[kind.into]
         for place in kind.forwards:
             if place >= len(inputs):
                 break
             buffer = inputs[place]
-            if buffer == _FOREIGN or self.references[buffer] != 1:
+            if buffer < 0 or self.references[buffer] != 1:
                 continue
             source, index = op.inputs[place]
             spec = source.outputs[index]
-            if spec.dtype == output.dtype and (spec.shape == output.shape or spec.bytes == output.bytes):
+            if spec is output or (
+                spec.dtype == output.dtype and (spec.shape == output.shape or self.size(spec) == self.size(output))
+            ):
                 return buffer
         return _FOREIGN
 
@@ -138,14 +169,14 @@ class _Run:
         buffer = self.variables.get(variable.name)
         if buffer is None:
             buffer = self.variables[variable.name] = len(self.bytes)
-            self.bytes.append(variable.spec.bytes)
-            self.owner.append(variable.handle)
+            self.bytes.append(self.size(variable.spec))
             self.references.append(1)
         return buffer
 
     def read(self, op: Op) -> None:
-        buffer = self.buffers[op.index][0] = self.held(op)
-        self.references[buffer] += self.readers[op.index][0]
+        place = self.first[op.index]
+        buffer = self.buffers[place] = self.held(op)
+        self.references[buffer] += self.readers[place]
 
     def update(self, op: Op) -> None:
         """Add or subtract: in place, or in a copy where somebody still holds the buffer."""
@@ -157,7 +188,7 @@ class _Run:
     def assign(self, op: Op) -> None:
         """Take the value's buffer over, or copy it into the variable's (a new one where somebody holds that)."""
         source, index = op.inputs[1]
-        value, buffer = self.buffers[source.index][index], self.held(op)
+        value, buffer = self.buffers[self.first[source.index] + index], self.held(op)
         if value != _FOREIGN and self.references[value] == 1:
             self.replace(op, buffer, value)
             return
@@ -174,7 +205,7 @@ class _Run:
     def release(self, op: Op) -> None:
         """The op's own references to what it read."""
         for source, index in op.inputs:
-            buffer = self.buffers[source.index][index]
+            buffer = self.buffers[self.first[source.index] + index]
             if buffer != _FOREIGN:
                 self.references[buffer] -= 1
                 if not self.references[buffer]:
@@ -183,19 +214,17 @@ class _Run:
     def allocate(self, op: Op, size: int, references: int) -> int:
         buffer = len(self.bytes)
         self.bytes.append(size)
-        self.owner.append(op)
         self.references.append(references)
-        self.live += size
-        if self.live > self.peak:
-            self.peak, self.at = self.live, len(self.events)
-        self.events.append(Event(op, size, self.live, buffer))
+        self.actors.append(op)
+        self.marks.append(buffer)
         return buffer
 
     def free(self, op: Op, buffer: int) -> None:
-        self.live -= self.bytes[buffer]
-        self.events.append(Event(op, -self.bytes[buffer], self.live, buffer))
+        self.actors.append(op)
+        self.marks.append(~buffer)
 
 
+_event: Callable[[tuple[Op, int, int, int]], Event] = partial(tuple.__new__, Event)  # half the time of Event(…)
 _EFFECTS = {
     "ReadVariableOp": _Run.read,
     "AssignVariableOp": _Run.assign,

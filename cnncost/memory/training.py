@@ -26,7 +26,7 @@ def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
     """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known."""
     lowered = lower(analysis, training=True)
     graph = lowered.graph
-    loss, starts = add_loss(graph, lowered.outputs)
+    loss, starts = add_loss(graph, lowered.outputs, lowered.masks)
     trained = trainable_weights(analysis, graph)
     grads = gradients(graph, starts, trained)
     apply_updates(graph, choice, trained, grads)

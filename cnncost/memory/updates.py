@@ -48,8 +48,9 @@ class Updates:
 
     def read(self, variable: Variable) -> Value:
         value = self.graph.read(variable)
-        if variable.name in self.last_write:
-            value.op.controls.append(self.last_write[variable.name])
+        written = self.last_write.get(variable.name)
+        if written is not None:
+            value.op.controls.append(written)
         self.reads.setdefault(variable.name, []).append(value.op)
         return value
 
@@ -73,13 +74,20 @@ class Updates:
         return self.constants[key]
 
     def op(self, type_: str, *operands: Operand) -> Value:
-        values = [self.value(operand) for operand in operands]
-        if any(is_sparse(value) for value in values):
-            found = apply(self.graph, type_, values)
-            if found is not None:
-                return found
-            values = [dense(self.graph, value) for value in values]
-        return self.graph.add(type_, values, (max((v.spec for v in values), key=lambda spec: len(spec.shape)),))
+        values = [operand if type(operand) is Value else self.value(operand) for operand in operands]
+        widest = values[0]
+        for value in values:
+            if is_sparse(value):
+                return self._on_rows(type_, values)
+            if len(value.shape) > len(widest.shape):
+                widest = value
+        made = widest.op.outputs
+        return self.graph.add(type_, values, made if len(made) == 1 else (widest.spec,))
+
+    def _on_rows(self, type_: str, values: Sequence[Value]) -> Value:
+        """With a sparse gradient among the operands."""
+        found = apply(self.graph, type_, values)
+        return self.op(type_, *(dense(self.graph, value) for value in values)) if found is None else found
 
     def mul(self, a: Operand, b: Operand) -> Value:
         return self.op("Mul", a, b)

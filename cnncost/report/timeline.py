@@ -17,7 +17,8 @@ MEASURED, PREDICTED, GRID, INK = "#1f4e9c", "#d95f02", "#d8d8d8", "#333333"
 def svg(result: Verification) -> str:
     """The picture's text: the step from left to right, event by event, each line over its own events."""
     lines = {"measured": result.measured_live, "predicted": result.predicted_live}
-    top = max((max(values, default=0) for values in lines.values()), default=0) or 1
+    interval = result.interval if result.allocator == "requested" else None
+    top = max(*(max(values, default=0) for values in lines.values()), interval[1] if interval else 0) or 1
     job = result.job
     what = f"{clean(result.analysis.model)}: {job.mode}, batch {job.batch:,}, {job.executor}, {job.device}"
     parts = [
@@ -26,6 +27,7 @@ def svg(result: Verification) -> str:
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="22" font-size="15">{escape(what)}</text>',
         *_axis(top),
+        *_band(interval, top),
         _line(lines["measured"], top, MEASURED, ""),
         _line(lines["predicted"], top, PREDICTED, ' stroke-dasharray="7 4"'),
         *_legend(lines),
@@ -54,6 +56,16 @@ def _axis(top: int) -> list[str]:
     parts.append(f'<text x="{middle}" y="{HEIGHT - 14}" text-anchor="middle">allocations and releases of one step, '
                  "in order; live bytes above weights and input</text>")  # fmt: skip
     return parts
+
+
+def _band(interval: tuple[int, int] | None, top: int) -> list[str]:
+    """Where the peak is predicted to lie, if more than a point is claimed."""
+    if interval is None:
+        return []
+    low, high = (_y(value, top) for value in interval)
+    words = f"the peak is predicted to lie between {interval[0]:,} and {interval[1]:,} B"
+    return [f'<rect x="{LEFT}" y="{high:.1f}" width="{WIDTH - LEFT - RIGHT}" height="{low - high:.1f}" '
+            f'fill="{PREDICTED}" fill-opacity="0.15"><title>{words}</title></rect>']  # fmt: skip
 
 
 def _line(values: Sequence[int], top: int, color: str, dashes: str) -> str:

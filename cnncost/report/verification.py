@@ -8,6 +8,7 @@ from cnncost.compare import Verification
 from cnncost.measure.checks import LayerCheck
 from cnncost.report.text import bytes_text, clean, exact, shape_text, wide
 
+_COUNTERS = {"jax": "by XLA's own account", "torch": "by PyTorch's own count"}
 TITLES = ("Layer", "Kind", "Output", "Params", "Bytes", "Time", "GMAC/s", "")
 
 
@@ -120,7 +121,8 @@ def verdict(result: Verification) -> str:
     if not result.resident_ok:
         return "differs: the bytes of weights or optimizer are not as predicted"
     if not result.peak_ok:
-        return f"differs: the peak is outside the tolerance of {result.tolerance:.2%}"
+        outside = " and outside the predicted interval" if result.interval else ""
+        return f"differs: the peak is outside the tolerance of {result.tolerance:.2%}{outside}"
     if not result.judged:
         return "ok: shapes, params and bytes are as predicted; no peak to judge"
     if abs(result.peak_error or 0) <= result.tolerance:
@@ -147,6 +149,7 @@ def _peak(result: Verification) -> str:
     if result.inside_interval is not None:
         parts.append("inside the interval" if result.inside_interval else "outside the interval")
     unit = "in the allocator's chunks" if result.allocator == "bfc" else "requested"
+    unit = _COUNTERS.get(result.job.backend, unit)
     return ", ".join(parts) + f"; {unit} above weights and input"
 
 

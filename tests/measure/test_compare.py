@@ -147,11 +147,75 @@ def test_a_kernels_scratch_is_the_processors(simulate) -> None:
     assert not verdict(huge).ok
 
 
+def interval(low: int, point: int, high: int) -> Any:
+    found = predicted(("Conv2D", "conv", point))
+    found.low_bytes, found.high_bytes, found.notes = low, high, ("XLA's own order is not known",)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("low", "point", "high", "inside"),
+    [(PEAK // 2, PEAK * 2, PEAK * 3, True), (PEAK, PEAK * 2, PEAK * 3, True), (PEAK + 1, PEAK * 2, PEAK * 3, False),
+     (1, PEAK // 2, PEAK - 1, False)],
+)  # fmt: skip
+def test_inside_the_interval_is_within_the_tolerance(simulate, low: int, point: int, high: int, inside: bool) -> None:
+    simulate(interval(low, point, high))
+    found = compare(ANALYSIS, replace(JOB, executor="xla"), real())
+    assert found.ok is inside and found.to_dict()["peak"]["inside_interval"] is inside
+    peak = found.to_dict()["peak"]
+    assert (peak["predicted_low_bytes"], peak["predicted_bytes"], peak["predicted_high_bytes"]) == (low, point, high)
+    text = render(found, "table")
+    assert ("the peak inside the predicted interval" in text) is inside
+    assert ("outside the predicted interval" in text) is not inside
+    assert f"({low:,} to {high:,} B)" in text and "XLA's own order is not known" in text
+    band = ElementTree.fromstring(svg(found)).findall("{http://www.w3.org/2000/svg}rect")[1]
+    assert f"{low:,} and {high:,} B" in band[0].text
+
+
+def test_xla_allocates_once(simulate) -> None:
+    simulate(predicted(("Fusion", "", 100), ("Fusion", "", 7000), ("Fusion", "", -7000)))
+    found = compare(ANALYSIS, replace(JOB, executor="xla"), real())
+    assert found.to_dict()["allocations"]["temporary"] == {"predicted_bytes": 7000, "measured_bytes": 4096}
+    text = render(found, "table")
+    assert (
+        "one temporary allocation of 4,096 B" in text and "predicted 7,000 B" in text and "match in order" not in text
+    )
+    assert verdict(real()).to_dict()["allocations"]["temporary"] is None
+
+
+def test_the_median_of_several_processes_is_judged(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", PEAK)))
+    several = replace(real(), runs=((PEAK - 10, 1), (PEAK, 2), (PEAK * 2, 9000)))
+    peak = verdict(several).to_dict()["peak"]
+    assert (peak["measured_low_bytes"], peak["measured_bytes"], peak["measured_high_bytes"], peak["processes"]) == (
+        PEAK - 10, PEAK, PEAK * 2, 3
+    )  # fmt: skip
+    assert f"(median of 3 processes, {PEAK - 10:,} to {PEAK * 2:,} B)" in render(verdict(several), "table")
+    alone = verdict(real()).to_dict()["peak"]
+    assert (alone["measured_low_bytes"], alone["measured_high_bytes"], alone["processes"]) == (PEAK, PEAK, 1)
+
+
+def test_chunks_are_compared_with_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def predict(analysis: Any, mode: str, optimizer: Any, executor: str, allocator: str) -> Any:
+        asked.append(allocator)
+        return predicted(("Conv2D", "conv", 8192 if allocator == "bfc" else 6000))
+
+    monkeypatch.setattr(memory, "predict", predict)
+    found = verdict(replace(real(), runs=((PEAK, 8000), (PEAK, 8300))), allocator="bfc", tolerance=0.0)
+    assert found.ok and (found.predicted_peak, found.measured_peak, found.peak_error) == (8192, 8192, 0.0)
+    assert found.to_dict()["peak"]["measured_high_bytes"] == 8300 and max(found.predicted_live) == 6000
+    assert "in the allocator's chunks" in render(found, "table") and set(asked) == {"requested", "bfc"}
+
+
 def test_another_backends_peak_is_not_judged(simulate) -> None:
     simulate(predicted(("Conv2D", "conv", 1)))
     found = compare(ANALYSIS, replace(JOB, backend="jax"), real())
     assert found.ok and found.to_dict()["peak"]["judged"] is False
-    assert "the predicted peak is TensorFlow's" in render(found, "table")
+    text = render(found, "table")
+    assert "the predicted peak is TensorFlow's" in text and "by XLA's own account" in text
+    assert found.allocations.matched is None
 
 
 def test_allocations_in_order(simulate) -> None:

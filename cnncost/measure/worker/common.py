@@ -7,7 +7,8 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cnncost.errors import CnncostError
@@ -57,9 +58,45 @@ def build(job: Job) -> Built:
     return Built(model, tuple((row.name, 0) for row in rows))
 
 
+def without_dots(job: Job) -> Job:
+    """The same job under names that PyTorch takes: a parameter's name has no dot.
+
+    >>> layers = [{"name": "a.b", "config": {"name": "a.b"}}, {"name": "a_b", "config": {}}]
+    >>> found = without_dots(Job({"config": {"config": {"layers": layers}}}, (("a.b", 0), ("a_b", 0))))
+    >>> found.names, found.model["config"]["config"]["layers"][0]
+    ((('a_b_', 0), ('a_b', 0)), {'name': 'a_b_', 'config': {'name': 'a_b_'}})
+    """
+    new: dict[str, str] = {}
+    taken = {name for name, _ in job.names}
+    for name in dict.fromkeys(name for name, _ in job.names if "." in name):
+        own = name.replace(".", "_")
+        while own in taken:
+            own += "_"
+        taken.add(own)
+        new[name] = own
+    if "config" not in job.model or not new:
+        return job
+    names = tuple((new.get(name, name), call) for name, call in job.names)
+    return replace(job, names=names, model={"config": _renamed(job.model["config"], new)})
+
+
+def _renamed(value: Any, new: Mapping[str, str]) -> Any:
+    """A part of a Keras configuration: layers are named under ``name`` and first in [name, call, output]."""
+    if isinstance(value, Mapping):
+        return {
+            key: new.get(item, item) if key == "name" and isinstance(item, str) else _renamed(item, new)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        if len(value) == 3 and isinstance(value[0], str):
+            return [new.get(value[0], value[0]), *value[1:]]
+        return [_renamed(item, new) for item in value]
+    return value
+
+
 def _find(model: Any, name: str) -> Any:
     """A layer or an operation by name, or by its path through nested models."""
-    for layer in model.operations:
+    for layer in getattr(model, "operations", model.layers):  # a Sequential has layers alone
         if layer.name == name:
             return layer
     outer, slash, inner = name.partition("/")

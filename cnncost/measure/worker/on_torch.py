@@ -1,4 +1,4 @@
-"""A real run on PyTorch: the CUDA allocator's counters, timed repeats. On a CPU PyTorch keeps no count of bytes."""
+"""A real run on PyTorch: memory from its profiler on a CPU and from the CUDA allocator's counters, timed repeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import torch
 
 from cnncost.errors import CnncostError
-from cnncost.measure.records import Job
+from cnncost.measure.records import Change, Job, peak
 from cnncost.measure.worker import common
 
 
@@ -20,9 +20,9 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
     cuda = kind == "gpu"
     if cuda and int(number) >= torch.cuda.device_count():
         raise common.DeviceError(f"there is no {job.device} on this machine: PyTorch sees {torch.cuda.device_count()}")
-    with keras.device(f"{'gpu' if cuda else 'cpu'}:{number}"):
+    with keras.device(f"gpu:{number}" if cuda else "cpu"):  # a tensor on "cpu:0" would be copied, and have no gradient
         stage("building the model")
-        built = common.build(job)
+        built = common.build(common.without_dots(job))
         model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [keras.ops.convert_to_tensor(value) for value in common.inputs_of(model, job.batch)]
@@ -35,14 +35,15 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         for turn in range(2):
             stage(f"running step {turn + 1}, a warm-up")
             step()
-        used = _peak(step, stage) if cuda else None
-        notes = [] if cuda else ["PyTorch does not count the memory of a CPU's step"]
+        stage("running the step whose memory is recorded")
+        used, found = (_counted(step), []) if cuda else _profiled(step)
+        notes = [] if cuda else ["the peak is the sum of the allocations and releases that PyTorch's profiler saw"]
         if job.executor != "eager":
             notes.append("PyTorch ran op by op; other executors are TensorFlow's")
         return {
             "layers": layers, "resident": resident, "notes": notes, "device": job.device,
             "versions": common.versions("torch", "keras", "numpy"), "peak_bytes": used, "chunk_bytes": None,
-            "changes": [], "step_seconds": common.timed(step, job, stage), "layer_seconds": {},
+            "changes": found, "step_seconds": common.timed(step, job, stage), "layer_seconds": {},
             "process_bytes": common.process_bytes(),
         }  # fmt: skip
 
@@ -83,8 +84,21 @@ def _settle(values: Any) -> None:
         value.detach().cpu()
 
 
-def _peak(step: Callable[[], Any], stage: common.Stage) -> int:
-    stage("running the step whose memory is recorded")
+def _profiled(step: Callable[[], Any]) -> tuple[int | None, list[Change]]:
+    """The peak and every change of the CPU's memory in one step, in order; PyTorch asks the system for each."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    try:
+        events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+        changes = [Change("", None, None, "", event.nbytes()) for event in sorted(events, key=lambda e: e.start_ns())]
+    except AttributeError:  # another version of PyTorch
+        return None, []
+    return peak(tuple(changes)), changes
+
+
+def _counted(step: Callable[[], Any]) -> int:
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()

@@ -17,7 +17,7 @@ from cnncost.memory.spec import Dims, Spec
 Grads = Sequence[Value | None]
 Skip = frozenset[int]
 Gradient = Callable[[OpGraph, Op, Value, Skip], Grads]
-_MODULES = ("elementwise", "broadcasting", "reduction", "shaping", "convolution", "matrix")
+_MODULES = ("elementwise", "broadcasting", "reduction", "shaping", "convolution", "matrix", "looping")
 _TABLE: dict[str, Gradient] = {}
 
 
@@ -83,5 +83,6 @@ def reduce_to(graph: OpGraph, grad: Value, shape: Dims, other: Dims) -> Value:
 
 _NONE = frozenset(
     ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalNot",
-     "Floor", "Ceil", "Round", "ArgMax", "Shape", "ZerosLike", "OnesLike", "FloorDiv", "IsFinite", "All", "Any")
+     "Floor", "Ceil", "Round", "ArgMax", "Shape", "ZerosLike", "OnesLike", "FloorDiv", "IsFinite", "IsNan",
+     "All", "Any")
 )  # fmt: skip

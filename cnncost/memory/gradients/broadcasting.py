@@ -51,11 +51,22 @@ def _quotient(type_: str) -> Gradient:
 
 
 def _pow(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    """The base only: grad · y · x^(y - 1). The exponents of Keras's layers are constants."""
+    """Of the base grad · y · x^(y - 1); of an exponent that is no constant grad · x^y · log x, 0 where x is not
+    positive."""
     x, y = op.inputs
-    scaled = like(graph, "Mul", grad, y)
-    power = graph.add("Pow", (x, constant(graph, 0.0, grad.dtype)), (op.outputs[0],))
-    return _reduced(graph, op, like(graph, "Mul", scaled, power), None)
+    gx = gy = None
+    if 0 not in skip:
+        scaled = like(graph, "Mul", grad, y)
+        less = y if y.op.type == "Const" else like(graph, "Sub", y, constant(graph, 1.0, grad.dtype))
+        power = graph.add("Pow", (x, less), (op.outputs[0],))
+        gx = like(graph, "Mul", scaled, power)
+    if 1 not in skip and y.op.type != "Const":
+        positive = graph.add("Greater", (x, constant(graph, 0.0, grad.dtype)), (Spec(x.shape, "bool"),))
+        safe = graph.add("SelectV2", (positive, x, constant(graph, 1.0, grad.dtype)), (x.spec,))
+        zero = constant(graph, 0.0, grad.dtype)
+        log = graph.add("SelectV2", (positive, like(graph, "Log", safe), zero), (x.spec,))
+        gy = like(graph, "Mul", like(graph, "Mul", grad, op.out()), log)
+    return _reduced(graph, op, gx, gy)
 
 
 def _extremum(compare: str) -> Gradient:

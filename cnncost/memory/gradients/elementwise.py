@@ -82,6 +82,17 @@ def _swish(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     return (None, like(graph, "Mul", grad, slope), *(None for _ in op.inputs[2:]))
 
 
+def _log1p(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """grad/(1 + x)."""
+    raised = after(graph.add("AddV2", (constant(graph, 1.0, grad.dtype), op.inputs[0]), (grad.spec,)), grad)
+    return (like(graph, "Mul", grad, like(graph, "Reciprocal", raised)),)
+
+
+def _cos(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    negated = like(graph, "Neg", grad)
+    return (like(graph, "Mul", negated, after(like(graph, "Sin", op.inputs[0]), grad)),)
+
+
 def _cast(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     source = op.inputs[0]
     if source.dtype not in ("float16", "float32", "float64", "bfloat16"):
@@ -108,6 +119,10 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "Abs": _times("Sign"),
         "Softplus": _times("Sigmoid"),
         "Log": _times_after("Reciprocal"),
+        "Log1p": _log1p,
+        "Expm1": _times_after("Exp"),
+        "Sin": _times_after("Cos"),
+        "Cos": _cos,
     }
     | {name: _from_output(f"{name}Grad", True) for name in ("Relu", "Relu6", "Elu", "Selu")}
     | {name: _from_output(f"{name}Grad", False) for name in ("Sigmoid", "Tanh", "Sqrt", "Rsqrt", "Reciprocal")}

@@ -41,7 +41,8 @@ def _extremum(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     y, grad = reshape(graph, op.out(), kept), reshape(graph, grad, kept)
     equal = graph.add("Equal", (y, x), (Spec(x.shape, "bool"),))
     indicators = graph.add("Cast", (equal,), (Spec(x.shape, grad.dtype),), to=grad.dtype)
-    count = graph.add("Sum", (indicators,), (op.outputs[0],), axes=axes, keepdims=bool(op.attrs.get("keepdims")))
+    short = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    count = graph.add("Sum", (indicators,), (Spec(short, grad.dtype),), axes=axes)
     share = like(graph, "RealDiv", indicators, reshape(graph, count, kept))
     return (like(graph, "Mul", share, grad),)
 

@@ -59,6 +59,62 @@ def _tanh_shrink(step: Step, x: Value) -> Value:
     return step.add("Sub", (x, step.add("Tanh", (x,))))
 
 
+def gelu_by_tanh(step: Step, x: Value) -> Value:
+    """0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), ``tf.nn.gelu`` with the approximation."""
+    add = step.add
+    half = add("Mul", (_constant(step, 0.5, x), x))
+    cube = add("Mul", (_constant(step, 0.044715, x), add("Pow", (x, _constant(step, 3.0, x)))))
+    inner = add("Tanh", (add("Mul", (_constant(step, 0.7978845608028654, x), add("AddV2", (x, cube)))),))
+    return add("Mul", (half, add("AddV2", (_constant(step, 1.0, x), inner))))
+
+
+def _celu(step: Step, x: Value) -> Value:
+    add = step.add
+    positive = add("Maximum", (x, _constant(step, 0.0, x)))
+    scaled = add("RealDiv", (add("Minimum", (x, _constant(step, 0.0, x))), _constant(step, 2.0, x)))
+    return add("AddV2", (positive, add("Mul", (_constant(step, 2.0, x), add("Expm1", (scaled,))))))
+
+
+def _squareplus(step: Step, x: Value) -> Value:
+    """(x + √(x² + b))/2."""
+    root = step.add("Sqrt", (step.add("AddV2", (step.add("Square", (x,)), _constant(step, 4.0, x))),))
+    return step.add("RealDiv", (step.add("AddV2", (x, root)), _constant(step, 2.0, x)))
+
+
+def _hard_shrink(step: Step, x: Value) -> Value:
+    far = step.add("Greater", (step.add("Abs", (x,)), _constant(step, 0.5, x)))
+    return step.add("SelectV2", (far, x, _constant(step, 0.0, x)))
+
+
+def _soft_shrink(step: Step, x: Value) -> Value:
+    add = step.add
+    above, lowered = add("Greater", (x, _constant(step, 0.5, x))), add("Sub", (x, _constant(step, 0.5, x)))
+    below, raised = add("Less", (x, _constant(step, -0.5, x))), add("AddV2", (x, _constant(step, 0.5, x)))
+    return add("SelectV2", (above, lowered, add("SelectV2", (below, raised, _constant(step, 0.0, x)))))
+
+
+def _sparse_plus(step: Step, x: Value) -> Value:
+    """0 up to -1, (x + 1)²/4 up to 1, then x."""
+    add = step.add
+    low, middle = add("LessEqual", (x, _constant(step, -1.0, x))), add("Less", (x, _constant(step, 1.0, x)))
+    square = add("Pow", (add("AddV2", (x, _constant(step, 1.0, x))), _constant(step, 2.0, x)))
+    bent = add("Mul", (_constant(step, 0.25, x), square))
+    return add("SelectV2", (low, _constant(step, 0.0, x), add("SelectV2", (middle, bent, x))))
+
+
+def _sparse_sigmoid(step: Step, x: Value) -> Value:
+    """0 up to -1, (x + 1)/2 up to 1, then 1."""
+    add = step.add
+    low, high = add("LessEqual", (x, _constant(step, -1.0, x))), add("GreaterEqual", (x, _constant(step, 1.0, x)))
+    line = add("Mul", (_constant(step, 0.5, x), add("AddV2", (x, _constant(step, 1.0, x)))))
+    return add("SelectV2", (low, _constant(step, 0.0, x), add("SelectV2", (high, _constant(step, 1.0, x), line))))
+
+
+def _threshold(step: Step, x: Value) -> Value:
+    above = step.add("Greater", (x, _constant(step, 1.0, x)))
+    return step.add("SelectV2", (above, x, _constant(step, 0.0, x)))
+
+
 def clip(step: Step, x: Value, low: float, high: float) -> Value:
     """``tf.clip_by_value``."""
     return step.add("Maximum", (step.add("Minimum", (x, _constant(step, high, x))), _constant(step, low, x)))
@@ -74,6 +130,13 @@ FUNCTIONS: dict[str, Function] = {
     "log_sigmoid": _log_sigmoid,
     "tanh_shrink": _tanh_shrink,
     "hard_tanh": lambda step, x: clip(step, x, -1.0, 1.0),
+    "celu": _celu,
+    "squareplus": _squareplus,
+    "hard_shrink": _hard_shrink,
+    "soft_shrink": _soft_shrink,
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _sparse_sigmoid,
+    "threshold": _threshold,
     "leaky_relu": _op("LeakyRelu"),
     "relu": _op("Relu"),
     "relu6": _op("Relu6"),

@@ -10,9 +10,9 @@ from cnncost.memory.opgraph import Value
 from cnncost.results import LayerCost
 
 
-def _triple(inputs: list[Value]) -> tuple[Value, Value, Value]:
-    """(query, value, key); without a key the value is the key."""
-    return inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
+def _pair(inputs: list[Value]) -> tuple[Value, Value]:
+    """(query, key); without a key the value is the key."""
+    return inputs[0], inputs[2] if len(inputs) > 2 else inputs[1]
 
 
 def _sums(step: Step, query: Value, key: Value) -> Value:
@@ -23,36 +23,46 @@ def _sums(step: Step, query: Value, key: Value) -> Value:
     return step.add("AddV2", (first, step.add("ExpandDims", (key,), shape=(*batch, 1, columns, features))))
 
 
-def _weighted(step: Step, kind: Any, scores: Value, value: Value) -> Value | tuple[Value, ...]:
+def _weighted(step: Step, kind: Any, scores: Value, inputs: list[Value]) -> Value | tuple[Value, ...]:
+    """Masked values get a score far below all others; masked queries put out zeros."""
+    query_mask, mask = step.mask(inputs[0]), step.mask(inputs[1])
+    if mask is not None:
+        padding = step.add("LogicalNot", (mask,))
+        padding = step.add("ExpandDims", (padding,), shape=(*mask.shape[:-1], 1, mask.shape[-1]))
+        lowered = step.add("Sub", (scores, step.number(1e9, scores)))
+        scores = step.add("SelectV2", (padding, lowered, scores))
     weights = step.add("Softmax", (scores,))
     weights = drop(step, weights, kind.dropout, weights.shape)
-    output = step.add("BatchMatMulV2", (weights, value))
+    output = step.add("BatchMatMulV2", (weights, inputs[1]))
+    if query_mask is not None:
+        wide = step.add("ExpandDims", (query_mask,), shape=(*query_mask.shape, 1))
+        output = step.add("SelectV2", (wide, output, step.number(0.0, output)))
     return (output, weights) if kind.return_attention_scores else output
 
 
 def _attention(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value | tuple[Value, ...]:
-    query, value, key = _triple(inputs)
+    query, key = _pair(inputs)
     if kind.score_mode == "dot":
         rank = len(key.shape)
         turned = step.add("Transpose", (key,), perm=(*range(rank - 2), rank - 1, rank - 2))
         scores = step.add("BatchMatMulV2", (query, turned))
         if kind.use_scale:
             scores = step.add("Mul", (scores, step.weight(row, "scale")))
-        return _weighted(step, kind, scores, value)
+        return _weighted(step, kind, scores, inputs)
     sums = _sums(step, query, key)
     if kind.use_scale:
         sums = step.add("Mul", (step.weight(row, "scale"), sums))
     total = step.add("Sum", (step.add("Tanh", (sums,)),), axes=(len(sums.shape) - 1,))
-    return _weighted(step, kind, step.add("Mul", (step.weight(row, "concat_score_weight"), total)), value)
+    return _weighted(step, kind, step.add("Mul", (step.weight(row, "concat_score_weight"), total)), inputs)
 
 
 def _additive(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value | tuple[Value, ...]:
     """Without a scale Keras multiplies by the number 1."""
-    query, value, key = _triple(inputs)
+    query, key = _pair(inputs)
     scale = step.weight(row, "scale") if kind.use_scale else None
     sums = step.add("Tanh", (_sums(step, query, key),))
     sums = step.add("Mul", (step.number(1.0, sums) if scale is None else scale, sums))
-    return _weighted(step, kind, step.add("Sum", (sums,), axes=(len(sums.shape) - 1,)), value)
+    return _weighted(step, kind, step.add("Sum", (sums,), axes=(len(sums.shape) - 1,)), inputs)
 
 
 RULES: dict[str, Any] = {"Attention": _attention, "AdditiveAttention": _additive}

@@ -20,6 +20,7 @@ class Lowered(NamedTuple):
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     values: tuple[tuple[Value, ...], ...]  # by layer, then by output
+    masks: tuple[Value | None, ...] = ()  # of the outputs
 
 
 class Step:
@@ -31,6 +32,7 @@ class Step:
         self.training = training
         self.graph = OpGraph()
         self.add = self.graph.add
+        self.masks: dict[tuple[int, int], Value] = {}  # by op and output
 
     # -- shapes ------------------------------------------------------------------------------------------------
 
@@ -42,6 +44,14 @@ class Step:
         """What output ``index`` of the layer must be."""
         tensor = row.outputs[index]
         return Spec(self.shape(tensor.shape), tensor.dtype.name)
+
+    def mask(self, value: Value) -> Value | None:
+        """The mask that Keras has attached to a tensor."""
+        return self.masks.get((value.op.index, value.index))
+
+    def attach(self, value: Value, mask: Value | None) -> None:
+        if mask is not None:
+            self.masks[value.op.index, value.index] = mask
 
     # -- weights -----------------------------------------------------------------------------------------------
 

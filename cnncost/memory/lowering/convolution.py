@@ -47,7 +47,11 @@ def dilated(step: Step, row: LayerCost, op: str, x: Value, kernel: Value, dims: 
         blocks *= dilation
     inside = {**attrs, "padding": "valid", "dilations": (1,) * len(dilations)}
     x = step.add("SpaceToBatchND", (x,), (Spec((x.shape[0] * blocks, *padded, x.shape[-1]), x.dtype),))
-    y = step.add(op, (x, kernel), (Spec((dims[0] * blocks, *outputs, dims[-1]), x.dtype),), "convolution", **inside)
+    wide = (dims[0] * blocks, *outputs, dims[-1])
+    if op == "Conv1D":
+        y = conv1d(step, row, x, kernel, wide, inside)
+    else:
+        y = step.add(op, (x, kernel), (Spec(wide, x.dtype),), "convolution", **inside)
     return step.add("BatchToSpaceND", (y,), (Spec(dims, x.dtype),))
 
 
@@ -61,8 +65,13 @@ def _convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> 
         x = step.add("Pad", (x,), paddings=((0, 0), (before, 0), (0, 0)))
     spatial = tuple(window.output for window in row.windows)
     dims = (kind.filters, *spatial) if kind.channels_first else (*spatial, kind.filters)
-    run = _compiled if kind.groups > 1 else _OPS[len(spatial)]
-    sums = run(step, row, x, kernel, step.shape(dims), window_attrs(kind))
+    attrs = window_attrs(kind)
+    if kind.groups > 1:
+        sums = _compiled(step, row, x, kernel, step.shape(dims), attrs)
+    elif len(spatial) == 1:
+        sums = conv1d(step, row, x, kernel, step.shape(dims), attrs, kind.channels_first)
+    else:
+        sums = dilated(step, row, f"Conv{len(spatial)}D", x, kernel, step.shape(dims), attrs)
     return activate(step, add_bias(step, row, kind, sums), kind.activation)
 
 
@@ -72,22 +81,19 @@ def _compiled(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, a
     return step.add("StatefulPartitionedCall", (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
 
 
-def _conv1d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
-    """One axis: a Conv2D over a height of one."""
-    x = step.add("ExpandDims", (x,), shape=(x.shape[0], 1, *x.shape[1:]))
+def conv1d(
+    step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any], first: bool = False
+) -> Value:
+    """One axis: a Conv2D over a height of one, which lies beside the axis. Blocks of a dilation are made before."""
+    if any(d > 1 for d in attrs["dilations"]):
+        return dilated(step, row, "Conv1D", x, kernel, dims, attrs)
+    at = 2 if first else 1
+    x = step.add("ExpandDims", (x,), shape=(*x.shape[:at], 1, *x.shape[at:]))
     kernel = step.add("ExpandDims", (kernel,), shape=(1, *kernel.shape))
-    attrs = {**attrs, "strides": (1, *attrs["strides"]), "dilations": (1, *attrs["dilations"])}
-    y = dilated(step, row, "Conv2D", x, kernel, (dims[0], 1, *dims[1:]), attrs)
+    attrs = {**attrs, "strides": (1, *attrs["strides"]), "dilations": (1, 1)}
+    wide = Spec((*dims[:at], 1, *dims[at:]), x.dtype)
+    y = step.add("Conv2D", (x, kernel), (wide,), "convolution", **attrs)
     return step.add("Squeeze", (y,), shape=dims)
 
 
-def _conv2d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
-    return dilated(step, row, "Conv2D", x, kernel, dims, attrs)
-
-
-def _conv3d(step: Step, row: LayerCost, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:
-    return dilated(step, row, "Conv3D", x, kernel, dims, attrs)
-
-
-_OPS = {1: _conv1d, 2: _conv2d, 3: _conv3d}
 RULES: dict[str, Any] = {"Conv1D": _convolution, "Conv2D": _convolution, "Conv3D": _convolution}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.memory.lowering.base import Step
+from cnncost.memory.lowering.normalization import unit
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.results import LayerCost
+from cnncost.tensor import product
 
 
 def ops_add(step: Step, a: Value, b: Value) -> Value:
@@ -58,6 +60,32 @@ def _concatenate(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> 
     return step.add("ConcatV2", inputs, axis=axis) if len(inputs) > 1 else inputs[0]
 
 
+def _dot(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
+    """``batch_dot``: the summed axis of x to its end, of y to its front, one batched product of three axes each."""
+    x, y = inputs
+    axes = (kind.axes, kind.axes) if isinstance(kind.axes, int) else kind.axes
+    a, b = axes[0] % len(x.shape), axes[1] % len(y.shape)
+    if kind.normalize:
+        x, y = unit(step, x, (a,)), unit(step, y, (b,))
+    flat_x, flat_y = len(x.shape) == 2, len(y.shape) == 2
+    if flat_x:
+        x, a = step.add("ExpandDims", (x,), shape=(x.shape[0], 1, x.shape[1])), a + 1
+    if flat_y:
+        y = step.add("ExpandDims", (y,), shape=(*y.shape, 1))
+    if a != len(x.shape) - 1:
+        x = step.add("Transpose", (x,), perm=(*(i for i in range(len(x.shape)) if i != a), a))
+    if b != 1:
+        y = step.add("Transpose", (y,), perm=(0, b, *(i for i in range(1, len(y.shape)) if i != b)))
+    middle, trail = x.shape[1:-1], y.shape[2:]
+    if len(middle) > 1:
+        x = step.reshape(x, (x.shape[0], product(middle) or 0, x.shape[-1]))
+    if len(trail) > 1:
+        y = step.reshape(y, (*y.shape[:2], product(trail) or 0))
+    result = step.add("BatchMatMulV2", (x, y))
+    dims = step.output(row).shape
+    return result if result.shape == dims else step.reshape(result, dims)
+
+
 def _custom_scale(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
     scale = step.graph.constant(kind.scale, Spec((), inputs[1].dtype))
     return step.add("AddV2", (inputs[0], step.add("Mul", (inputs[1], scale))))
@@ -75,6 +103,7 @@ RULES: dict[str, Any] = {
     "Maximum": _fold("Maximum"),
     "Minimum": _fold("Minimum"),
     "Concatenate": _concatenate,
+    "Dot": _dot,
     "CustomScaleLayer": _custom_scale,
     "LayerScale": _layer_scale,
 }

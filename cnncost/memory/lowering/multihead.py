@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.activation import softmax
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.dropping import drop
 from cnncost.memory.lowering.einsum import dense, einsum
 from cnncost.memory.lowering.shaping import repeat
 from cnncost.memory.opgraph import Spec, Value
-from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
 
 _FOLDED = 100 * 1024  # bytes: grappler keeps no folded constant of this size (constant_folding.cc: kMaxConstantSize)
@@ -25,16 +25,18 @@ def _multi_head(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> M
     rank = len(inputs[0].shape)
     axes = kind.attention_axes or tuple(range(1, rank - 1))
     attended = tuple(axis if axis >= 0 else rank + axis for axis in axes)
+    mask = _mask(step, kind, inputs, len(attended))
     query, key, value, gate = _projected(step, row, kind, inputs)
-    return _attend(step, row, kind, query, key, value, gate, attended, kind.key_dim)
+    return _attend(step, row, kind, query, key, value, gate, attended, kind.key_dim, mask)
 
 
 def _grouped(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Made:
     """Every key and value head is repeated for its query heads."""
+    mask = _mask(step, kind, inputs, 1)
     query, key, value, gate = _projected(step, row, kind, inputs)
     times = kind.num_query_heads // kind.num_key_value_heads
     key, value = repeat(step, key, times, 2), repeat(step, value, times, 2)
-    return _attend(step, row, kind, query, key, value, gate, (1,), kind.head_dim)
+    return _attend(step, row, kind, query, key, value, gate, (1,), kind.head_dim, mask)
 
 
 def _projected(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> tuple[Value, Value, Value, Value | None]:
@@ -53,14 +55,14 @@ def _projected(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> tu
 
 def _attend(
     step: Step, row: LayerCost, kind: Any, query: Value, key: Value, value: Value, gate: Value | None,
-    axes: tuple[int, ...], width: int,
+    axes: tuple[int, ...], width: int, mask: Value | None,
 ) -> Made:  # fmt: skip
     scale = step.number(width**-0.5, query)
     scores: Value | None = None
     if kind.dropout or kind.return_attention_scores or len(query.shape) != 4:
-        output, scores = _by_parts(step, kind, query, key, value, axes, scale)
+        output, scores = _by_parts(step, kind, query, key, value, axes, scale, mask)
     else:
-        output = _at_once(step, kind, query, key, value, scale)
+        output = _at_once(step, kind, query, key, value, scale, mask)
     if gate is not None:
         output = step.add("Mul", (output, gate))
     free, last = "abcdefgh"[: len(output.shape) - 2], "uvwxyz"[: len(row.outputs[0].shape) + 3 - len(output.shape)]
@@ -68,15 +70,15 @@ def _attend(
     return (output, scores) if kind.return_attention_scores and scores is not None else output
 
 
-def _at_once(step: Step, kind: Any, query: Value, key: Value, value: Value, scale: Value) -> Value:
+def _at_once(step: Step, kind: Any, query: Value, key: Value, value: Value, scale: Value, mask: Value | None) -> Value:
     """``dot_product_attention`` of the TensorFlow backend: softmax in float32 at least."""
     wide = "float64" if query.dtype == "float64" else "float32"
     logits = step.cast(step.add("Einsum", (query, key), equation="BTNH,BSNH->BNTS"), wide)
     logits = step.add("Mul", (logits, step.number(scale.op.attrs["value"], logits)))
-    mask = _window(step, kind, logits, (logits.shape[-2], logits.shape[-1]))
     if mask is not None:
         spec = Spec(logits.shape, "bool")
-        if spec.elements < _FOLDED:
+        mask = step.reshape(mask, (mask.shape[0], 1, *mask.shape[1:]))
+        if mask.op.inputs[0].op.type == "Const" and spec.elements < _FOLDED:
             combined = step.graph.constant(True, spec)
         else:
             combined = step.add("LogicalAnd", (step.graph.constant(True, spec), mask))
@@ -86,14 +88,15 @@ def _at_once(step: Step, kind: Any, query: Value, key: Value, value: Value, scal
 
 
 def _by_parts(
-    step: Step, kind: Any, query: Value, key: Value, value: Value, axes: tuple[int, ...], scale: Value
-) -> tuple[Value, Value]:
+    step: Step, kind: Any, query: Value, key: Value, value: Value, axes: tuple[int, ...], scale: Value,
+    mask: Value | None,
+) -> tuple[Value, Value]:  # fmt: skip
     dot, combine, grouped = *_equations(len(query.shape), axes), hasattr(kind, "head_dim")
     query = step.add("Mul", (query, scale))
     scores = einsum(step, "bquh,bkuh->buqk", query, key) if grouped else einsum(step, dot, key, query)
     places = tuple(range(len(scores.shape) - len(axes), len(scores.shape)))
-    mask = _window(step, kind, scores, scores.shape[-2:])
     if mask is not None:
+        mask = step.reshape(mask, (*mask.shape[:1], *(1,) * (len(scores.shape) - 3), *mask.shape[1:]))
         scores = step.add("SelectV2", (mask, scores, step.number(-1e9, scores)))
     scores = softmax(step, scores, places)
     if mask is not None:
@@ -102,11 +105,26 @@ def _by_parts(
     return einsum(step, "buqk,bkuh->bquh" if grouped else combine, dropped, value), scores
 
 
-def _window(step: Step, kind: Any, scores: Value, dims: Dims) -> Value | None:
-    """The band of ``sliding_window``: made of constants, and folded to one."""
-    if kind.sliding_window is None:
+def _mask(step: Step, kind: Any, inputs: list[Value], attended: int) -> Value | None:
+    """(batch, queries, values): where a query may look. The band of ``sliding_window`` is made of constants, and folded
+    to one."""
+    query, value = inputs[0], inputs[1]
+    masks = [step.mask(x) for x in inputs]
+    if all(mask is None for mask in masks) and kind.sliding_window is None:
         return None
-    return step.graph.constant(True, Spec((*(1,) * (len(scores.shape) - 2), *dims), "bool"))
+    if attended != 1 or len(query.shape) != 3:
+        raise UnsupportedLayer("the memory simulation does not know masks of attention over several axes")
+    total: Value | None = None
+    for place, mask in enumerate(masks):
+        if mask is None:
+            continue
+        size = mask.shape[-1]
+        wide = step.add("ExpandDims", (mask,), shape=(mask.shape[0], *((size, 1) if place == 0 else (1, size))))
+        total = wide if total is None else step.add("LogicalAnd", (total, wide))
+    if kind.sliding_window is not None:
+        band = step.graph.constant(True, Spec((1, query.shape[1], value.shape[1]), "bool"))
+        total = band if total is None else step.add("LogicalAnd", (total, band))
+    return total
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:

@@ -37,9 +37,22 @@ def _global(op: str) -> Any:
     def rule(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
         first = 2 if kind.channels_first else 1
         axes = tuple(range(first, first + kind.rank))
+        mask = step.mask(inputs[0]) if op == "Mean" and kind.rank == 1 else None
+        if mask is not None:
+            return _masked_mean(step, kind, inputs[0], mask, axes)
         return step.add(op, inputs, axes=axes, keepdims=kind.keepdims)
 
     return rule
+
+
+def _masked_mean(step: Step, kind: Any, x: Value, mask: Value, axes: tuple[int, ...]) -> Value:
+    """Σ of what counts over their number."""
+    add, dims = step.add, (mask.shape[0], 1, mask.shape[1]) if kind.channels_first else (*mask.shape, 1)
+    wide = add("ExpandDims", (mask,), shape=dims)
+    kept = add("SelectV2", (wide, x, step.number(0.0, x)))
+    number = step.cast(wide, x.dtype)
+    total = add("Sum", (kept,), axes=axes, keepdims=kind.keepdims)
+    return add("RealDiv", (total, add("Sum", (number,), axes=axes, keepdims=kind.keepdims)))
 
 
 RULES: dict[str, Any] = {

@@ -21,7 +21,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "GlobalMaxPooling2D", "GlobalMaxPooling3D",
     ),
     "merging": (
-        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "CustomScaleLayer", "LayerScale",
+        "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "CustomScaleLayer",
+        "LayerScale",
     ),
     "shaping": (
         "Flatten", "Reshape", "Permute", "RepeatVector", "Identity", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
@@ -31,11 +32,25 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth",
         "ActivityRegularization", "GaussianNoise", "GaussianDropout", "AlphaDropout", "Masking",
     ),
+    "adaptive": (
+        "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+        "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
+    ),
+    "sizing": ("Resizing", "CenterCrop", "RandomCrop"),
+    "augmentation": (
+        "AugMix", "AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "MixUp", "RandAugment",
+        "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform",
+        "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert",
+        "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness",
+        "RandomShear", "RandomTranslation", "RandomZoom", "Solarization",
+    ),
+    "audio": ("STFTSpectrogram",),
     "einsum": ("EinsumDense",),
     "attention": ("Attention", "AdditiveAttention"),
     "multihead": ("MultiHeadAttention", "GroupQueryAttention"),
     "embedding": ("Embedding", "ReversibleEmbedding"),
     "preprocessing": ("Rescaling", "Normalization"),
+    "recurrent": ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"),
     "historic": ("LocalResponseNormalization", "TrainableAveragePooling2D", "TableConv2D", "RBF"),
 }  # fmt: skip
 _MODULE_OF = {kind: family for family, kinds in FAMILIES.items() for kind in kinds}

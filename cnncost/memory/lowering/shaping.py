@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.base import Step
-from cnncost.memory.opgraph import Spec, Value
+from cnncost.memory.lowering.sizing import resize
+from cnncost.memory.opgraph import Value
 from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
 
@@ -71,10 +71,8 @@ def _upsample(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Val
         for offset, size in enumerate(sizes):
             x = repeat(step, x, size, first + offset)
         return step.add("Transpose", (x,), perm=(0, 3, 1, 2)) if flip else x
-    if interpolation != "bilinear" or kind.channels_first:
-        raise UnsupportedLayer(f"the memory simulation does not know upsampling by '{interpolation}'")
-    resized = step.add("ResizeBilinear", (x,), (Spec(step.output(row).shape, "float32"),))
-    return step.cast(resized, x.dtype)
+    height, width = row.output_shape[1:] if kind.channels_first else row.output_shape[:2]
+    return resize(step, x, int(height or 1), int(width or 1), interpolation, kind.channels_first)
 
 
 RULES: dict[str, Any] = {

@@ -31,6 +31,7 @@ class OpType(NamedTuple):
     ``expensive``  the executor queues it; an inexpensive op runs inline as soon as it is ready
     ``forwards``   inputs, in the kernel's order, whose buffer output 0 may take over: same bytes and
                    dtype, and no other reader left
+    ``into``       the output that takes it over, where that is not output 0
     ``shares``     "first": every output is a view of input 0; "each": output i is input i. Nothing is allocated
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
@@ -43,9 +44,10 @@ class OpType(NamedTuple):
     shares: str = ""
     allocates: bool = True
     scratch: Scratch | None = None
+    into: int = 0
 
 
-_MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training")
+_MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")
 _TABLE: dict[str, OpType] = {}
 
 

@@ -32,6 +32,6 @@ ROWS = (
     OpType("BiasAddGrad", _last_axis),
     OpType("Softmax", same, forwards=(0,)),
     OpType("LogSoftmax", same, forwards=(0,)),
-    OpType("SparseSoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,)),
-    OpType("SoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,)),
+    OpType("SparseSoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,), into=1),
+    OpType("SoftmaxCrossEntropyWithLogits", _cross_entropy, forwards=(0,), into=1),
 )

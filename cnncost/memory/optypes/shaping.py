@@ -67,7 +67,11 @@ ROWS = (
     OpType("ResizeBilinearGrad", given),
     OpType("ResizeBicubicGrad", given),
     OpType("MirrorPadGrad", given),
+    OpType("ImageProjectiveTransformV3", given),
     OpType("Range", given),
     OpType("ScatterNd", given),
+    OpType("OneHot", given),
+    OpType("DepthToSpace", given),
+    OpType("SpaceToDepth", given),
     OpType("UnsortedSegmentSum", given),
 )

@@ -1,0 +1,184 @@
+"""Who holds which tensor, and until when, in a step that runs op by op: readers, and the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnncost.memory.gradient import _Reverse, _tape
+from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
+from cnncost.memory.optypes.base import OpType
+
+# Of which op types a gradient never reads any input, and never any output (pywrap_gradient_exclusions.cc); of the
+# others the tape keeps them all. Only what the simulation knows stands here.
+_INPUTS_UNUSED = frozenset((
+    "BiasAdd", "Elu", "Exp", "Identity", "IdentityN", "LogSoftmax", "Neg", "Pack", "ReadVariableOp", "Relu", "Relu6",
+    "Rsqrt", "Selu", "Sigmoid", "Softmax", "Sqrt", "StopGradient", "Tanh", "Unpack", "ZerosLike", "OnesLike", "Split",
+    "Transpose", "ReverseV2", "MirrorPad", "SpaceToBatchND", "BatchToSpaceND", "Floor", "Ceil", "Round", "Equal",
+    "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "ArgMax",
+    "Shape", "Fill", "Range", "Reciprocal", "FloorDiv", "ExpandDims",
+))  # fmt: skip
+_OUTPUTS_UNUSED = frozenset((
+    "Abs", "Add", "AddN", "AddV2", "ArgMax", "AvgPool", "AvgPool3D", "BatchMatMulV2", "BatchToSpaceND", "BiasAdd",
+    "BroadcastTo", "Cast", "Ceil", "ConcatV2", "Conv2D", "Conv2DBackpropInput", "Conv3D", "Conv3DBackpropInputV2",
+    "Cos", "DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "DivNoNan", "Einsum", "Equal", "Erf", "Erfc",
+    "ExpandDims", "Expm1", "Fill", "Floor", "FloorDiv", "FloorMod", "GatherV2", "Greater", "GreaterEqual", "Identity",
+    "IdentityN", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogicalAnd", "LogicalNot", "LogicalOr", "MatMul",
+    "Maximum", "Minimum", "MirrorPad", "Mul", "MulNoNan", "Neg", "NotEqual", "OnesLike", "Pack", "Pad", "PadV2", "Prod",
+    "Range", "ReadVariableOp", "RealDiv", "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
+    "ReverseV2", "Round", "Shape", "Sign", "Sin", "Softplus", "Softsign", "SpaceToBatchND", "Split", "SplitV", "Square",
+    "SquaredDifference", "Squeeze", "StopGradient", "StridedSlice", "Sub", "Sum", "Tile", "Transpose", "Unpack",
+    "UnsortedSegmentSum", "Xdivy", "ZerosLike",
+))  # fmt: skip
+_DRAWN = "StatelessRandomUniformV2"
+
+Ends = dict[int, tuple[int, tuple[Value, ...]]]  # op → the last op of its gradient function, and what that took
+
+
+class Kept:
+    """For each value the place of the op after which it goes: its last reader, unless it is held for longer."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self.graph = graph
+        self._last = [[op.index] * len(op.outputs) for op in graph.ops]
+        self._silu: set[int] = set()
+        for op in graph.ops:
+            for source, index in op.inputs:
+                places = self._last[source.index]
+                places[index] = max(places[index], op.index)
+                if source.type == "Mul" and source.inputs[0].op.type == _DRAWN:  # a local name until it returns
+                    self._last[source.inputs[0].op.index][0] = op.index
+            if op.type == "IdentityN" and op.attrs.get("gradient") == "swish":
+                self._silu.update(value.op.index for value in op.inputs[0].op.inputs if value.op.type == "Sigmoid")
+
+    def last(self, value: Value) -> int:
+        return self._last[value.op.index][value.index]
+
+    def hold(self, value: Value, until: int) -> None:
+        places = self._last[value.op.index]
+        places[value.index] = max(places[value.index], until)
+
+    def readers(self, until: int) -> dict[Value, list[str]]:
+        """The layers that read each value in the forward pass."""
+        found: dict[Value, list[str]] = {}
+        for op in self.graph.ops[: until + 1]:
+            for value in op.inputs:
+                found.setdefault(value, []).append(op.layer)
+        return found
+
+    def hold_captures(self, ends: Ends) -> None:
+        """What the tape keeps for each recorded op, until its gradient is done or the reverse pass begins."""
+        ops = self.graph.ops
+        begin = next((op.index for op in ops if op.phase == BACKWARD), len(ops)) - 1
+        taped = _tape(self.graph)
+        for op in ops[: begin + 1]:
+            if not taped[op.index] or op.phase not in (FORWARD, LOSS):
+                continue
+            end, taken = ends.get(op.index, (begin, ()))
+            for value in taken:
+                self.hold(value, end)
+            if "gradient" in op.attrs or op.type not in _INPUTS_UNUSED:
+                for place, value in enumerate(op.inputs):
+                    if op.attrs.get("gradient") != "swish" or place:
+                        self.hold(value, end)
+            if op.type not in _OUTPUTS_UNUSED or "gradient" in op.attrs:
+                for index in range(len(op.outputs)):
+                    self.hold(Value(op, index), end)
+
+    def scratch(self, op: Op, kind: OpType) -> tuple[int, ...]:
+        """Buffers that live while the op runs."""
+        if op.index in self._silu and op.phase == FORWARD:
+            return (op.outputs[0].bytes,)  # beta · x, which grappler would drop
+        if op.type == "MaxPoolGrad":  # the maxima again and where they were
+            pooled = min((value.spec for value in op.inputs), key=lambda spec: spec.elements)
+            return pooled.bytes, 8 * pooled.elements
+        if kind.scratch is None:
+            return ()
+        return kind.scratch([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs)
+
+
+def run_backwards(
+    graph: OpGraph, starts: Sequence[tuple[Value, Value]], sources: Sequence[Variable]
+) -> tuple[list[Value | None], Ends]:
+    """The reverse pass, and for each op of the forward pass where its gradient ended."""
+    taped = _tape(graph)
+    graph.phase = BACKWARD
+    reverse = _EagerReverse(graph, taped, starts)
+    return [reverse.result(variable) for variable in sources], reverse.ends
+
+
+class _EagerReverse(_Reverse):
+    """Notes the end of each gradient function and what it took."""
+
+    def __init__(self, graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> None:
+        self.ends: Ends = {}
+        super().__init__(graph, taped, starts)
+
+    def _gradients(self, op: Op) -> Sequence[Value | None]:
+        begin = len(self.graph.ops)
+        taken = [grad for i in range(len(op.outputs)) for grad in self.found.get((op.index, i), ())]
+        own = _OWN.get(op.attrs.get("gradient", op.type)) if len(taken) == 1 else None
+        found: Sequence[Value | None] | None = own(self.graph, op, taken[0]) if own is not None else None
+        if found is not None:
+            self.found.pop((op.index, 0))
+        else:
+            found = super()._gradients(op)
+        if taken:
+            if found[0] is None and op.type in _ALWAYS:
+                self.graph.add(_ALWAYS[op.type], (op.inputs[1],), (op.inputs[0].spec,))
+            if len(taken) > 1:  # they went into an AddN
+                taken = [Value(other, 0) for other in self.graph.ops[begin:] if other.type == "AddN"][:1]
+            self.ends[op.index] = (len(self.graph.ops) - 1, tuple(taken))
+        return found
+
+
+# Gradients that TensorFlow computes for an input which leads to no weight (a model's first layer).
+_ALWAYS = {
+    "Conv2D": "Conv2DBackpropInput", "Conv3D": "Conv3DBackpropInputV2",
+    "DepthwiseConv2dNative": "DepthwiseConv2dNativeBackpropInput",
+}  # fmt: skip
+
+
+def _silu(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+    """tf.nn.silu's gradient with beta's, which grappler would drop (nn_impl.py, ``swish_impl``)."""
+    x = op.inputs[1]
+
+    def like(type_: str, *inputs: Value) -> Value:
+        return graph.add(type_, inputs, (x.spec,))
+
+    if op.type != "IdentityN":
+        return None
+    graph.layer = op.layer
+    sigmoid = like("Sigmoid", like("Mul", x))
+    scaled, rest = like("Mul", x), like("Sub", sigmoid)
+    slope = like("Mul", sigmoid, like("AddV2", like("Mul", scaled, rest)))
+    weighed = like("Mul", like("Mul", grad, like("Square", x)), sigmoid)
+    beta = like("Mul", weighed, like("Sub", sigmoid))
+    graph.add("Sum", (beta,), axes=tuple(range(len(x.shape))), keepdims=False)
+    return (None, like("Mul", grad, slope), *(None for _ in op.inputs[2:]))
+
+
+def _divided(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+    """By a number: the number's gradient is computed all the same (math_grad.py, ``_RealDivGrad``)."""
+    x, y = op.inputs
+    if y.op.type != "Const" or grad.shape != x.shape:
+        return None
+    graph.layer = op.layer
+    found = graph.add("RealDiv", (grad, y), (x.spec,))
+    twice = graph.add("RealDiv", (graph.add("RealDiv", (graph.add("Neg", (x,)), y), (x.spec,)), y), (x.spec,))
+    slope = graph.add("Mul", (grad, twice), (x.spec,))
+    graph.add("Sum", (slope,), axes=tuple(range(len(x.shape))), keepdims=False)
+    return found, None
+
+
+def _selected(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+    """Both branches get theirs, also a constant one."""
+    condition, first, second = op.inputs
+    if any(value.shape not in (grad.shape, ()) for value in (first, second)):
+        return None
+    graph.layer = op.layer
+    made = [graph.add("SelectV2", (condition, grad), (grad.spec,)) for _ in (first, second)]
+    graph.add("NoOp", made, ())  # both are there when the function returns
+    return (None, *(grad if value.shape else None for value, grad in zip((first, second), made, strict=True)))
+
+
+_OWN = {"swish": _silu, "RealDiv": _divided, "SelectV2": _selected}

@@ -1,0 +1,18 @@
+"""Loops, lists of tensors and what moves along them. A list shares its elements' buffers (list_kernels.cc)."""
+
+from __future__ import annotations
+
+from cnncost.memory.optypes.base import FIRST, OpType, given
+
+_MOVING = ("Switch", "Exit")
+_LISTS = ("TensorListGetItem", "TensorListSetItem", "TensorListPushBack", "TensorListPopBack")
+ROWS = (
+    OpType("While", given),  # stands for its iterations until they are laid out
+    *(OpType(name, given, expensive=False, shares=FIRST) for name in _MOVING),
+    OpType("_SliceView", given, shares=FIRST),  # a StridedSlice along the first axis, aligned
+    OpType("LoopCond", given, expensive=False),
+    *(OpType(name, given, shares=FIRST) for name in _LISTS),
+    OpType("TensorListFromTensor", given),  # every element is copied
+    OpType("TensorListStack", given),
+    OpType("_KeptSteps", given, expensive=False),  # what the steps keep that are not laid out
+)

@@ -1,0 +1,137 @@
+"""How grappler's arithmetic optimizer regroups trees of sums and of products (arithmetic_optimizer.cc of TensorFlow
+2.21: AddOpsRewriteStage, MinimizeBroadcasts, HoistCommonFactorOutOfAggregation).
+
+A tree grows from its root over operands of the same kind that nobody else reads, broadcasts included. Sums of one shape
+become one AddN, which waits for the last of them; where shapes differ, those of a shape become one AddN each and are
+added from the smallest to the largest: a batch normalization's shift is added after the residual sum. Products of
+several shapes are multiplied from the smallest to the largest. A factor that all addends share is taken out.
+"""
+
+from __future__ import annotations
+
+from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.optypes.elementwise import broadcast
+from cnncost.memory.spec import Spec
+
+_SUMS = frozenset({"AddV2", "AddN"})
+_PRODUCTS = frozenset({"Mul"})
+_TREES = {"AddV2": _SUMS, "AddN": _SUMS, "Mul": _PRODUCTS}
+_FACTORED = {"Mul": (0, 1), "RealDiv": (1,)}  # the operands that may be taken out of a sum
+
+
+def regroup(graph: OpGraph) -> None:
+    """Rewrite every tree, the roots first. Ops that are left over are read by nobody; ``prune`` drops them."""
+    _Regrouping(graph).run()
+
+
+class _Regrouping:
+    def __init__(self, graph: OpGraph) -> None:
+        self.graph = graph
+        self.reads = [0] * len(graph.ops)  # edges that read each op
+        for op in graph.ops:
+            for source, _ in op.inputs:
+                self.reads[source.index] += 1
+        for value in graph.results:
+            self.reads[value.op.index] += 1
+        self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
+        self.done: set[int] = set()
+
+    def run(self) -> None:
+        ops = self.graph.ops
+        for op in reversed(ops):
+            if op.type not in _TREES or op.index in self.done or op.controls:
+                continue
+            members, leaves = self.tree(op)
+            if members:
+                self.done.update(member.index for member in members)
+                (_sum if op.type in _SUMS else _product)(self, op, leaves)
+            if op.type in _SUMS:
+                self.hoist(op)
+        if self.before:
+            self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
+
+    def tree(self, root: Op) -> tuple[list[Op], list[Value]]:
+        """The ops below the root that belong to its tree, and the tree's leaves from left to right."""
+        kinds = _TREES[root.type]
+        members: list[Op] = []
+        leaves: list[Value] = []
+        stack = list(reversed(root.inputs))
+        while stack:
+            value = stack.pop()
+            op = value.op
+            if op.type in kinds and self.reads[op.index] == 1 and op.index not in self.done and not op.controls:
+                members.append(op)
+                stack.extend(reversed(op.inputs))
+            else:
+                leaves.append(value)
+        return members, leaves
+
+    def new(self, root: Op, type_: str, inputs: list[Value]) -> Value:
+        """An op to run before the root."""
+        made = Op(root.index, type_, root.name, root.layer, root.phase, inputs, (_spec(inputs),), {})
+        self.before.setdefault(root.index, []).append(made)
+        return Value(made, 0)
+
+    def hoist(self, root: Op) -> None:
+        """x·a + x·b = x·(a + b)."""
+        first = root.inputs[0].op
+        places = _FACTORED.get(first.type)
+        if places is None or any(value.op.type != first.type for value in root.inputs):
+            return
+        common = {first.inputs[place] for place in places}
+        for value in root.inputs[1:]:
+            common &= {value.op.inputs[place] for place in places}
+        if len(common) != 1:
+            return
+        (factor,) = common
+        others = [_other(value.op, factor) for value in root.inputs]
+        if root.type != "AddV2" and any(value.shape != others[0].shape for value in others):
+            return
+        inner = self.new(root, root.type, others)
+        root.inputs = [inner, factor] if first.type == "RealDiv" else [factor, inner]
+        root.type = first.type
+
+
+def _sum(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
+    groups: dict[tuple[int, ...], list[Value]] = {}
+    for value in leaves:
+        groups.setdefault(value.shape, []).append(value)
+    if len(groups) == 1:
+        root.type, root.inputs = "AddN", leaves
+        return
+    parts = [
+        run.new(root, "AddN", group) if len(group) > 1 else group[0]
+        for group in sorted(groups.values(), key=lambda group: group[0].spec.elements)
+    ]
+    total = parts[0]
+    for part in parts[1:-1]:
+        total = run.new(root, "AddV2", [total, part])
+    root.type, root.inputs = "AddV2", [total, parts[-1]]
+
+
+def _product(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
+    if len({value.shape for value in leaves}) == 1:
+        return
+    queue = sorted(leaves, key=lambda value: value.spec.elements)
+    last = [queue.pop()] if len(queue) % 2 else []
+    while len(queue) + len(last) > 2:
+        made = run.new(root, "Mul", queue[:2])
+        del queue[:2]
+        if len(queue) > 1 and queue[0].spec.elements < queue[1].spec.elements:
+            queue.insert(0, made)
+        else:
+            queue.append(made)
+    root.inputs = [*queue, *last]
+
+
+def _spec(inputs: list[Value]) -> Spec:
+    shape = inputs[0].shape
+    for value in inputs[1:]:
+        shape = broadcast(shape, value.shape)
+    return Spec(shape, inputs[0].dtype)
+
+
+def _other(op: Op, factor: Value) -> Value:
+    """The operand beside the factor."""
+    a, b = op.inputs
+    return a if b == factor and (op.type == "RealDiv" or a != factor) else b

@@ -1,0 +1,81 @@
+"""Several processes of one run: the median, its own timeline, and what else is kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnncost.measure import Change, Job, Measurement, run_often
+from cnncost.measure.repeat import merged
+from cnncost.measure.worker.common import without_dots
+
+
+def one(peak: int | None, chunks: int | None, seconds: tuple[float, ...] = ()) -> Measurement:
+    changes = () if peak is None else (Change("op", "Conv2D", "conv", "forward", peak),)
+    return Measurement({}, "CPU:0", (), {}, peak, chunks, 1000 + (peak or 0), changes, seconds, {"conv": 1.0})
+
+
+def test_the_first_is_whole_and_the_others_measure_memory_alone() -> None:
+    asked: list[tuple[int, float]] = []
+    peaks = iter([30, 10, 20])
+
+    def runner(job: Job, timeout: float) -> Measurement:
+        asked.append((job.steps, timeout))
+        peak = next(peaks)
+        return one(peak, peak * 2, (0.5,) if job.steps else ())
+
+    found = run_often(Job({}, (), steps=7), 60, 3, runner)
+    assert asked == [(7, 60), (0, 60), (0, 60)]
+    assert found.step_seconds == (0.5,) and found.peak_bytes == 20 and found.chunk_bytes == 40
+    assert found.changes[0].bytes == 20 and found.process_bytes == 1030
+    assert found.runs == ((30, 60), (10, 20), (20, 40))
+    assert Measurement.from_dict(asdict(found)) == found
+
+
+def test_one_process_is_itself() -> None:
+    found = run_often(Job({}, ()), 60, 1, lambda job, timeout: one(5, None, (0.1,)))
+    assert (found.peak_bytes, found.chunk_bytes, found.step_seconds, found.runs) == (5, None, (0.1,), ((5, None),))
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 99)), min_size=1, max_size=9))
+def test_the_peak_is_one_that_a_process_had(peaks: list[int | None]) -> None:
+    found = merged([one(peak, peak) for peak in peaks])
+    known = sorted(peak for peak in peaks if peak is not None)
+    if not known:
+        assert found.peak_bytes is None and found.chunk_bytes is None
+        return
+    assert found.peak_bytes in known and sum(peak < found.peak_bytes for peak in known) <= len(known) // 2
+    assert sum(peak > found.peak_bytes for peak in known) <= len(known) // 2
+    assert found.changes[0].bytes == found.peak_bytes == found.chunk_bytes
+
+
+def test_a_stored_answer_of_one_process_is_still_read() -> None:
+    data = asdict(one(5, 6, (0.1,)))
+    del data["runs"]
+    assert Measurement.from_dict(data).runs == ()
+
+
+def test_names_have_no_dots_where_pytorch_takes_none() -> None:
+    history = ["a.b", 0, 0]
+    layers = [
+        {"name": "a.b", "config": {"name": "a.b", "activation": "a.b"}},
+        {"name": "a_b", "inbound_nodes": [{"args": [{"config": {"keras_history": history}}]}]},
+    ]
+    config = {"config": {"layers": layers, "input_layers": [history], "name": "net"}}
+    job = without_dots(Job({"config": config}, (("a.b", 0), ("a_b", 0), ("a.b", 1))))
+    assert job.names == (("a_b_", 0), ("a_b", 0), ("a_b_", 1))
+    found = job.model["config"]["config"]
+    assert found["layers"][0] == {"name": "a_b_", "config": {"name": "a_b_", "activation": "a.b"}}
+    assert found["layers"][1]["inbound_nodes"][0]["args"][0]["config"]["keras_history"] == ["a_b_", 0, 0]
+    assert found["input_layers"] == [["a_b_", 0, 0]] and history[0] == "a.b"
+    plain = Job({"application": "A"}, (("a.b", 0),))
+    assert without_dots(plain) is plain
+
+
+@pytest.mark.parametrize("names", [(("conv", 0),), ()])
+def test_a_model_without_dots_is_as_it_was(names: tuple[tuple[str, int], ...]) -> None:
+    job = Job({"config": {}}, names)
+    assert without_dots(job) is job
