@@ -1,0 +1,8 @@
+"""One self-contained HTML page about one model: it opens from disk, asks no network, and tells its figures without
+scripts too."""
+
+from __future__ import annotations
+
+from cnncost.report.html.page import render_page
+
+__all__ = ["render_page"]
