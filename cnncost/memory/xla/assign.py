@@ -62,11 +62,12 @@ def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], lis
     fixed: list[Allocation] = []
     where: dict[int, Allocation] = {b.number: parameters[b.home] for b in buffers if b.home >= 0}
     heap: list[Buffer] = []
-    for _, _, _, buffer, allocation in entries:
+    for _, _, _, candidate, allocation in entries:
         if allocation is not None:
             fixed.append(allocation)
+        if candidate is None:
             continue
-        assert buffer is not None
+        buffer = candidate
         found = _reused(buffer, fixed, where)
         if found is not None:
             found.held.append(buffer)

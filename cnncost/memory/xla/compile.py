@@ -151,7 +151,7 @@ def _copy(computation: Computation, parameter: Node, update: Node) -> None:
 
 
 def _readers(node: Node) -> list[Node]:
-    found = []
+    found: list[Node] = []
     for user in node.users:
         found.extend(_readers(user) if user.alias else (user,))
     return found
@@ -173,7 +173,7 @@ def _breadth_first(nodes: list[Node]) -> list[Node]:
     missing = {id(node): len(node.inputs) for node in listed}
     ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
     ready.extend(node for node in listed if not node.inputs and node.hlo.opcode != "parameter")
-    sequence = []
+    sequence: list[Node] = []
     while ready:
         node = ready.popleft()
         node.number = len(sequence)

@@ -243,9 +243,8 @@ def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Op
     if inputs[1] is not None and op.inputs[1].shape == spec.shape:
         target = inputs[1]
     hot = module.map("select", (target,), spec)
-    each = module.map(
-        "multiply", (module.map("subtract", (module.map("log", (total,), rows), shifted), spec), hot), spec
-    )
+    logs = module.map("log", (total,), rows)
+    each = module.map("multiply", (module.map("subtract", (logs, shifted), spec), hot), spec)
     loss = reduce(module, each, last, losses)
     gradient = module.map("subtract", (module.map("divide", (powers, total), spec), hot), spec)
     return (loss, gradient)

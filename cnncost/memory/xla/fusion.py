@@ -1,8 +1,8 @@
 """Which instructions XLA computes inside their consumers (instruction_fusion.cc, cpu_instruction_fusion.cc).
 
-Consumers are visited from the last to the first. A producer goes into its consumer, computed anew there even where others
-read it too, unless it is a library call, costs much and has other readers, or would be computed too often. Producers
-of several full operands are kept as buffers of their own unless every path from them can be fused.
+Consumers are visited from the last to the first. A producer goes into its consumer, computed anew there even where
+others read it too, unless it is a library call, costs much and has other readers, or would be computed too often.
+Producers of several full operands are kept as buffers of their own unless every path from them can be fused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The instructions that XLA compiles: a small HLO.
 
-Scalar constants are no instructions here: XLA fuses them everywhere, so an operand that is a constant (of any shape, all
-values equal) is ``None``. Shapes are plain tuples; ``elements`` is kept because every rule asks for it.
+Scalar constants are no instructions here: XLA fuses them everywhere, so an operand that is a constant (of any shape,
+all values equal) is ``None``. Shapes are plain tuples; ``elements`` is kept because every rule asks for it.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ HOLES = "holes"  # the op name of what no buffer fills
 
 @dataclass(frozen=True)
 class XlaPrediction(MemoryPrediction):
-    """``events`` are the real allocations; ``inside`` is what lies in them, buffer by buffer, as the compiled code runs:
-    the report of what lives at the peak and the timeline are of these."""
+    """``events`` are the real allocations; ``inside`` is what lies in them, buffer by buffer, as the compiled code
+    runs: the report of what lives at the peak and the timeline are of these."""
 
     inside: tuple[Event, ...] = ()
 

@@ -1,7 +1,7 @@
 """Reductions: through YNNPACK, as a tree, or as a loop that fuses.
 
-``IsReduceOpOffloadedToYnn`` (ynn_support.cc) and ``TreeReductionRewriter`` (tree_reduction_rewriter.cc), in the order in
-which XLA's CPU pipeline of TensorFlow 2.21 applies them.
+``IsReduceOpOffloadedToYnn`` (ynn_support.cc) and ``TreeReductionRewriter`` (tree_reduction_rewriter.cc), in the order
+in which XLA's CPU pipeline of TensorFlow 2.21 applies them.
 """
 
 from __future__ import annotations
