@@ -13,6 +13,7 @@ from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
+REGROUPED = "ArithmeticOptimizer/AddOpsRewrite"  # what grappler names the sums that it makes
 _SUMS = frozenset({"AddV2", "AddN"})
 _PRODUCTS = frozenset({"Mul"})
 _TREES = {"AddV2": _SUMS, "AddN": _SUMS, "Mul": _PRODUCTS}
@@ -68,7 +69,8 @@ class _Regrouping:
 
     def new(self, root: Op, type_: str, inputs: list[Value]) -> Value:
         """An op to run before the root."""
-        made = Op(root.index, type_, root.name, root.layer, root.phase, inputs, (_spec(inputs),), {})
+        name = REGROUPED if type_ in _SUMS else root.name
+        made = Op(root.index, type_, name, root.layer, root.phase, inputs, (_spec(inputs),), {})
         self.before.setdefault(root.index, []).append(made)
         return Value(made, 0)
 
@@ -93,6 +95,7 @@ class _Regrouping:
 
 
 def _sum(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
+    root.name = REGROUPED
     groups: dict[tuple[int, ...], list[Value]] = {}
     for value in leaves:
         groups.setdefault(value.shape, []).append(value)
