@@ -14,6 +14,11 @@ from cnncost.measure.records import Job
 from cnncost.measure.worker.common import DeviceError, Stage
 from cnncost.measure.xplane import ProfileError
 
+# What XLA, oneDNN (its status 1) and the system's loader say when they are refused memory.
+_MEMORY = ("RESOURCE_EXHAUSTED", "Status: 1, message", "Cannot allocate memory", "failed to map segment", "bad_alloc")
+# TensorFlow tells first where an op was defined, line by line, and then what went wrong.
+_DEFINED = ("Graph execution error:", "Detected at node", '  File "', "\t [[")
+
 
 def main(folder: str) -> int:
     """Run the job. Every failure becomes an ``error`` of the answer."""
@@ -43,12 +48,12 @@ def _backend(name: str) -> Callable[[Job, str, Stage], dict[str, Any]]:
 
 def _account(error: BaseException) -> dict[str, str]:
     """What went wrong, by the kinds that the parent knows."""
-    name, text = type(error).__name__, " ".join(str(error).split())
+    name, text = type(error).__name__, _told(str(error))
     if isinstance(error, ModuleNotFoundError | MissingExtra):
         kind = "missing"
     elif isinstance(error, ProfileError):
         kind, text = "profile", error.problem
-    elif isinstance(error, MemoryError) or "ResourceExhausted" in name or "RESOURCE_EXHAUSTED" in text[:2000]:
+    elif isinstance(error, MemoryError) or "ResourceExhausted" in name or any(word in text for word in _MEMORY):
         kind, text = "memory", _first_line(str(error)) or "an allocation failed"
     elif isinstance(error, DeviceError):
         kind = "device"
@@ -57,6 +62,16 @@ def _account(error: BaseException) -> dict[str, str]:
     else:
         kind, text = "other", f"{name}: {text}"
     return {"kind": kind, "text": text[:2000]}
+
+
+def _told(text: str) -> str:
+    """The message without TensorFlow's account of where the op was defined.
+
+    >>> _told('Graph execution error:\\n\\nDetected at node a:\\n  File "x", line 1, in f\\n\\nno memory\\n\\t [[a]]')
+    'no memory'
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith(_DEFINED)]
+    return " ".join(" ".join(lines or text.split("\n")).split())[:4000]
 
 
 def _first_line(text: str) -> str:
