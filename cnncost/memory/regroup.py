@@ -30,8 +30,8 @@ class _Regrouping:
         self.graph = graph
         self.reads = [0] * len(graph.ops)  # edges that read each op
         for op in graph.ops:
-            for source, _ in op.inputs:
-                self.reads[source.index] += 1
+            for value in op.inputs:
+                self.reads[value.op.index] += 1
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
@@ -40,16 +40,23 @@ class _Regrouping:
     def run(self) -> None:
         ops = self.graph.ops
         for op in reversed(ops):
-            if op.type not in _TREES or op.index in self.done or op.controls:
+            kinds = _TREES.get(op.type)
+            if kinds is None or op.index in self.done or op.controls:
                 continue
-            members, leaves = self.tree(op)
-            if members:
-                self.done.update(member.index for member in members)
-                (_sum if op.type in _SUMS else _product)(self, op, leaves)
+            for value in op.inputs:
+                if value.op.type in kinds:
+                    self.regroup(op)
+                    break
             if op.type in _SUMS:
                 self.hoist(op)
         if self.before:
             self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
+
+    def regroup(self, root: Op) -> None:
+        members, leaves = self.tree(root)
+        if members:
+            self.done.update(member.index for member in members)
+            (_sum if root.type in _SUMS else _product)(self, root, leaves)
 
     def tree(self, root: Op) -> tuple[list[Op], list[Value]]:
         """The ops below the root that belong to its tree, and the tree's leaves from left to right."""

@@ -61,10 +61,11 @@ def prune(graph: OpGraph) -> list[int]:
     for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
         place = op.index
         if needed[place]:
-            for source, _ in op.inputs:
-                if source.index > place and not needed[source.index]:
-                    late.append(source)
-                needed[source.index] += 1
+            for value in op.inputs:
+                index = value.op.index
+                if index > place and not needed[index]:
+                    late.append(value.op)
+                needed[index] += 1
             for source in op.controls:
                 if source.index > place and not needed[source.index]:
                     late.append(source)
@@ -87,8 +88,8 @@ def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
     """For each op the ops that read it, one entry per edge, in the order of creation; None for the caller."""
     readers: list[list[Op | None]] = [[] for _ in ops]
     for op in ops:
-        for source, _ in op.inputs:
-            readers[source.index].append(op)
+        for value in op.inputs:
+            readers[value.op.index].append(op)
     for value in results:
         readers[value.op.index].append(None)
     return readers
@@ -158,8 +159,8 @@ def _bypass(graph: OpGraph) -> None:
     """Ops that only pass values on disappear: identities, x + 0, x·1."""
     through: dict[int, Value] = {}
     for op in graph.ops:
-        for source, _ in op.inputs:
-            if source.index in through:
+        for value in op.inputs:
+            if value.op.index in through:
                 op.inputs = [_source(through, value) for value in op.inputs]
                 break
         if op.type in _IDENTITIES:
@@ -177,15 +178,15 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
     first: dict[Any, list[Op]] = {}  # by type and inputs
     through: dict[int, Value] = {}
     for op in graph.ops:
-        for source, _ in op.inputs:
-            if source.index in through:
+        for value in op.inputs:
+            if value.op.index in through:
                 op.inputs = [_merged(through, value) for value in op.inputs]
                 break
         if not op.inputs or op.controls or not op.outputs or op.type in _OWN:
             continue
         if count[op.inputs[0].op.index] < 2:
             continue
-        alike = first.setdefault((op.type, *[(source.index, index) for source, index in op.inputs]), [])
+        alike = first.setdefault((op.type, *op.inputs), [])
         same = next((other for other in alike if _equal(op, other)), None) if alike else None
         if same is None:
             alike.append(op)

@@ -86,14 +86,17 @@ def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
     readers: list[list[int]] = [[] for _ in ops]
     for op in ops:
         place = op.index
-        for source, _ in op.inputs:
+        count = 0
+        for value in op.inputs:
+            source = value.op
             if source.type != "Const":
-                pending[place] += 1
+                count += 1
                 readers[source.index].append(place)
         for source in op.controls:
             if source.type != "Const":
-                pending[place] += 1
+                count += 1
                 readers[source.index].append(place)
+        pending[place] = count
     return pending, readers
 
 
