@@ -32,7 +32,7 @@ def _window(module: Module, x: Hlo, kernel: Hlo, spec: Spec, strides: Any, plain
         return module.add("pointwise", (x, kernel), spec.shape, spec.dtype)
     swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(x.shape[1:-1], sizes, strict=True))
     if swapped:
-        kernel = module.add("reverse", (kernel,), kernel.shape, module.dtype)
+        kernel = module.reverse(kernel)
     return module.add("convolution", (x, kernel), spec.shape, spec.dtype)
 
 
@@ -58,7 +58,7 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
     plain = _ones(op.attrs["strides"])
     swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(grad.shape[1:-1], sizes, strict=True))
     if prod(sizes) > 1 and not swapped:
-        kernel = module.add("reverse", (kernel,), kernel.shape, module.dtype)
+        kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))
     if plain and prod(sizes) == 1:
         return [module.add("pointwise", (grad, turned), spec.shape, spec.dtype)]
@@ -88,7 +88,7 @@ def depthwise(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
 
 def depthwise_data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     kernel, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    turned = module.add("reverse", (kernel,), kernel.shape, module.dtype)
+    turned = module.reverse(kernel)
     spec = op.outputs[0]
     return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
 

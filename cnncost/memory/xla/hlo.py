@@ -62,6 +62,7 @@ class Module:
         self.all: list[Hlo] = []
         self.op: Op | None = None  # the TensorFlow op that is being translated
         self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
+        self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self.dtype = "float32"
 
     def add(
@@ -118,9 +119,7 @@ class Module:
         source = value.inputs[0] if value.opcode == "reshape" else value
         if source.shape == shape:
             return source
-        made = self.add("reshape", (source,), shape, self.dtype)
-        made.item, made.bytes = source.item, source.bytes
-        return made
+        return self.moved("reshape", source, shape, None)
 
     def transpose(self, value: Hlo, perm: Sequence[int]) -> Hlo:
         """A view where only axes of one move, else a copy in another order."""
@@ -128,6 +127,17 @@ class Module:
         kept = [axis for axis in perm if value.shape[axis] != 1]
         if kept == sorted(kept):
             return self.reshape(value, shape)
-        made = self.add("transpose", (value,), shape, self.dtype)
-        made.item, made.bytes = value.item, value.bytes
-        return made
+        return self.moved("transpose", value, shape, tuple(perm))
+
+    def reverse(self, value: Hlo) -> Hlo:
+        """Along every axis of a window."""
+        return self.moved("reverse", value, value.shape, None)
+
+    def moved(self, opcode: str, value: Hlo, shape: Dims, how: object) -> Hlo:
+        """The same values in another order; what was moved so before is not moved again."""
+        key = (opcode, value.index, shape, how)
+        found = self._moved.get(key)
+        if found is None:
+            found = self._moved[key] = self.add(opcode, (value,), shape, self.dtype)
+            found.item, found.bytes = value.item, value.bytes
+        return found
