@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra
-from cnncost.measure.records import Job
+from cnncost.measure.records import PREFIX, Job
 from cnncost.measure.worker.common import DeviceError, Stage
 from cnncost.measure.xplane import ProfileError
 
@@ -22,7 +23,7 @@ _DEFINED = ("Graph execution error:", "Detected at node", '  File "', "\t [[")
 
 def main(folder: str) -> int:
     """Run the job. Every failure becomes an ``error`` of the answer."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as stream:
         job = Job(**json.load(stream))
     with open(os.path.join(folder, "stages"), "w", encoding="utf-8") as stages:
@@ -86,10 +87,13 @@ def _write(path: str, answer: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def _end_with_parent() -> None:
-    """Standard input is a pipe that the parent holds: when it closes, nobody waits for the answer any more."""
+def _end_with_parent(folder: str) -> None:
+    """Standard input is a pipe that the parent holds: when it closes, nobody waits for the answer any more, and nobody
+    but this process removes the folder that the parent made for it."""
     while os.read(0, 4096):
         pass
+    if os.path.basename(folder).startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
