@@ -104,7 +104,9 @@ def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
     """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
     sums = bias.inputs[0].op
     fused = _FUSED.get(sums.type)
-    if fused is None or _only_reader(sums, readers) is not bias or bias.attrs.get("data_format") == "NCHW":
+    if fused is None or _only_reader(sums, readers) is not bias or (
+        bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC")
+    ):
         return
     last, parts, addend = bias, ["BiasAdd"], []
     after = _only_reader(bias, readers)
@@ -145,6 +147,20 @@ def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
     convolution.inputs = [pad.inputs[0], *convolution.inputs[1:]]
     source = pad.inputs[0].op.index
     readers[source] = [convolution if r is pad else r for r in readers[source]]
+
+
+def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:
+    """A product that reads a matrix turned over turns it itself (arithmetic_optimizer.cc: FoldTransposeIntoMatMul)."""
+    for place, flag in enumerate(("transpose_a", "transpose_b")):
+        turn = product.inputs[place].op
+        rank = len(product.inputs[place].shape)
+        if turn.type != "Transpose" or turn.attrs["perm"] != (*range(rank - 2), rank - 1, rank - 2):
+            continue
+        source = turn.inputs[0]
+        product.attrs = {**product.attrs, flag: not product.attrs.get(flag, False)}
+        product.inputs = [source if i == place else value for i, value in enumerate(product.inputs)]
+        readers[turn.index].remove(product)
+        readers[source.op.index].append(product)
 
 
 def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
@@ -234,4 +250,5 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
-_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}
+_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "BatchMatMulV2": _fold_transpose,
+          "MatMul": _fold_transpose}
