@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 FORMAT = 1  # of a stored measurement
 LARGE = 60_000_000  # parameters; training of what is larger comes last
-PLAN = (("inference", None, 1), ("training", "sgd", 2), ("training", "adam", 2), ("inference", None, 4))
+PLAN = (("inference", None, 1, "graph"), ("training", "sgd", 2, "graph"), ("training", "adam", 2, "graph"),
+        ("inference", None, 4, "graph"), ("inference", None, 1, "xla"), ("training", "sgd", 2, "xla"))  # fmt: skip
 ROOM = 1.3  # times the textbook's estimate must be free before a run begins
 BASE = 2**30  # bytes of the framework itself
 
@@ -45,14 +46,17 @@ class Case(NamedTuple):
     mode: str
     optimizer: str | None
     batch: int
+    executor: str = "graph"
 
     @property
     def group(self) -> str:
-        return f"{self.mode}{f', {self.optimizer}' if self.optimizer else ''}, batch {self.batch}"
+        how = "" if self.executor == "graph" else f", {self.executor}"
+        return f"{self.mode}{f', {self.optimizer}' if self.optimizer else ''}, batch {self.batch}{how}"
 
     @property
     def file(self) -> str:
-        words = [self.source, self.mode, self.optimizer or "", str(self.batch)]
+        how = "" if self.executor == "graph" else self.executor
+        words = [self.source, self.mode, self.optimizer or "", str(self.batch), how]
         return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(word for word in words if word)) + ".json.gz"
 
     def __str__(self) -> str:
@@ -73,10 +77,10 @@ class Store:
         """``{"job", "measurement"}`` or ``{"error"}`` of a case, where these versions have measured it."""
         found = _read(self.folder / case.file)
         same = found is not None and found.get("format") == FORMAT and found.get("versions") == self.now
-        return found if same and found.get("case") == list(case) else None
+        return found if same and found.get("file") == case.file else None
 
     def keep(self, case: Case, found: dict[str, Any]) -> None:
-        whole = {"format": FORMAT, "case": list(case), "versions": self.now, "date": date.today().isoformat(), **found}
+        whole = {"format": FORMAT, "file": case.file, "versions": self.now, "date": date.today().isoformat(), **found}
         _write(self.folder / case.file, whole)
 
     def architectures(self) -> list[str]:
@@ -97,6 +101,7 @@ class Store:
             from cnncost.sources.keras_live import applications, build_application, import_keras, without_weights
 
             keras = import_keras()
+            keras.backend.clear_session()  # layers are numbered through a process; their names must not depend on it
             with without_weights(keras):
                 model, _ = build_application(applications(keras)[name])
                 found = {"keras": self.now.get("keras"), "model": json.loads(model.to_json())}
@@ -154,8 +159,8 @@ def job_of(case: Case, analysis: Analysis, steps: int, limit: float) -> Job:
         model, names = {"application": name}, tuple((layer.name, 0) for layer in analysis.layers)
     else:
         model, names = {"config": to_config(analysis.graph)}, keras_names(analysis.graph)
-    return Job(model=model, names=names, mode=case.mode, optimizer=case.optimizer, batch=case.batch, steps=steps,
-               seconds=limit / 4)  # fmt: skip
+    return Job(model=model, names=names, mode=case.mode, optimizer=case.optimizer, batch=case.batch,
+               executor=case.executor, steps=steps, seconds=limit / 4)  # fmt: skip
 
 
 def cases(store: Store) -> list[Case]:
@@ -168,7 +173,7 @@ def cases(store: Store) -> list[Case]:
     def place(case: Case) -> tuple[bool, int, int]:
         size = totals[case.source]
         late = case.mode == "training" and size.params > LARGE
-        return late, PLAN.index((case.mode, case.optimizer, case.batch)), size.macs
+        return late, PLAN.index(tuple(case[1:])), size.macs
 
     return sorted((Case(source, *step) for step in PLAN for source in sources), key=place)
 
@@ -224,7 +229,7 @@ def work(todo: Sequence[Case], store: Store, end: float, run: Callable[[Case], d
 
 def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
     """The row of a case: its stored measurement beside what the analysis says today."""
-    from cnncost.compare import compare
+    from cnncost.compare import compare, simulated
     from cnncost.errors import CnncostError
     from cnncost.measure import Job, Measurement
 
@@ -236,7 +241,9 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
         job = Job(**{**kept["job"], "names": tuple(tuple(name) for name in kept["job"]["names"])})
         if len(job.names) != len(analysis.layers):
             return {"error": "the model has changed since it was measured"}
-        data = compare(analysis, job, Measurement.from_dict(kept["measurement"])).to_dict()
+        measured = Measurement.from_dict(kept["measurement"])
+        data = compare(analysis, job, measured).to_dict()
+        chunks, _ = simulated(analysis, job, "bfc")
     except CnncostError as error:
         return {"error": f"the prediction failed: {error.message}"}
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
@@ -244,9 +251,15 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
     layers = data.pop("layers")
     right = all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in layers)
     return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
+        "chunks": _chunks(None if chunks is None else chunks.peak_bytes, measured.chunk_bytes),
         "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"),
         "prediction_cpu_seconds": round(time.process_time() - begun, 3),
     }  # fmt: skip
+
+
+def _chunks(predicted: int | None, measured: int | None) -> dict[str, Any]:
+    error = None if predicted is None or not measured else predicted / measured - 1
+    return {"predicted_bytes": predicted, "measured_bytes": measured, "error": error}
 
 
 def rows_of(known: Sequence[Case], store: Store) -> Iterator[tuple[Case, dict[str, Any]]]:
@@ -274,10 +287,12 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         f"Written by `python reports/verification.py` on {date.today().isoformat()}: "
         + ", ".join(f"{name} {number}" for name, number in now.items())
         + f"; {os.cpu_count()} processors, {platform.machine()}, {platform.system()}. Peaks are requested bytes above "
-        "weights and input of one step in graph mode, inter-op threads 1. Every run is one process.", "",
-        "| step | models | peaks predicted | mean | median | 90 % | worst | allocations matched "
-        "| layers as predicted |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. Every run "
+        "is one process. Percentages are of absolute errors; chunks are what TensorFlow's allocator makes of requests.",
+        "",
+        "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
+        "| allocations matched | of 64 KiB or more | layers as predicted |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     for title, own in _groups(good, all_cases):
         lines.append(_summary(title, list(own.values())))
@@ -303,10 +318,19 @@ def _summary(title: str, own: list[dict[str, Any]]) -> str:
     figures = statistics(errors)
     cells = [f"{figures[name]:.2%}" if figures else "" for name in ("mean", "median", "90 %", "worst")]
     counts = [row["allocations"] for row in own if row["allocations"]["matched"] is not None]
-    total = sum(count["total"] for count in counts)
-    share = f"{sum(count['matched'] for count in counts) / total:.1%}" if total else ""
-    right = sum(row["layers_ok"] for row in own)
-    return f"| {title} | {len(own)} | {len(errors)} | {' | '.join(cells)} | {share} | {right} of {len(own)} |"
+    inside = [row["peak"]["inside_interval"] for row in own if row["peak"]["inside_interval"] is not None]
+    chunks = statistics(row["chunks"]["error"] for row in own if row["chunks"]["error"] is not None)
+    cells += [
+        f"{sum(inside)} of {len(inside)}" if inside else "", f"{chunks['median']:.2%}" if chunks else "",
+        _share(counts, "matched", "total"), _share(counts, "large_matched", "large_total"),
+        f"{sum(row['layers_ok'] for row in own)} of {len(own)}",
+    ]  # fmt: skip
+    return f"| {title} | {len(own)} | {len(errors)} | {' | '.join(cells)} |"
+
+
+def _share(counts: list[dict[str, Any]], part: str, whole: str) -> str:
+    total = sum(count[whole] for count in counts)
+    return f"{sum(count[part] for count in counts) / total:.1%}" if total else ""
 
 
 def _row(case: Case, row: dict[str, Any]) -> str:
@@ -335,6 +359,9 @@ def distribution(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], wo
         shown = ", ".join(f"{name} {value:.2%}" for name, value in figures.items())
         inside = [sum(abs(e) <= edge for e in errors.values()) for edge in (0.005, 0.01, 0.02, 0.05, 0.10)]
         lines += ["", f"{title}: {len(errors)} predicted of {len(own)} measured; {shown}"]
+        chunks = statistics(row["chunks"]["error"] for row in own.values() if row["chunks"]["error"] is not None)
+        if chunks:
+            lines.append("  chunks: " + ", ".join(f"{name} {value:.2%}" for name, value in chunks.items()))
         if errors:
             lines.append("  within 0.5, 1, 2, 5, 10 %: " + ", ".join(map(str, inside)))
         for case in sorted(errors, key=lambda case: -abs(errors[case]))[:worst]:

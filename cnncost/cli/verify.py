@@ -8,11 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from cnncost.cli.shared import add_source, analysis_of, whole_number
-from cnncost.errors import CnncostError, printable
+from cnncost.errors import CnncostError, OutsideError, printable
 
 if TYPE_CHECKING:
     from cnncost.analysis import Analysis
-    from cnncost.errors import OutsideError
     from cnncost.measure import Job, LackOfMemory, Measurement
 
 EXAMPLE = """examples:
@@ -79,19 +78,32 @@ def run(args: argparse.Namespace) -> int:
 
     result = compare(analysis, job, measured, args.tolerance, args.allocator)
     form = args.format or _form_of(args.output)
+    text = render(result, form)
+    try:
+        emit(text, args.output, data=form == "json")
+    except OutsideError:  # a full disk must not cost a long run its result
+        if args.output is not None:
+            emit(text, data=form == "json")
+        raise
     if args.picture is not None:
         from cnncost.report.timeline import svg
 
         emit(svg(result), args.picture)
-    emit(render(result, form), args.output, data=form == "json")
     return 0 if result.ok else 1
 
 
 def _check_writable(path: str | None) -> None:
     """A place that cannot be written is said before the run, not after it."""
-    if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-        folder = printable(os.path.dirname(os.path.realpath(path)), 200)
-        raise CnncostError(f"cannot write '{printable(path, 200)}': there is no directory '{folder}'")
+    if path is None:
+        return
+    place, shown = os.path.realpath(path), printable(path, 200)
+    folder = os.path.dirname(place)
+    if os.path.isdir(place):
+        raise CnncostError(f"cannot write '{shown}': it is a directory", nearest="name a file")
+    if not os.path.isdir(folder):
+        raise CnncostError(f"cannot write '{shown}': there is no directory '{printable(folder, 200)}'")
+    if not os.access(place if os.path.exists(place) else folder, os.W_OK):
+        raise OutsideError(f"cannot write '{shown}': permission denied")
 
 
 def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:

@@ -20,7 +20,7 @@ from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra, OutsideError, printable
 from cnncost.measure import environment
-from cnncost.measure.records import Job, Measurement
+from cnncost.measure.records import PREFIX, Job, Measurement
 
 MAX_ANSWER = 2**29  # bytes of result.json that are read
 _POLL = 0.05  # seconds between two looks at the child
@@ -45,7 +45,7 @@ def run(job: Job, timeout: float = 600.0, command: list[str] | None = None) -> M
     Raises MissingExtra without the framework, LackOfMemory when the child was killed for it or an allocation failed,
     OutsideError for a time-out, a missing device or a failed run, CnncostError for a model that Keras cannot build.
     """
-    with TemporaryDirectory(prefix="cnncost-", ignore_cleanup_errors=True) as folder, _terminable():
+    with TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder, _terminable():
         with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as stream:
             json.dump(job.to_dict(), stream)
         child = _Child(folder, job, command or COMMAND)

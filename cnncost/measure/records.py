@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from cnncost.errors import OutsideError
 
 Data = Mapping[str, Any]
+PREFIX = "cnncost-"  # of the name of a run's folder
 
 
 @dataclass(frozen=True, slots=True)

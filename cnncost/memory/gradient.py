@@ -183,4 +183,4 @@ def _unpack(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[
 
 
 _LEAVES = frozenset(("_Arg", "TensorListGetItem"))
-_SEVERAL = {"IdentityN": _identity_n, "Split": _split, "SplitV": _split, "Unpack": _unpack}
+_SEVERAL = {"IdentityN": _identity_n, "Split": _split, "SplitV": _split, "Unpack": _unpack, "_UnpackView": _unpack}

@@ -5,45 +5,91 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 
 from cnncost.memory.lowering import lower
+from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.ordering import Shuffle, graph_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
+from cnncost.memory.rewrite_loops import order_loops
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
 from cnncost.memory.unfolding import unfold
 from cnncost.results import Analysis
 
+ORDERS = 6  # alternative orders that the interval looks at, beside the predicted one
+
 
 def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
-        swept = _inference(analysis) if mode == "inference" else _training(analysis, optimizer or "sgd")
+        swept = _Simulation(analysis, mode, optimizer).run()
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at
     )
 
 
-def _inference(analysis: Analysis) -> Sweep:
-    from cnncost.memory.rewrite_loops import order_loops
+def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:
+    """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take. Which one a process
+    takes follows from addresses in memory: the place where oneDNN's pass begins (``ordering``), and the order in which
+    arguments are read (``schedule``). Both are drawn with fixed seeds, so that the answer is always the same.
 
-    graph = lower(analysis, training=False).graph
-    ops = unfold(graph, order_loops(rewrite(graph), analysis.graph.name))
-    return sweep(ops, schedule(ops), graph.results)
+    >>> import cnncost
+    >>> conv = {"Conv2D": {"filters": 8, "kernel_size": 3}}
+    >>> low, high = interval(cnncost.analyze({"input": [32, 32, 3], "layers": [conv]}), "inference")
+    >>> low == high
+    True
+    """
+    with no_collection():
+        simulation = _Simulation(analysis, mode, optimizer)
+        peaks = [simulation.run().peak, *(simulation.run(Random(seed).shuffle).peak for seed in range(orders))]
+    return min(peaks), max(peaks)
 
 
-def _training(analysis: Analysis, choice: str) -> Sweep:
-    from cnncost.memory.optimizers import optimizer
-    from cnncost.memory.ordering import graph_order
-    from cnncost.memory.rewrite_loops import order_loops
-    from cnncost.memory.rewrite_training import rewrite_training
-    from cnncost.memory.training import training_step
+class _Simulation:
+    """A step that can be run in several orders. Lowering and rewriting are done once, unless there are loops: laying
+    them out changes the graph."""
 
-    graph = training_step(analysis, optimizer(choice)).graph
-    rewrite(graph, last=False)
-    ops = graph_order(rewrite_training(graph), graph.results, graph.kept, analysis.graph.name, choice)
-    ops = unfold(graph, order_loops(ops, analysis.graph.name, choice))
-    return sweep(ops, schedule(ops, ordered=True), graph.results)
+    def __init__(self, analysis: Analysis, mode: str, optimizer: str | None) -> None:
+        self.analysis = analysis
+        self.training = mode != "inference"
+        self.optimizer = optimizer or "sgd"
+        self.graph: OpGraph | None = None
+
+    def run(self, shuffle: Shuffle | None = None) -> Sweep:
+        if self.graph is None:
+            self.graph = self.training_graph() if self.training else self.inference_graph()
+        graph, name = self.graph, self.analysis.graph.name
+        results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
+        choice = self.optimizer if self.training else ""
+        ops = graph_order(graph.ops, results, kept, name, choice, shuffle=shuffle)
+        ops = unfold(graph, order_loops(ops, name, choice))
+        if len(ops) != len(graph.ops):
+            self.graph = None
+        return sweep(ops, schedule(ops, shuffle), graph.results)
+
+    def inference_graph(self) -> OpGraph:
+        graph = lower(self.analysis, training=False).graph
+        rewrite(graph)
+        return graph
+
+    def training_graph(self) -> OpGraph:
+        from cnncost.memory.optimizers import optimizer
+        from cnncost.memory.rewrite_training import rewrite_training
+        from cnncost.memory.training import training_step
+
+        graph = training_step(self.analysis, optimizer(self.optimizer)).graph
+        rewrite(graph, last=False)
+        graph.ops = rewrite_training(graph)
+        return graph
+
+
+def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
+    """What grappler's pruning of a forward pass begins at: the results, sorted by the names that they have there, each
+    of which waits for all variables to be read."""
+    named = sorted(enumerate(graph.results), key=lambda item: f"_{item[0]}_" if item[0] else "_r")
+    return [value for _, value in named], [op for op in graph.ops if op.type == "ReadVariableOp"]
 
 
 @contextmanager

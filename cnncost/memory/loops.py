@@ -79,5 +79,7 @@ def add_loop(
 def take(graph: OpGraph, value: Value, index: int) -> Value:
     """``value[index]``: a view where an element fills whole words of 64 bytes (``IsDim0SliceAligned``), else a copy."""
     one = element(value.spec)
+    if value.shape[0] == 1 and value.op.type == "ExpandDims":
+        return graph.add("Reshape", (value,), shape=one.shape)
     type_ = "_SliceView" if one.bytes % 64 == 0 else "StridedSlice"
-    return graph.add(type_, (value,), (one,), "strided_slice", index=index)
+    return graph.add(type_, (value,), (one,), "strided_slice", place=index)

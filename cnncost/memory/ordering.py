@@ -2,67 +2,145 @@
 
 Found on captured steps (TensorFlow 2.21), where it gives all or nearly all nodes their place:
 
-1. grappler's pruning keeps what the result needs, in the reverse of a depth-first walk from the result that takes the
-   last input first (graph_utils: SetTransitiveFaninGraph); commutative ops have their inputs sorted by name, and the
-   result waits for the assignments, sorted by name;
+1. grappler's pruning keeps what the result needs, in the reverse of a depth-first walk that takes the last input first
+   (transitive_fanin.cc). It walks from the ends sorted by name, last first (model_pruner.cc): the result,
+   "identity_RetVal", which waits for the assignments, themselves sorted by name; and everything with a state, reads of
+   variables too. So the names of the model and of the optimizer decide: what is called "vgg16/..." or "sgd/..." is
+   walked before the result, what is called "adam/..." or "functional/..." is reached from it. Commutative ops have
+   their inputs sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
-3. oneDNN's layout pass replaces the ops that it knows, in reverse post-order of a depth-first walk from the sources;
+3. oneDNN's layout pass replaces the ops that it knows, in reverse post-order of a depth-first walk from the source;
    what is replaced goes to the end, and before that what it merged (mkl_layout_pass.cc).
 
-The walk of 3 begins at an edge whose place follows from addresses in memory and changes from process to process; here
-it begins at the model's inputs. Where it really begins at a weight, some layers have their two gradients the other way,
-and TensorFlow's own peak moves: VGG16 at 64 × 64, batch 2, SGD asked for 144.4 MB in two processes and for 67.2 MB in
-two others (144.1 MB here), as its dense layers' updates copy their weights or not.
+The source's edges stand in a hash table over their addresses (edgeset.h, flatset.h). Edges are allocated side by side,
+32 bytes each, and the hash keeps their order, so that the walk of 3 takes them in order of creation, last first, but
+for a rotation: the table begins anywhere, as the process's memory does. ``start`` is that rotation, as a share of the
+roots. It explains every capture (57 of 57 oneDNN ops of VGG16 in each of five processes, all 11 of a residual block).
+The table has up to 2.5 times the room its edges need: the first root begins it in 19 to 60 % of processes, the
+commonest single start and the one taken here. Which of a layer's two gradients runs first may depend on it: VGG16 at
+64 × 64, batch 2, SGD asks for 67.2 MB where its dense layers' updates can be made in place, and for 144.4 MB where
+they copy their weights.
 
 Names are those that Keras and the tape give, as far as they decide an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Value
+from cnncost.memory.regroup import REGROUPED
 
-_COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "Maximum", "Minimum", "SquaredDifference", "Equal", "NotEqual"))
+_COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 _REPLACED = frozenset(
     ("Conv2D", "_FusedConv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3D",
      "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative",
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
-     "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad")
+     "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
 )  # fmt: skip
+# Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
+_STEERING: dict[str, tuple[int, str]] = {
+    "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
+    "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
+    "Min": (1, "axes"), "AvgPoolGrad": (0, "shape"), "DepthwiseConv2dNativeBackpropInput": (0, "shape"),
+    "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
+}  # fmt: skip
+_SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
+_FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
+_RESULT = ("identity_RetVal", 0)
+Shuffle = Callable[[list[int]], object]
 _MERGED = frozenset(("Conv2DBackpropFilterWithBias",))
 
 
 def graph_order(
-    ops: Sequence[Op], results: Sequence[Value], kept: Sequence[Op], model: str, optimizer: str
+    ops: Sequence[Op],
+    results: Sequence[Value],
+    kept: Sequence[Op],
+    model: str,
+    optimizer: str,
+    start: float = 0.0,
+    shuffle: Shuffle | None = None,
 ) -> list[Op]:
     """The ops in the executor's node order, renumbered. Constants, which wait for nothing, come first."""
     names = _Names(model, optimizer)
     for place, op in enumerate(ops):
         op.index = place
     sources = _sources(ops, names)
-    ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)]
-    order = _breadth_first(sources, _depth_first(sources, ends), len(ops))
+    ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
+    order = _breadth_first(sources, _depth_first(sources, ends))
     ordered = [op for op in ops if op.type == "Const"]
-    plain = [place for place in order if ops[place].type not in _REPLACED]
-    ordered += [ops[place] for place in (*plain, *_replaced(ops, sources, order))]
+    plain = [place for place in order if place < len(ops) and ops[place].type not in _REPLACED]
+    ordered += [ops[place] for place in (*plain, *_replaced(ops, sources, order, start, shuffle))]
     for place, op in enumerate(ordered):
         op.index = place
     return ordered
 
 
-def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
-    """What each op waits for, in the order of its inputs; constants left out."""
+def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
+    """What has a state and a name behind the result's, sorted by name."""
     found = []
+    used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
     for op in ops:
-        read = [source for source, _ in op.inputs if source.type != "Const"]
+        if op.phase == UPDATE:
+            for source, _ in op.inputs:
+                used.setdefault(source.index, op.type)
+        if "variable" in op.attrs and op.type != "_Arg":
+            found.append(op)
+    keys = [(names.end(op, used), op.index) for op in found]
+    return [place for key, place in sorted(keys) if key > _RESULT]
+
+
+def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
+    """What each op waits for, in the order of its inputs. The constants follow the ops: TensorFlow's steering numbers
+    are nodes too, equal ones but one, and walks pass through them."""
+    found: list[list[int]] = []
+    constants: dict[Any, int] = {}
+    behind: list[list[int]] = []  # what each constant waits for
+
+    def constant(key: Any, waits: Sequence[int] = ()) -> int:
+        place = constants.get(key)
+        if place is None:
+            place = constants[key] = len(ops) + len(behind)
+            behind.append(list(waits))
+        return place
+
+    data = _convolved(ops)
+    for op in ops:
+        places = []
+        read = [source for source, _ in op.inputs]
         if len(read) > 1 and op.type in _COMMUTATIVE:
-            read.sort(key=names.of)
-        places = [source.index for source in read]
+            read.sort(key=names.operand)
+        for source in read:
+            if source.type != "Const":
+                places.append(source.index)
+            elif source.controls:
+                places.append(constant(source.index, [control.index for control in source.controls]))
+            else:
+                places.append(constant((str(source.attrs.get("value")), source.outputs[0])))
+        steering = _STEERING.get(op.type)
+        if steering is not None:
+            place, attribute = steering
+            key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
+            places.insert(len(places) if place < 0 else place, constant(key))
+        elif op.type in _SIZED:
+            x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
+            waits = [] if x is None else [x, *(source.index for source in read[:1] if source.type == "ReadVariableOp")]
+            places.insert(_SIZED[op.type], constant((op.index, "sizes") if waits else op.outputs[0].shape, waits))
         if op.controls:
             places += [source.index for source in op.controls if source.type != "Const"]
         found.append(places)
-    return found
+    return found + behind
+
+
+def _convolved(ops: Sequence[Op]) -> dict[tuple[int, str], int]:
+    """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
+    their own, which wait for the operands (constant_folding.cc: MaterializeShapes)."""
+    return {
+        (op.inputs[1].op.index, op.layer): op.inputs[0].op.index
+        for op in ops
+        if op.type in _FILTERS and op.inputs[0].op.type != "Const"
+    }
 
 
 def _depth_first(sources: list[list[int]], ends: list[int]) -> list[int]:
@@ -79,10 +157,10 @@ def _depth_first(sources: list[list[int]], ends: list[int]) -> list[int]:
     return walk[::-1]
 
 
-def _breadth_first(sources: list[list[int]], start: list[int], count: int) -> list[int]:
+def _breadth_first(sources: list[list[int]], start: list[int]) -> list[int]:
     """Kahn's order, first in first out; readers in the order of ``start``."""
-    waits = [0] * count
-    readers: list[list[int]] = [[] for _ in range(count)]
+    waits = [0] * len(sources)
+    readers: list[list[int]] = [[] for _ in sources]
     for place in start:
         own: Collection[int] = sources[place]
         if len(sources[place]) > 1:
@@ -99,27 +177,31 @@ def _breadth_first(sources: list[list[int]], start: list[int], count: int) -> li
     return order
 
 
-def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> list[int]:
-    """oneDNN's ops in reverse post-order of a walk from the sources that takes the last reader first."""
-    replaced = [op.type in _REPLACED for op in ops]
+def _replaced(
+    ops: Sequence[Op], sources: list[list[int]], order: list[int], start: float = 0.0, shuffle: Shuffle | None = None
+) -> list[int]:
+    """oneDNN's ops in reverse post-order of a walk from the source that takes the last reader first."""
+    replaced = [op.type in _REPLACED for op in ops] + [False] * (len(sources) - len(ops))
     leads = bytearray(replaced)  # to one of them: the walk passes the others by
     for place in reversed(order):
         if leads[place]:
             for source in sources[place]:
                 leads[source] = 1
     walked = [place for place in order if leads[place]]
-    merged = [place for place in walked if ops[place].type in _MERGED]
-    readers: list[list[int]] = [[] for _ in ops]
+    merged = [place for place in walked if replaced[place] and ops[place].type in _MERGED]
+    readers: list[list[int]] = [[] for _ in sources]
     roots = []
     for place in (*(place for place in walked if not replaced[place] or ops[place].type not in _MERGED), *merged):
         if not sources[place]:
             roots.append(place)
         for source in sources[place]:
             readers[source].append(place)
-    roots.sort(key=lambda place: ops[place].phase == FORWARD and ops[place].outputs[0].dtype != "resource")
-    state = bytearray(len(ops))
+    first = round(len(roots) * start)
+    stack = roots[first:] + roots[:first]
+    if shuffle is not None:
+        shuffle(stack)
+    state = bytearray(len(readers))
     finished: list[int] = []
-    stack = roots
     while stack:
         place = stack.pop()
         if place < 0:
@@ -128,7 +210,7 @@ def _replaced(ops: Sequence[Op], sources: list[list[int]], order: list[int]) -> 
             state[place] = 1
             stack.append(~place)
             stack.extend(reader for reader in readers[place] if not state[reader])
-    return [place for place in reversed(finished) if replaced[place]]
+    return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
 class _Names:
@@ -147,14 +229,31 @@ class _Names:
         return found
 
     def _make(self, op: Op) -> tuple[str, int]:
-        if op.type == "AddN":
+        if op.type == "AddN" and op.phase != FORWARD:
             return self._numbered("AddN"), op.index
         if op.phase == UPDATE:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
             return self._numbered(f"{self.scopes[UPDATE]}{op.type}"), op.index
         scope = self.scopes.get(op.phase)
+        if op.name == REGROUPED:  # capitals sort before the names of other ops
+            return f"{scope}{op.layer}_1/", -1
         return (f"{scope}{op.layer}_1/", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
+
+    def operand(self, op: Op) -> tuple[str, int]:
+        """Constants come first: grappler's names begin with a capital letter."""
+        return ("", op.index) if op.type == "Const" else self.of(op)
+
+    def end(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
+        """The name of an op with a state, as far as it decides: a bias is read before a kernel."""
+        if op.type != "ReadVariableOp":
+            return self.of(op)
+        variable = op.attrs["variable"].name
+        if op.phase == UPDATE:
+            kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
+            return self._numbered(f"{self.scopes[UPDATE]}{kind}/read"), op.index
+        weight = "bias" if variable.endswith("/bias") else "kernel"
+        return f"{self.scopes[FORWARD]}{op.layer}_1/{weight}", op.index
 
     def _numbered(self, stem: str) -> str:
         count = self.counts.get(stem, 0)

@@ -29,6 +29,16 @@ class Held(NamedTuple):
                 "category": self.category, "bytes": self.bytes}  # fmt: skip
 
 
+class Life(NamedTuple):
+    """A buffer from the event that allocates it to the one that frees it; ``end`` None: it outlives the step."""
+
+    op: Op
+    bytes: int
+    category: str
+    begin: int
+    end: int | None
+
+
 @dataclass(frozen=True)
 class MemoryPrediction:
     """Bytes of one step over and above weights, slots and input.
@@ -54,15 +64,19 @@ class MemoryPrediction:
         return categories(self.events)
 
     @cached_property
+    def lives(self) -> tuple[Life, ...]:
+        """The life of every buffer that the step allocates."""
+        return lives(self.events, self.categories)
+
+    @cached_property
     def alive_at_peak(self) -> tuple[Held, ...]:
-        """Every buffer that lives at the peak, the largest first."""
-        alive: dict[int, Held] = {}
-        for event in self.events[: self.peak_event + 1]:
-            if event.bytes < 0:
-                alive.pop(event.buffer, None)
-            else:
-                alive[event.buffer] = Held(event.op, event.bytes, self.categories[event.buffer])
-        return tuple(sorted(alive.values(), key=lambda held: -held.bytes))
+        """Every buffer that lives at the peak, the largest first; their bytes sum to the peak."""
+        alive = [
+            Held(life.op, life.bytes, life.category)
+            for life in self.lives
+            if life.begin <= self.peak_event and (life.end is None or life.end > self.peak_event)
+        ]
+        return tuple(sorted(alive, key=lambda held: -held.bytes))
 
     @property
     def peak_layer(self) -> str:
@@ -70,8 +84,7 @@ class MemoryPrediction:
         return self.events[self.peak_event].op.layer if self.events else ""
 
     def by_layer(self) -> dict[str, int]:
-        """What each layer's buffers add to the peak, largest first. Old weights that an update gave up before the
-        peak count against it, so the sum may be a little more than the peak."""
+        """What each layer's buffers add to the peak, largest first."""
         sums: dict[str, int] = {}
         for held in self.alive_at_peak:
             sums[held.op.layer] = sums.get(held.op.layer, 0) + held.bytes
@@ -107,6 +120,33 @@ class MemoryPrediction:
             },
             "notes": list(self.notes),
         }  # fmt: skip
+
+
+def lives(events: Sequence[Event], kinds: dict[int, str]) -> tuple[Life, ...]:
+    """The lives of the buffers, in the order of their allocation.
+
+    Where an update gives up a variable's old buffer, which was there before the step, the youngest one of the same
+    size takes its place: it is the variable's from then on, and no more the step's.
+    """
+    found: dict[int, Life] = {}
+    sizes: dict[int, list[int]] = {}
+    for place, event in enumerate(events):
+        if event.bytes > 0:
+            found[event.buffer] = Life(event.op, event.bytes, kinds[event.buffer], place, None)
+            sizes.setdefault(event.bytes, []).append(event.buffer)
+            continue
+        alike = sizes.get(-event.bytes, [])
+        ended = event.buffer
+        if ended not in alike:  # a variable's: from before the step, or its own for some time already
+            ended = next((buffer for buffer in reversed(alike) if found[buffer].category in _ADOPTED), -1)
+            ended = alike[-1] if ended < 0 and alike else ended
+        if ended >= 0:
+            found[ended] = found[ended]._replace(end=place)
+            alike.remove(ended)
+    return tuple(found.values())
+
+
+_ADOPTED = frozenset((UPDATES, GRADIENTS))
 
 
 def categories(events: Sequence[Event]) -> dict[int, str]:

@@ -13,6 +13,7 @@ from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
+REGROUPED = "ArithmeticOptimizer/AddOpsRewrite"  # what grappler names the sums that it makes
 _SUMS = frozenset({"AddV2", "AddN"})
 _PRODUCTS = frozenset({"Mul"})
 _TREES = {"AddV2": _SUMS, "AddN": _SUMS, "Mul": _PRODUCTS}
@@ -29,8 +30,8 @@ class _Regrouping:
         self.graph = graph
         self.reads = [0] * len(graph.ops)  # edges that read each op
         for op in graph.ops:
-            for source, _ in op.inputs:
-                self.reads[source.index] += 1
+            for value in op.inputs:
+                self.reads[value.op.index] += 1
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
@@ -39,16 +40,23 @@ class _Regrouping:
     def run(self) -> None:
         ops = self.graph.ops
         for op in reversed(ops):
-            if op.type not in _TREES or op.index in self.done or op.controls:
+            kinds = _TREES.get(op.type)
+            if kinds is None or op.index in self.done or op.controls:
                 continue
-            members, leaves = self.tree(op)
-            if members:
-                self.done.update(member.index for member in members)
-                (_sum if op.type in _SUMS else _product)(self, op, leaves)
+            for value in op.inputs:
+                if value.op.type in kinds:
+                    self.regroup(op)
+                    break
             if op.type in _SUMS:
                 self.hoist(op)
         if self.before:
             self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
+
+    def regroup(self, root: Op) -> None:
+        members, leaves = self.tree(root)
+        if members:
+            self.done.update(member.index for member in members)
+            (_sum if root.type in _SUMS else _product)(self, root, leaves)
 
     def tree(self, root: Op) -> tuple[list[Op], list[Value]]:
         """The ops below the root that belong to its tree, and the tree's leaves from left to right."""
@@ -68,7 +76,8 @@ class _Regrouping:
 
     def new(self, root: Op, type_: str, inputs: list[Value]) -> Value:
         """An op to run before the root."""
-        made = Op(root.index, type_, root.name, root.layer, root.phase, inputs, (_spec(inputs),), {})
+        name = REGROUPED if type_ in _SUMS else root.name
+        made = Op(root.index, type_, name, root.layer, root.phase, inputs, (_spec(inputs),), {})
         self.before.setdefault(root.index, []).append(made)
         return Value(made, 0)
 
@@ -93,6 +102,7 @@ class _Regrouping:
 
 
 def _sum(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
+    root.name = REGROUPED
     groups: dict[tuple[int, ...], list[Value]] = {}
     for value in leaves:
         groups.setdefault(value.shape, []).append(value)

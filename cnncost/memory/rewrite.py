@@ -61,10 +61,11 @@ def prune(graph: OpGraph) -> list[int]:
     for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
         place = op.index
         if needed[place]:
-            for source, _ in op.inputs:
-                if source.index > place and not needed[source.index]:
-                    late.append(source)
-                needed[source.index] += 1
+            for value in op.inputs:
+                index = value.op.index
+                if index > place and not needed[index]:
+                    late.append(value.op)
+                needed[index] += 1
             for source in op.controls:
                 if source.index > place and not needed[source.index]:
                     late.append(source)
@@ -87,8 +88,8 @@ def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
     """For each op the ops that read it, one entry per edge, in the order of creation; None for the caller."""
     readers: list[list[Op | None]] = [[] for _ in ops]
     for op in ops:
-        for source, _ in op.inputs:
-            readers[source.index].append(op)
+        for value in op.inputs:
+            readers[value.op.index].append(op)
     for value in results:
         readers[value.op.index].append(None)
     return readers
@@ -103,7 +104,9 @@ def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
     """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
     sums = bias.inputs[0].op
     fused = _FUSED.get(sums.type)
-    if fused is None or _only_reader(sums, readers) is not bias or bias.attrs.get("data_format") == "NCHW":
+    if fused is None or _only_reader(sums, readers) is not bias or (
+        bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC")
+    ):
         return
     last, parts, addend = bias, ["BiasAdd"], []
     after = _only_reader(bias, readers)
@@ -146,6 +149,20 @@ def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
     readers[source] = [convolution if r is pad else r for r in readers[source]]
 
 
+def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:
+    """A product that reads a matrix turned over turns it itself (arithmetic_optimizer.cc: FoldTransposeIntoMatMul)."""
+    for place, flag in enumerate(("transpose_a", "transpose_b")):
+        turn = product.inputs[place].op
+        rank = len(product.inputs[place].shape)
+        if turn.type != "Transpose" or turn.attrs["perm"] != (*range(rank - 2), rank - 1, rank - 2):
+            continue
+        source = turn.inputs[0]
+        product.attrs = {**product.attrs, flag: not product.attrs.get(flag, False)}
+        product.inputs = [source if i == place else value for i, value in enumerate(product.inputs)]
+        readers[turn.index].remove(product)
+        readers[source.op.index].append(product)
+
+
 def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
     """x·sigmoid(x) as one op."""
     x, gate = product.inputs
@@ -158,8 +175,8 @@ def _bypass(graph: OpGraph) -> None:
     """Ops that only pass values on disappear: identities, x + 0, x·1."""
     through: dict[int, Value] = {}
     for op in graph.ops:
-        for source, _ in op.inputs:
-            if source.index in through:
+        for value in op.inputs:
+            if value.op.index in through:
                 op.inputs = [_source(through, value) for value in op.inputs]
                 break
         if op.type in _IDENTITIES:
@@ -177,15 +194,15 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
     first: dict[Any, list[Op]] = {}  # by type and inputs
     through: dict[int, Value] = {}
     for op in graph.ops:
-        for source, _ in op.inputs:
-            if source.index in through:
+        for value in op.inputs:
+            if value.op.index in through:
                 op.inputs = [_merged(through, value) for value in op.inputs]
                 break
         if not op.inputs or op.controls or not op.outputs or op.type in _OWN:
             continue
         if count[op.inputs[0].op.index] < 2:
             continue
-        alike = first.setdefault((op.type, *[(source.index, index) for source, index in op.inputs]), [])
+        alike = first.setdefault((op.type, *op.inputs), [])
         same = next((other for other in alike if _equal(op, other)), None) if alike else None
         if same is None:
             alike.append(op)
@@ -233,4 +250,5 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
-_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish}
+_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "BatchMatMulV2": _fold_transpose,
+          "MatMul": _fold_transpose}

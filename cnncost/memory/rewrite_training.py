@@ -39,6 +39,10 @@ def _bypass(graph: OpGraph) -> None:
         for place, value in enumerate(op.inputs):
             if value.op.type in _VIEWS:
                 op.inputs[place] = _source(value)
+        if op.type == "Reshape" and op.inputs[0].op.type == "Reshape":
+            op.inputs[0] = op.inputs[0].op.inputs[0]
+        if op.type == "Reshape" and op.inputs[0].op.type == "Const":
+            op.type, op.inputs = "Const", []
         if op.controls:
             op.controls = [_source(Value(c, 0)).op if c.type in _VIEWS else c for c in op.controls]
 

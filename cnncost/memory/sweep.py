@@ -66,8 +66,8 @@ class _Run:
         self.first = first = list(accumulate((len(op.outputs) for op in ops), initial=0))
         self.readers = readers = [0] * first[-1]
         for op in ops:
-            for source, index in op.inputs:
-                readers[first[source.index] + index] += 1
+            for value in op.inputs:
+                readers[first[value.op.index] + value.index] += 1
         for source, index in results:
             readers[first[source.index] + index] += 1
         self.buffers = [_FOREIGN] * first[-1]
@@ -92,7 +92,7 @@ class _Run:
         """An op that writes no variable."""
         first, buffers, references = self.first, self.buffers, self.references
         kind, start = self.types[op.type], first[op.index]
-        inputs = [buffers[first[source.index] + index] for source, index in op.inputs]
+        inputs = [buffers[first[value.op.index] + value.index] for value in op.inputs]
         taken = _FOREIGN
         if op.outputs and kind.allocates:
             if kind.shares:

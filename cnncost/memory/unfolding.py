@@ -85,6 +85,7 @@ class _Frame:
         self.test = op
         self.inside: set[Op] = set()
         self.gets: list[Op] = []
+        self.holds: list[Op] = []
 
     def run(self) -> None:
         parent, loop, op = self.parent, self.loop, self.op
@@ -123,6 +124,9 @@ class _Frame:
             given[arg, 0] = value
         self.given = given
         elements = {get: values[index] for get, values in zip(loop.reads, self.lists, strict=True)}
+        if loop.reverse:  # zeros are put where the element was read; until then the list holds it
+            for get in elements.values():
+                self.holds.append(parent.new(op, "TensorListSetItem", [get], (), (self.test, *self.holds[-1:])))
         pairs = [(source, self._copy(source)) for source in loop.graph.ops if (source, 0) not in given]
         for source, copied in pairs:
             if copied is not None:

@@ -75,14 +75,16 @@ class Updates:
 
     def op(self, type_: str, *operands: Operand) -> Value:
         values = [operand if type(operand) is Value else self.value(operand) for operand in operands]
-        widest = values[0]
+        rank, made = -1, values[0].op.outputs
         for value in values:
+            outputs = value.op.outputs
+            if len(outputs) > 1:
+                outputs = (value.spec,)
+            if len(outputs[0].shape) > rank:
+                rank, made = len(outputs[0].shape), outputs
             if is_sparse(value):
                 return self._on_rows(type_, values)
-            if len(value.shape) > len(widest.shape):
-                widest = value
-        made = widest.op.outputs
-        return self.graph.add(type_, values, made if len(made) == 1 else (widest.spec,))
+        return self.graph.add(type_, values, made)
 
     def _on_rows(self, type_: str, values: Sequence[Value]) -> Value:
         """With a sparse gradient among the operands."""

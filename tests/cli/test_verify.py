@@ -46,14 +46,17 @@ def failed(done: subprocess.CompletedProcess[str], code: int) -> str:
 @pytest.mark.keras
 def test_inference(folder: Path) -> None:
     (folder / "types.py").write_text("raise SystemExit('not the one')")
-    done = run(folder, "small.yaml", "--batch", "4", "--steps", "3", "--format", "json", PYTHONSAFEPATH="1")
+    done = run(folder, "small.yaml", "--batch", "4", "--steps", "3", "--processes", "2", "--format", "json",
+               PYTHONSAFEPATH="1")  # fmt: skip
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert data["ok"] and data["mode"] == "inference" and data["batch"] == 4 and data["step_seconds"]["repeats"] == 3
     assert all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in data["layers"])
     # The convolution's and the pooling's outputs live together, whatever the kernels take besides.
     assert data["peak"]["measured_bytes"] >= 4 * 4 * (14 * 14 + 7 * 7) * 8
-    assert data["peak"]["chunk_bytes"] >= data["peak"]["measured_bytes"]
+    peak = data["peak"]
+    assert peak["chunk_bytes"] >= peak["measured_bytes"] and peak["processes"] == 2
+    assert peak["measured_low_bytes"] <= peak["measured_bytes"] <= peak["measured_high_bytes"]
     assert data["peak"]["resident"] == {"weights": 4 * (27 * 8 + 8 + 392 * 10 + 10), "optimizer": 0, "inputs": 12288}
     assert data["layers"][1]["seconds"] > 0 and data["step_seconds"]["median"] > 0
     assert "tensorflow" in " ".join(data["versions"])
@@ -74,6 +77,16 @@ def test_a_named_architecture_is_keras_own(folder: Path) -> None:
     done = run(folder, "keras:MobileNetV3Small", "--steps", "1", "--tolerance", "10")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert "have the predicted shapes, params and bytes" in done.stdout and "differs" not in done.stdout
+
+
+@pytest.mark.keras
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
+def test_a_full_disk_costs_no_result(folder: Path) -> None:
+    done = run(folder, "small.yaml", "--steps", "1", "--executor", "xla", "--format", "json", "-o", "/dev/full")
+    assert done.returncode == 3 and done.stderr == "error: cannot write '/dev/full': No space left on device\n"
+    data = json.loads(done.stdout)
+    single = data["allocations"]["temporary"]["measured_bytes"]
+    assert data["peak"]["measured_bytes"] // 2 < single <= data["peak"]["measured_bytes"]
 
 
 @pytest.mark.keras
@@ -110,7 +123,11 @@ def test_without_tensorflow(folder: Path) -> None:
         (["--timeout", "0"], "--timeout: "),
         (["--dtype", "int8"], "int8"),
         (["--mode", "training", "--optimizer", "adm"], "did you mean 'adam'?"),
+        (["--processes", "0"], "--processes: "),
+        (["--allocator", "bcf"], "did you mean 'bfc'?"),
         (["-o", "nowhere/out.json"], "no directory"),
+        (["-o", "."], "it is a directory"),
+        (["--picture", "nowhere/out.svg"], "no directory"),
     ],
 )
 def test_usage_errors(folder: Path, arguments: list[str], words: str) -> None:

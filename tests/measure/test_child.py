@@ -15,6 +15,8 @@ import pytest
 
 from cnncost.errors import CnncostError, MissingExtra, OutsideError
 from cnncost.measure import Job, LackOfMemory, environment, run
+from cnncost.measure.worker.__main__ import _account
+from cnncost.measure.xplane import ProfileError
 
 JOB = Job(model={"config": {}}, names=())
 ANSWER = {
@@ -120,6 +122,27 @@ def test_the_childs_own_account(kind: str, error: type[CnncostError], code: int)
     assert type(caught.value) is error and caught.value.exit_code == code and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (MemoryError(), "memory", "allocation failed"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), "memory", "9 bytes"),
+        (RuntimeError("Operation received an exception:Status: 1, message: no"), "memory", "Status: 1"),
+        (ImportError("libx.so: failed to map segment from shared object"), "memory", "libx.so"),
+        (ModuleNotFoundError("No module named 'tensorflow'"), "missing", "tensorflow"),
+        (ProfileError("a memory event without its requested bytes"), "profile", "requested bytes"),
+        (KeyError("x"), "other", "KeyError"),
+        (
+            RuntimeError('Graph execution error:\n\nDetected at node a:\n  File "x", line 1, in f\n\nwhy\n\t [[a]]'),
+            "other", "RuntimeError: why",
+        ),
+    ],
+)  # fmt: skip
+def test_what_went_wrong_is_told_by_kind(error: Exception, kind: str, text: str) -> None:
+    found = _account(error)
+    assert found["kind"] == kind and text in found["text"] and "File" not in found["text"]
+
+
 PARENT = """
 import sys
 from cnncost.measure import Job, run
@@ -128,7 +151,7 @@ run(Job({}, ()), 60, [sys.executable, "-c", CHILD])
 CHILD = """
 import os, sys, threading, time
 from cnncost.measure.worker.__main__ import _end_with_parent
-threading.Thread(target=_end_with_parent, daemon=True).start()
+threading.Thread(target=_end_with_parent, args=(sys.argv[1],), daemon=True).start()
 with open(os.environ["SEEN"], "w") as stream: stream.write(f"{os.getpid()} {sys.argv[1]} ")
 time.sleep(60)
 """
@@ -147,8 +170,7 @@ def test_nothing_outlives_the_parent(tmp_path: Path, number: signal.Signals) -> 
     parent.send_signal(number)
     assert parent.wait(20) != 0
     wait_for(lambda: gone(int(pid)))
-    if number != signal.SIGKILL:  # then nobody is left to remove it
-        assert not Path(folder).exists()
+    wait_for(lambda: not Path(folder).exists())
 
 
 def gone(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -39,9 +40,19 @@ def test_the_timeline_reaches_the_peak_and_balances(mode: str) -> None:
 def test_categories_and_layers_sum_to_what_is_alive(optimizer: str) -> None:
     step = found("training", optimizer, batch=8)
     alive = sum(held.bytes for held in step.alive_at_peak)
-    assert sum(step.by_category().values()) == sum(step.by_layer().values()) == alive
+    assert sum(step.by_category().values()) == sum(step.by_layer().values()) == alive == step.peak_bytes
     assert set(step.by_category()) == set(CATEGORIES)
     assert step.by_category()[KEPT] > 8 * 16 * 16 * 8 * 4  # the convolution's output stays for the reverse pass
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "lion"])
+def test_lives_sum_to_the_live_bytes_at_every_event(optimizer: str) -> None:
+    step = found("training", optimizer, batch=8)
+    changes = [0] * (len(step.events) + 1)
+    for life in step.lives:
+        changes[life.begin] += life.bytes
+        changes[len(step.events) if life.end is None else life.end] -= life.bytes
+    assert list(accumulate(changes[:-1])) == [event.live for event in step.events]
 
 
 def test_inference_keeps_nothing() -> None:

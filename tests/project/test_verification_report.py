@@ -30,9 +30,10 @@ def report():
 
 def row(error: float | None) -> dict:
     peak = {"predicted_bytes": None if error is None else 100, "measured_bytes": 100, "error": error,
-            "unpredicted": "not known"}  # fmt: skip
+            "unpredicted": "not known", "inside_interval": None if error is None else True}  # fmt: skip
     return {
         "peak": peak,
+        "chunks": {"predicted_bytes": 103, "measured_bytes": 100, "error": 0.03},
         "allocations": {"matched": 9, "total": 10, "large_matched": 1, "large_total": 1, "first_mismatch": None},
         "step_seconds": {"median": 0.5},
         "layers_ok": True,
@@ -152,8 +153,10 @@ def test_a_stored_architecture_needs_no_keras(report, tmp_path: Path, monkeypatc
     found = report.cases(report.Store(tmp_path, NOW))
     own = [case for case in found if case.source == "keras:Small"]
     assert [case.group for case in own] == [
-        "inference, batch 1", "training, sgd, batch 2", "training, adam, batch 2", "inference, batch 4"
+        "inference, batch 1", "training, sgd, batch 2", "training, adam, batch 2", "inference, batch 4",
+        "inference, batch 1, xla", "training, sgd, batch 2, xla",
     ]  # fmt: skip
+    assert len({case.file for case in found}) == len(found)
     assert report.analysis_of(own[0], report.Store(tmp_path, NOW)).totals.params == 3 * 3 * 3 * 4 + 4
 
 
@@ -167,7 +170,8 @@ def test_the_report_names_what_is_left_out(report) -> None:
     cases = [report.Case(f"zoo:{name}", "training", "sgd", 2) for name in "abcd"]
     rows = {cases[0]: row(-0.02), cases[1]: row(None), cases[2]: {"error": "error: killed for lack of memory"}}
     text = report.markdown(rows, cases, NOW)
-    assert "| training, sgd, batch 2: zoo | 2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 90.0% | 2 of 2 |" in text
+    figures = "2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 1 of 1 | 3.00% | 90.0% | 100.0% | 2 of 2"
+    assert f"| training, sgd, batch 2: zoo | {figures} |" in text
     assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | -2.00% | 90.0% | 500.0 ms |" in text
     assert "- zoo:c training, sgd, batch 2: killed for lack of memory" in text
     assert "- zoo:d training, sgd, batch 2: not run yet" in text

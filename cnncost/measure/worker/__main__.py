@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra
-from cnncost.measure.records import Job
+from cnncost.measure.records import PREFIX, Job
 from cnncost.measure.worker.common import DeviceError, Stage
 from cnncost.measure.xplane import ProfileError
+
+# What XLA, oneDNN (its status 1) and the system's loader say when they are refused memory.
+_MEMORY = ("RESOURCE_EXHAUSTED", "Status: 1, message", "Cannot allocate memory", "failed to map segment", "bad_alloc")
+# TensorFlow tells first where an op was defined, line by line, and then what went wrong.
+_DEFINED = ("Graph execution error:", "Detected at node", '  File "', "\t [[")
 
 
 def main(folder: str) -> int:
     """Run the job. Every failure becomes an ``error`` of the answer."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as stream:
         job = Job(**json.load(stream))
     with open(os.path.join(folder, "stages"), "w", encoding="utf-8") as stages:
@@ -43,12 +49,12 @@ def _backend(name: str) -> Callable[[Job, str, Stage], dict[str, Any]]:
 
 def _account(error: BaseException) -> dict[str, str]:
     """What went wrong, by the kinds that the parent knows."""
-    name, text = type(error).__name__, " ".join(str(error).split())
+    name, text = type(error).__name__, _told(str(error))
     if isinstance(error, ModuleNotFoundError | MissingExtra):
         kind = "missing"
     elif isinstance(error, ProfileError):
         kind, text = "profile", error.problem
-    elif isinstance(error, MemoryError) or "ResourceExhausted" in name or "RESOURCE_EXHAUSTED" in text[:2000]:
+    elif isinstance(error, MemoryError) or "ResourceExhausted" in name or any(word in text for word in _MEMORY):
         kind, text = "memory", _first_line(str(error)) or "an allocation failed"
     elif isinstance(error, DeviceError):
         kind = "device"
@@ -57,6 +63,16 @@ def _account(error: BaseException) -> dict[str, str]:
     else:
         kind, text = "other", f"{name}: {text}"
     return {"kind": kind, "text": text[:2000]}
+
+
+def _told(text: str) -> str:
+    """The message without TensorFlow's account of where the op was defined.
+
+    >>> _told('Graph execution error:\\n\\nDetected at node a:\\n  File "x", line 1, in f\\n\\nno memory\\n\\t [[a]]')
+    'no memory'
+    """
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith(_DEFINED)]
+    return " ".join(" ".join(lines or text.split("\n")).split())[:4000]
 
 
 def _first_line(text: str) -> str:
@@ -71,10 +87,13 @@ def _write(path: str, answer: dict[str, Any]) -> None:
     os.replace(part, path)
 
 
-def _end_with_parent() -> None:
-    """Standard input is a pipe that the parent holds: when it closes, nobody waits for the answer any more."""
+def _end_with_parent(folder: str) -> None:
+    """Standard input is a pipe that the parent holds: when it closes, nobody waits for the answer any more, and nobody
+    but this process removes the folder that the parent made for it."""
     while os.read(0, 4096):
         pass
+    if os.path.basename(folder).startswith(PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

@@ -86,7 +86,9 @@ def _extremum(compare: str) -> Gradient:
 def _squared_difference(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     """(2 · grad) · (x - y), neither factor computed before the gradient is there."""
     x, y = op.inputs
-    double = graph.add("Mul", (constant(graph, 2.0, grad.dtype), grad), (grad.spec,))
+    two = constant(graph, 2.0, grad.dtype)
+    two.op.controls.append(grad.op)
+    double = graph.add("Mul", (two, grad), (grad.spec,))
     difference = after(graph.add("Sub", (x, y), (op.outputs[0],)), grad)
     gx = like(graph, "Mul", double, difference)
     return _reduced(graph, op, None if 0 in skip else gx, None if 1 in skip else like(graph, "Neg", gx))

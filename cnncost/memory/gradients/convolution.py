@@ -52,9 +52,19 @@ def _average_pool(type_: str) -> Gradient:
     return rule
 
 
+def _compiled(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    """Of a function that XLA compiles: in a step that is differentiated it puts out copies of what it has read, and its
+    gradient is a function of these."""
+    x, kernel = op.inputs
+    op.outputs = (op.outputs[0], x.spec, kernel.spec)
+    made = graph.add("PartitionedCall", (grad, op.out(1), op.out(2)), (kernel.spec, x.spec), **op.attrs).op
+    return None if 0 in skip else made.out(1), None if 1 in skip else made.out(0)
+
+
 _DEPTHWISE = "DepthwiseConv2dNative"
 RULES: Mapping[str, Gradient] = MappingProxyType(
     {
+        "StatefulPartitionedCall": _compiled,
         "Conv2D": _convolution("Conv2DBackpropInput", "Conv2DBackpropFilter"),
         "Conv3D": _convolution("Conv3DBackpropInputV2", "Conv3DBackpropFilterV2"),
         _DEPTHWISE: _convolution(f"{_DEPTHWISE}BackpropInput", f"{_DEPTHWISE}BackpropFilter"),

@@ -49,6 +49,16 @@ def _one(type_: str) -> Gradient:
     return rule
 
 
+def _interpolated(type_: str) -> Gradient:
+    """One op that reads the gradient, and the images for their size: they are kept until then."""
+
+    def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+        x = op.inputs[0]
+        return (graph.add(type_, (grad, x), (x.spec,), **op.attrs),)
+
+    return rule
+
+
 def _pad(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     return (graph.add("Slice", (grad,), (op.inputs[0].spec,)), *(None for _ in op.inputs[1:]))
 
@@ -75,7 +85,9 @@ def _broadcast_to(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 
 def _pack(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    parts = graph.add("Unpack", (grad,), tuple(value.spec for value in op.inputs), **op.attrs).op
+    aligned = op.attrs["axis"] == 0 and op.inputs[0].spec.bytes % 64 == 0  # then each part is a view
+    type_ = "_UnpackView" if aligned else "Unpack"
+    parts = graph.add(type_, (grad,), tuple(value.spec for value in op.inputs), **op.attrs).op
     return [parts.out(i) for i in range(len(op.inputs))]
 
 
@@ -112,8 +124,8 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "StridedSlice": _one("StridedSliceGrad"),
         "ReverseV2": _one("ReverseV2"),
         "ResizeNearestNeighbor": _one("ResizeNearestNeighborGrad"),
-        "ResizeBilinear": _one("ResizeBilinearGrad"),
-        "ResizeBicubic": _one("ResizeBicubicGrad"),
+        "ResizeBilinear": _interpolated("ResizeBilinearGrad"),
+        "ResizeBicubic": _interpolated("ResizeBicubicGrad"),
         "ImageProjectiveTransformV3": _one("ImageProjectiveTransformV3"),
         "DepthToSpace": _one("SpaceToDepth"),
         "SpaceToDepth": _one("DepthToSpace"),

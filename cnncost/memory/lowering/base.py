@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from cnncost.memory.opgraph import OpGraph, Spec, Value, Variable
+from cnncost.memory.opgraph import Op, OpGraph, Spec, Value, Variable
 from cnncost.memory.spec import Dims
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, Shape
@@ -32,6 +32,7 @@ class Step:
         self.training = training
         self.graph = OpGraph()
         self.add = self.graph.add
+        self.moved: dict[str, Op] = {}  # the last assignment to a seed generator
         self.masks: dict[tuple[int, int], Value] = {}  # by op and output
 
     # -- shapes ------------------------------------------------------------------------------------------------

@@ -49,10 +49,7 @@ def cell_of(step: Step, row: LayerCost, kind: Any, prefix: str) -> Cell:
 
 
 def _cell(row: LayerCost, kind: Any, prefix: str) -> Cell:
-    name = kind.name().removesuffix("Cell")
-    if name == "StackedRNNs":
-        return _stacked(row, kind, prefix)
-    maker = _CELLS.get(name)
+    maker = _CELLS.get(kind.name().removesuffix("Cell"))
     if maker is None:
         raise UnsupportedLayer(f"the memory simulation does not know the cell '{kind.name()}'")
     return maker(row, kind, prefix)
@@ -269,4 +266,9 @@ def _stacked(row: LayerCost, kind: Any, prefix: str) -> Cell:
     return Cell(tuple(shape for cell in cells for shape in cell.states), call, lambda step, x, states: [])
 
 
-_CELLS: dict[str, Callable[[LayerCost, Any, str], Cell]] = {"SimpleRNN": _simple, "LSTM": _lstm, "GRU": _gru}
+_CELLS: dict[str, Callable[[LayerCost, Any, str], Cell]] = {
+    "SimpleRNN": _simple,
+    "LSTM": _lstm,
+    "GRU": _gru,
+    "StackedRNNCells": _stacked,
+}

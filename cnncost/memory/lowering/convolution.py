@@ -30,7 +30,8 @@ def add_bias(step: Step, row: LayerCost, kind: Any, sums: Value) -> Value:
 def window_attrs(kind: Any) -> dict[str, Any]:
     """What a sliding window's gradient and rewriting rules ask for."""
     padding = "valid" if kind.padding == "causal" else kind.padding
-    return {"strides": kind.strides, "padding": padding, "dilations": kind.dilation_rate}
+    attrs = {"strides": kind.strides, "padding": padding, "dilations": kind.dilation_rate}
+    return attrs | {"data_format": "NCHW"} if kind.channels_first else attrs
 
 
 def dilated(step: Step, row: LayerCost, op: str, x: Value, kernel: Value, dims: Dims, attrs: dict[str, Any]) -> Value:

@@ -11,10 +11,28 @@ from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
 
 
+def _key(step: Step) -> Value:
+    """The next seed of the layer's generator, and the generator moved on (keras/src/random/seed_generator.py): the
+    random op waits for these few small ops."""
+    graph, add, pair = step.graph, step.add, Spec((2,), "int64")
+    variable = graph.variable(f"{graph.layer}/seed_generator_state", pair, trainable=False)
+    state = graph.read(variable)
+    drawn = add("Mul", (state, graph.constant(2, pair)))
+    again = graph.read(variable)
+    earlier = step.moved.get(variable.name)
+    if earlier is not None:
+        state.op.controls.append(earlier)
+        again.op.controls.append(earlier)
+    moved = graph.assign("AssignVariableOp", variable, add("AddV2", (again, graph.constant(2, pair))))
+    moved.controls += [state.op, again.op]
+    step.moved[variable.name] = moved
+    seed = step.cast(add("FloorMod", (drawn, graph.constant(2, Spec((), "int64")))), "int32")
+    return add("StatelessRandomGetKeyCounter", (seed,), (Spec((1,), "uint64"), Spec((2,), "uint64")))
+
+
 def uniform(step: Step, shape: Dims, dtype: str) -> Value:
-    """``tf.random.stateless_uniform`` from 0 to 1 and a seed that the layer draws; the seed's own few bytes are left
-    out."""
-    drawn = step.add("StatelessRandomUniformV2", (), (Spec(shape, dtype),))
+    """``tf.random.stateless_uniform`` from 0 to 1."""
+    drawn = step.add("StatelessRandomUniformV2", (_key(step),), (Spec(shape, dtype),))
     drawn = step.add("Mul", (drawn, step.number(1.0, drawn)))
     return step.add("AddV2", (drawn, step.number(0.0, drawn)))
 
@@ -69,7 +87,7 @@ def _stochastic_depth(step: Step, row: LayerCost, kind: Any, inputs: list[Value]
 
 def normal(step: Step, shape: Dims, dtype: str, mean: float, deviation: float) -> Value:
     """``tf.random.stateless_normal``."""
-    drawn = step.add("StatelessRandomNormalV2", (), (Spec(shape, dtype),))
+    drawn = step.add("StatelessRandomNormalV2", (_key(step),), (Spec(shape, dtype),))
     return step.add("AddV2", (step.add("Mul", (drawn, step.number(deviation, drawn))), step.number(mean, drawn)))
 
 

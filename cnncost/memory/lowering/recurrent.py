@@ -81,13 +81,15 @@ def _unrolled(
     if trips > MOST_UNROLLED:
         raise UnsupportedLayer(f"the memory simulation unrolls {MOST_UNROLLED} time steps at most")
     one = element(sequence.spec)
-    parts = step.add("Unpack", (sequence,), (one,) * trips, axis=0).op
+    type_ = "_UnpackView" if one.bytes % 64 == 0 else "Unpack"
+    parts = step.add(type_, (sequence,), (one,) * trips, axis=0).op
     outputs = []
     for index in range(trips):
         output, states = cell.call(step, parts.out(index), states, masks)
         outputs.append(output)
-    if not kind.return_sequences:
-        outputs = outputs[-1:]
+    if not kind.return_sequences:  # a stack of one is but a view
+        wide = (1, *outputs[-1].shape)
+        return step.add("ExpandDims", outputs[-1:], shape=wide), states
     spec = Spec((len(outputs), *outputs[0].shape), outputs[0].dtype)
     return step.add("Pack", outputs, (spec,), axis=0), states
 

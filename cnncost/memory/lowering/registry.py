@@ -50,6 +50,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "multihead": ("MultiHeadAttention", "GroupQueryAttention"),
     "embedding": ("Embedding", "ReversibleEmbedding"),
     "preprocessing": ("Rescaling", "Normalization"),
+    "wrapping": ("TimeDistributed", "SpectralNormalization"),
     "recurrent": ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"),
     "historic": ("LocalResponseNormalization", "TrainableAveragePooling2D", "TableConv2D", "RBF"),
 }  # fmt: skip

@@ -8,6 +8,9 @@ ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a 
 
 
 def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """With the channels first oneDNN computes on reordered copies of the input and the output."""
+    if attrs.get("data_format") == "NCHW":
+        return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
     return (ONEDNN_CONVOLUTION,)
 
 

@@ -10,6 +10,7 @@ ROWS = (
     OpType("While", given),  # stands for its iterations until they are laid out
     *(OpType(name, given, expensive=False, shares=FIRST) for name in _MOVING),
     OpType("_SliceView", given, shares=FIRST),  # a StridedSlice along the first axis, aligned
+    OpType("_UnpackView", given, shares=FIRST),  # an Unpack of aligned elements
     OpType("LoopCond", given, expensive=False),
     *(OpType(name, given, shares=FIRST) for name in _LISTS),
     OpType("TensorListFromTensor", given),  # every element is copied

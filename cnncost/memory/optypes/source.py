@@ -14,6 +14,11 @@ def _none(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     return ()
 
 
+def _compiled_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """XLA's gradient of a grouped convolution turns the incoming gradient and the kernel over, in one temporary."""
+    return (inputs[0].bytes + outputs[0].bytes,)
+
+
 ROWS = (
     OpType("_Arg", given, expensive=False, allocates=False),
     OpType("Const", given, expensive=False, allocates=False),
@@ -26,6 +31,7 @@ ROWS = (
     OpType("StopGradient", same, expensive=False, shares=FIRST),
     OpType("PreventGradient", same, expensive=False, shares=FIRST),
     OpType("StatefulPartitionedCall", given),  # a function that XLA compiles
+    OpType("PartitionedCall", given, scratch=_compiled_scratch),  # its gradient
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),
     OpType("AssignSubVariableOp", _none),

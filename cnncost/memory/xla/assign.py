@@ -1,0 +1,157 @@
+"""Buffers: who shares whose, and where in the one temporary allocation each lies.
+
+After buffer_assignment.cc and heap_simulator.cc: buffers by size; a parameter that is donated (a variable that the step
+updates) and an output have allocations of their own, which others may use while they are free; what is left goes to a
+heap by the best fit of the largest first, in two orders of which the smaller result counts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ALIGNMENT = 64  # bytes (cpu_function_runtime.h)
+
+
+class Buffer(NamedTuple):
+    """A value: its bytes, the step in which it is written and the last one that reads it. ``takes``: buffers that die
+    where it is born and whose place it may take."""
+
+    number: int
+    bytes: int
+    start: int
+    end: int
+    takes: tuple[int, ...]
+    home: int  # the fixed allocation it must lie in (a donated parameter's), -1 for none
+    out: bool  # leaves the step
+
+
+class Allocation:
+    """A fixed piece of memory outside the heap and who lies in it when."""
+
+    __slots__ = ("bytes", "held")
+
+    def __init__(self, size: int) -> None:
+        self.bytes = size
+        self.held: list[Buffer] = []
+
+    def free_for(self, buffer: Buffer) -> bool:
+        for other in self.held:
+            if other.end < buffer.start or buffer.end < other.start:
+                continue
+            if other.end == buffer.start and other.number in buffer.takes:
+                continue
+            if buffer.end == other.start and buffer.number in other.takes:
+                continue
+            return False
+        return True
+
+
+def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], list[Buffer]]:
+    """``donated``: bytes of the parameters that the step may overwrite, numbered as ``Buffer.home`` says. Returns the
+    buffers that go to the heap, and the outputs that lie in no parameter."""
+    parameters = [Allocation(size) for size in donated]
+    outputs: list[Buffer] = []
+    for buffer in buffers:
+        if buffer.home >= 0:
+            parameters[buffer.home].held.append(buffer)
+    entries: list[tuple[int, int, int, Buffer | None, Allocation | None]] = [
+        (-allocation.bytes, -1, 0, None, allocation) for allocation in parameters
+    ]
+    entries += [(-b.bytes, 0 if b.out else 1, b.number, b, None) for b in buffers if b.home < 0]
+    entries.sort(key=lambda entry: entry[:3])
+    fixed: list[Allocation] = []
+    where: dict[int, Allocation] = {b.number: parameters[b.home] for b in buffers if b.home >= 0}
+    heap: list[Buffer] = []
+    for _, _, _, candidate, allocation in entries:
+        if allocation is not None:
+            fixed.append(allocation)
+        if candidate is None:
+            continue
+        buffer = candidate
+        found = _reused(buffer, fixed, where)
+        if found is not None:
+            found.held.append(buffer)
+            where[buffer.number] = found
+        elif buffer.out:
+            made = Allocation(buffer.bytes)
+            made.held.append(buffer)
+            fixed.append(made)
+            outputs.append(buffer)
+            where[buffer.number] = made
+        else:
+            heap.append(buffer)
+    return heap, outputs
+
+
+def _reused(buffer: Buffer, fixed: list[Allocation], where: dict[int, Allocation]) -> Allocation | None:
+    """An operand's allocation, else the smallest that is large enough and free; an output wants its very size."""
+    for number in buffer.takes:
+        operand = where.get(number)
+        if operand is not None and _fits(buffer, operand) and operand.free_for(buffer):
+            return operand
+    for allocation in reversed(fixed):
+        if _fits(buffer, allocation) and allocation.free_for(buffer):
+            return allocation
+    return None
+
+
+def _fits(buffer: Buffer, allocation: Allocation) -> bool:
+    return allocation.bytes == buffer.bytes if buffer.out else allocation.bytes >= buffer.bytes
+
+
+def merged(buffers: list[Buffer]) -> list[Buffer]:
+    """Chains of buffers that take each other's place, as one from the first's birth to the last's end."""
+    by_number = {buffer.number: buffer for buffer in buffers}
+    first: dict[int, int] = {}
+    chains: dict[int, Buffer] = {}
+    for buffer in sorted(buffers, key=lambda b: b.start):
+        taken = next((n for n in buffer.takes if n in by_number and by_number[n].bytes == buffer.bytes), None)
+        if taken is None:
+            first[buffer.number] = buffer.number
+            chains[buffer.number] = buffer
+            continue
+        head = first[buffer.number] = first[taken]
+        chains[head] = chains[head]._replace(end=max(chains[head].end, buffer.end))
+    return list(chains.values())
+
+
+def heap_bytes(buffers: list[Buffer]) -> tuple[int, dict[int, int]]:
+    """The size of the heap and each buffer's offset: GlobalDecreasingSizeBestFitHeap, spatial and temporal."""
+    spatial = sorted(buffers, key=lambda b: (-b.bytes, b.start - b.end, b.number))
+    temporal = sorted(buffers, key=lambda b: (b.start - b.end, -b.bytes, b.number))
+    return min((_place(spatial), _place(temporal)), key=lambda found: found[0])
+
+
+def _place(order: list[Buffer]) -> tuple[int, dict[int, int]]:
+    """Each buffer at the smallest hole that is large enough among those it meets in time, else at the end of them."""
+    placed: list[tuple[int, int, int, int]] = []  # start, end, offset, offset behind it
+    offsets: dict[int, int] = {}
+    total = 0
+    for number, size, start, end, *_ in order:
+        met = sorted([(low, high) for born, dead, low, high in placed if born <= end and start <= dead])
+        best, hole, behind = -1, -1, 0
+        for low, high in met:
+            gap = low - behind
+            if gap >= size and (hole < 0 or gap < hole):
+                best, hole = behind, gap
+            if high > behind:
+                behind = high
+        offset = best if hole >= 0 else behind
+        high = offset + -(-size // ALIGNMENT) * ALIGNMENT
+        placed.append((start, end, offset, high))
+        offsets[number] = offset
+        total = max(total, offset + size)
+    return total, offsets
+
+
+def live_peak(buffers: list[Buffer]) -> int:
+    """The most bytes alive at once: what no placement can go below."""
+    changes: dict[int, int] = {}
+    for buffer in buffers:
+        changes[buffer.start] = changes.get(buffer.start, 0) + buffer.bytes
+        changes[buffer.end + 1] = changes.get(buffer.end + 1, 0) - buffer.bytes
+    live = peak = 0
+    for step in sorted(changes):
+        live += changes[step]
+        peak = max(peak, live)
+    return peak

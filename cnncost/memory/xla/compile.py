@@ -1,0 +1,248 @@
+"""From a program to buffers: dead code, fusion, copies of donated parameters, the order, lifetimes.
+
+The order is breadth first (BFScheduler, the CPU's default since it favours concurrency): whatever depends on parameters
+alone runs first, copies and transposed kernels included, and lives until it is read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cnncost.memory.xla.assign import Buffer
+from cnncost.memory.xla.emit import Program
+from cnncost.memory.xla.fusion import Kernel, connect, fuse
+from cnncost.memory.xla.hlo import Hlo
+
+POINTER = 8  # bytes of one entry of the result's table
+
+
+class Node:
+    """An instruction of the compiled computation: a kernel, a parameter, or the copy of one."""
+
+    __slots__ = ("alias", "bytes", "hlo", "inputs", "kernel", "number", "order", "users")
+
+    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[int, int]) -> None:
+        self.hlo = hlo
+        self.kernel = kernel
+        self.order = order
+        self.inputs: list[Node] = []
+        self.users: list[Node] = []
+        self.alias = kernel is not None and hlo.opcode == "reshape" and len(kernel.content) == 1
+        self.bytes = hlo.bytes
+        self.number = -1  # when it runs
+
+
+class Compiled(NamedTuple):
+    """The instructions in the order they run, their buffers, the bytes of donated parameters, the result's table."""
+
+    sequence: list[Node]
+    buffers: list[Buffer]
+    donated: list[int]
+    table: int
+
+
+def compile_program(program: Program) -> Compiled:
+    results = [value for value in program.results if value is not None]
+    updates = [(parameter, value) for parameter, value in program.updates if value is not None]
+    wanted = [*results, *(value for _, value in updates)]
+    live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
+    connect(live)
+    kernels = fuse(live, wanted)
+    computation = Computation(kernels)
+    nodes = computation.of
+    pairs = _donated(nodes, updates)
+    for parameter, update in pairs:
+        _copy(computation, parameter, update)
+    sequence = _breadth_first(computation.listed)
+    count = len(program.results) + len(program.updates)
+    out = [_base(nodes[value.index]) for value in results]
+    buffers = _buffers(sequence, pairs, out)
+    return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in pairs], POINTER * count if count > 1 else 0)
+
+
+def _live(program: list[Hlo], wanted: Iterable[Hlo], parameters: Iterable[Hlo]) -> list[Hlo]:
+    """What the results need, in order."""
+    keep = [False] * len(program)
+    stack = list(wanted)
+    for hlo in (*stack, *parameters):
+        keep[hlo.index] = True
+    while stack:
+        for value in stack.pop().inputs:
+            if not keep[value.index]:
+                keep[value.index] = True
+                stack.append(value)
+    return [hlo for hlo in program if keep[hlo.index]]
+
+
+class Computation:
+    """The nodes under construction. ``of``: what a reader of an instruction reads, by the instruction's index."""
+
+    def __init__(self, kernels: list[Kernel]) -> None:
+        self.listed: list[Node] = []
+        self.of: dict[int, Node] = {}
+        kept = [self.add(Node(kernel.root, kernel, (kernel.order, 0))) for kernel in kernels]
+        for node in kept:
+            viewed = node.hlo.opcode == "pointwise"  # a product of views, itself read through a view
+            self.of[node.hlo.index] = self.view(node, node.order) if viewed else node
+        views: dict[int, Node] = {}
+        for node in kept:
+            assert node.kernel is not None
+            for value in node.kernel.inputs:
+                source = self.of[value.index]
+                if node.hlo.opcode == "pointwise":
+                    if value.index not in views:
+                        views[value.index] = self.view(source, node.order)
+                    source = views[value.index]
+                _link(source, node)
+
+    def add(self, node: Node) -> Node:
+        self.listed.append(node)
+        return node
+
+    def view(self, source: Node, order: tuple[int, int]) -> Node:
+        """A view of another instruction's buffer: it takes a turn, but no memory."""
+        made = self.add(Node(source.hlo, source.kernel, order))
+        made.alias = True
+        _link(source, made)
+        return made
+
+
+def _link(source: Node, reader: Node) -> None:
+    reader.inputs.append(source)
+    source.users.append(reader)
+
+
+def _base(node: Node) -> Node:
+    """The instruction whose buffer a view shows."""
+    while node.alias:
+        node = node.inputs[0]
+    return node
+
+
+def _donated(nodes: dict[int, Node], updates: list[tuple[Hlo, Hlo]]) -> list[tuple[Node, Node]]:
+    """(parameter, the instruction that writes its new value): the new value lies in the parameter's own memory."""
+    pairs = []
+    taken: set[int] = set()
+    for parameter, value in updates:
+        update = _base(nodes[value.index])
+        if parameter.index in nodes and id(update) not in taken and update.hlo.opcode != "parameter":
+            taken.add(id(update))
+            pairs.append((nodes[parameter.index], update))
+    return pairs
+
+
+def _copy(computation: Computation, parameter: Node, update: Node) -> None:
+    """A reader of the parameter that need not have run before the update reads a copy made at the start: copies are
+    decided by dependence alone, before there is an order (copy_insertion.cc); then all readers read it."""
+    readers = [user for user in _readers(parameter) if user is not update]
+    if not readers:
+        return
+    before = _ancestors(update)
+    if all(id(user) in before for user in readers):
+        return
+    copy = computation.add(Node(parameter.hlo, None, (parameter.order[0], 1)))
+    copy.inputs = [parameter]
+    copy.users = parameter.users
+    for user in parameter.users:
+        user.inputs = [copy if value is parameter else value for value in user.inputs]
+    parameter.users = [copy]
+
+
+def _readers(node: Node) -> list[Node]:
+    found: list[Node] = []
+    for user in node.users:
+        found.extend(_readers(user) if user.alias else (user,))
+    return found
+
+
+def _ancestors(node: Node) -> set[int]:
+    found = {id(node)}
+    stack = [node]
+    while stack:
+        for value in stack.pop().inputs:
+            if id(value) not in found:
+                found.add(id(value))
+                stack.append(value)
+    return found
+
+
+def _breadth_first(nodes: list[Node]) -> list[Node]:
+    listed = sorted(nodes, key=lambda node: node.order)
+    missing = {id(node): len(node.inputs) for node in listed}
+    ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
+    ready.extend(node for node in listed if not node.inputs and node.hlo.opcode != "parameter")
+    sequence: list[Node] = []
+    while ready:
+        node = ready.popleft()
+        node.number = len(sequence)
+        sequence.append(node)
+        for user in sorted(node.users, key=lambda user: user.order):
+            missing[id(user)] -= 1
+            if not missing[id(user)]:
+                ready.append(user)
+    return sequence
+
+
+def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Node]) -> list[Buffer]:
+    """The value of every instruction but views and what the caller keeps."""
+    last = len(sequence)
+    home = {id(node): number for number, pair in enumerate(pairs) for node in pair}
+    ends: dict[int, int] = {}
+    for node in sequence:
+        for value in node.inputs:
+            base = _base(value)
+            ends[id(base)] = max(ends.get(id(base), 0), node.number)
+        if node.alias:
+            continue
+        ends.setdefault(id(node), node.number)
+    leaving = {id(node) for node in out}
+    for node in out:
+        ends[id(node)] = last
+    for _, update in pairs:
+        ends[id(update)] = last
+    buffers = []
+    for node in sequence:
+        if node.alias or (node.hlo.opcode == "parameter" and node.kernel is not None and id(node) not in home):
+            continue
+        takes = tuple(
+            value.number
+            for value in dict.fromkeys(map(_base, node.inputs))
+            if ends[id(value)] == node.number and _in_place(node, value)
+        )
+        buffers.append(
+            Buffer(node.number, node.bytes, node.number, ends[id(node)], takes, home.get(id(node), -1),
+                   id(node) in leaving and id(node) not in home)
+        )  # fmt: skip
+    return buffers
+
+
+def _in_place(node: Node, source: Node) -> bool:
+    """CanShareOperandBufferWithUser: same shape, and read value by value on every path to the result."""
+    kernel, hlo = node.kernel, source.hlo
+    if kernel is None or source not in node.inputs:
+        return False  # a view lies between: its reader is no user of the buffer's instruction
+    root = kernel.root
+    if root.opcode == "scatter":
+        return root.inputs[0] is hlo
+    if hlo.item != root.item or hlo.elements != root.elements or not root.elementwise:
+        return False
+    seen: set[int] = set()
+    stack = [value for value in kernel.inputs if _hlo_base(value) is hlo]
+    if any(value.shape != root.shape for value in stack):
+        return False
+    while stack:
+        for user in stack.pop().users:
+            if user.index in kernel.content and user.index not in seen:
+                if not user.elementwise:
+                    return False
+                seen.add(user.index)
+                stack.append(user)
+    return True
+
+
+def _hlo_base(value: Hlo) -> Hlo:
+    while value.opcode == "reshape":
+        value = value.inputs[0]
+    return value

@@ -1,0 +1,132 @@
+"""Convolutions and matrix products, forward and reverse, as XLA's CPU pipeline of TensorFlow 2.21 leaves them.
+
+A convolution of 1 × 1 at stride 1 becomes a matrix product over views (algebraic simplifier). A window that is larger
+than what it slides over trades places with it, which costs a reversed copy of the kernel (SwapConvOperands). The
+filter's gradient is a convolution over channels: its operands are transposed copies, and so is what it puts out
+(conv_canonicalization.cc wants NHWC); the data's gradient reads a reversed, transposed copy of the kernel.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from cnncost.memory.opgraph import Op
+from cnncost.memory.spec import Spec
+from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.reduce import reduce
+
+
+def _spatial(rank: int) -> range:
+    return range(1, rank - 1)
+
+
+def _ones(strides: Any) -> bool:
+    return all(n == 1 for n in strides)
+
+
+def _window(module: Module, x: Hlo, kernel: Hlo, spec: Spec, strides: Any, plain: bool) -> Hlo:
+    """``kernel``: (window, in, out). ``plain``: no dilation of either side."""
+    sizes = kernel.shape[:-2]
+    if plain and prod(sizes) == 1 and _ones(strides):
+        return module.add("pointwise", (x, kernel), spec.shape, spec.dtype)
+    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(x.shape[1:-1], sizes, strict=True))
+    if swapped:
+        kernel = module.reverse(kernel)
+    return module.add("convolution", (x, kernel), spec.shape, spec.dtype)
+
+
+def convolution(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    return [_window(module, _unpadded(x), kernel, op.outputs[0], op.attrs["strides"], _undilated(op))]
+
+
+def _unpadded(x: Hlo) -> Hlo:
+    """Zeros around the data are the window's own padding (FoldConvInputPad)."""
+    return x.inputs[0] if x.opcode == "pad" else x
+
+
+def _undilated(op: Op) -> bool:
+    return _ones(op.attrs.get("dilations") or ())
+
+
+def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Of (kernel, gradient): the window slides over the gradient, spread out by the strides."""
+    kernel, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    rank = len(kernel.shape)
+    sizes, spec = kernel.shape[:-2], op.outputs[0]
+    plain = _ones(op.attrs["strides"])
+    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(grad.shape[1:-1], sizes, strict=True))
+    if prod(sizes) > 1 and not swapped:
+        kernel = module.reverse(kernel)
+    turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))
+    if plain and prod(sizes) == 1:
+        return [module.add("pointwise", (grad, turned), spec.shape, spec.dtype)]
+    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+
+
+def filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Of (data, gradient): (C, H, W, N) * (H, W, N, K) gives (C, kh, kw, K), then (kh, kw, C, K)."""
+    x, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    rank, spec = len(x.shape), op.outputs[0]
+    spatial = tuple(_spatial(rank))
+    left = module.transpose(x, (rank - 1, *spatial, 0))
+    right = module.transpose(grad, (*spatial, 0, rank - 1))
+    window = spec.shape[:-2]
+    shape = (spec.shape[-2], *window, spec.shape[-1])
+    only = all(n == 1 for n in grad.shape[1:-1]) and all(n == 1 for n in x.shape[1:-1])
+    made = module.add("pointwise" if only else "convolution", (left, right), shape, spec.dtype)
+    return [module.transpose(made, (*range(1, rank - 1), 0, rank - 1))]
+
+
+def depthwise(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    wide = (*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
+    spec = op.outputs[0]
+    return [module.add("convolution", (_unpadded(x), module.reshape(kernel, wide)), spec.shape, spec.dtype)]
+
+
+def depthwise_data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    kernel, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    turned = module.reverse(kernel)
+    spec = op.outputs[0]
+    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+
+
+def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """A full convolution, channel against channel, of which only the diagonal is kept: a masked copy, summed."""
+    x, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    rank, spec = len(x.shape), op.outputs[0]
+    spatial = tuple(_spatial(rank))
+    left = module.transpose(x, (rank - 1, *spatial, 0))
+    right = module.transpose(grad, (*spatial, 0, rank - 1))
+    window, channels, outputs = spec.shape[:-2], x.shape[-1], grad.shape[-1]
+    made = module.add("convolution", (left, right), (channels, *window, outputs), spec.dtype)
+    turned = module.transpose(made, (*range(1, rank - 1), 0, rank - 1))
+    masked = module.map("select", (turned,), Spec(turned.shape, spec.dtype))
+    assert masked is not None
+    summed = module.add("reduce-window", (masked,), (*window, 1, outputs), spec.dtype)
+    return [module.reshape(summed, spec.shape)]
+
+
+def product(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Transposed operands are read in place: the product's library takes them."""
+    read = [module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True)]
+    spec = op.outputs[0]
+    return [module.add("dot", read[:2], spec.shape, spec.dtype)]
+
+
+def bias_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    rank = len(op.inputs[0].shape)
+    return [reduce(module, inputs[0], range(rank - 1), op.outputs[0])]
+
+
+RULES: dict[str, Any] = {
+    "Conv2D": convolution, "Conv3D": convolution, "StatefulPartitionedCall": convolution,
+    "Conv2DBackpropInput": data_gradient, "Conv3DBackpropInputV2": data_gradient,
+    "Conv2DBackpropFilter": filter_gradient, "Conv3DBackpropFilterV2": filter_gradient,
+    "DepthwiseConv2dNative": depthwise,
+    "DepthwiseConv2dNativeBackpropInput": depthwise_data_gradient,
+    "DepthwiseConv2dNativeBackpropFilter": depthwise_filter_gradient,
+    "MatMul": product, "BatchMatMulV2": product, "BiasAddGrad": bias_gradient,
+}  # fmt: skip

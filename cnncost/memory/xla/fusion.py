@@ -1,0 +1,242 @@
+"""Which instructions XLA computes inside their consumers (instruction_fusion.cc, cpu_instruction_fusion.cc).
+
+Consumers are visited from the last to the first. A producer goes into its consumer, computed anew there even where
+others read it too, unless it is a library call, costs much and has other readers, or would be computed too often.
+Producers of several full operands are kept as buffers of their own unless every path from them can be fused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
+
+MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
+MOST_JOINED = 8  # operands of a concatenation that fuses
+MOST_REDUCTIONS = 5
+_USE, _PERMUTED, _REUSED = 1, 2, 3
+
+
+class Kernel:
+    """What runs as one: an instruction that is not fused, and all it computes inside itself."""
+
+    __slots__ = ("content", "inputs", "order", "root")
+
+    def __init__(self, root: Hlo) -> None:
+        self.root = root
+        self.content: dict[int, Hlo] = {root.index: root}
+        self.inputs: list[Hlo] = []
+        self.order = root.index
+
+
+def fuse(program: list[Hlo], wanted: Iterable[Hlo]) -> list[Kernel]:
+    """The kernels in topological order. ``program``: live instructions in topological order; ``wanted``: those whose
+    value leaves the step, which are never fused away."""
+    return _Fusion(program, wanted).run()
+
+
+def connect(program: list[Hlo]) -> None:
+    """Fill in each instruction's readers, each reader once."""
+    for hlo in program:
+        hlo.users = []
+    for hlo in program:
+        for value in dict.fromkeys(hlo.inputs):
+            value.users.append(hlo)
+
+
+class _Fusion:
+    def __init__(self, program: list[Hlo], wanted: Iterable[Hlo]) -> None:
+        self.program = program
+        self.wanted = {hlo.index for hlo in wanted}
+        self.homes: dict[int, list[Kernel]] = {}  # the kernels that compute an instruction
+        self.done: dict[int, bool] = {}  # visited as a consumer: is it a kernel of its own
+        self.own = _unfusible(program, self.wanted)
+
+    def run(self) -> list[Kernel]:
+        kernels = []
+        for hlo in reversed(self.program):
+            alive = hlo.index in self.wanted or any(
+                hlo.index not in kernel.content for user in hlo.users for kernel in self.homes.get(user.index, ())
+            )
+            self.done[hlo.index] = alive
+            if alive:
+                kernels.append(self.grow(hlo))
+        kernels.reverse()
+        return kernels
+
+    def grow(self, root: Hlo) -> Kernel:
+        kernel = Kernel(root)
+        self.homes.setdefault(root.index, []).append(kernel)
+        if not root.fusible or root.opcode == "parameter":
+            kernel.inputs = list(dict.fromkeys(root.inputs))
+            return kernel
+        times = {root.index: 1}  # how often the kernel computes an instruction
+        indexing: dict[int, frozenset[int]] = {root.index: frozenset((-1,))}
+        times[-1] = 1
+        use = {root.index: _USE}
+        queue = [-value.index for value in dict.fromkeys(root.inputs)]
+        by_index = {value.index: value for value in root.inputs}
+        queue.sort()
+        reductions = int(root.opcode == "reduce")
+        seen = set(by_index)
+        while queue:
+            producer = by_index[-heappop(queue)]
+            readers = [user for user in producer.users if user.index in kernel.content]
+            where = _indexing(producer, readers, indexing)
+            if not self.fits(producer, readers, kernel, use, where, times, reductions):
+                kernel.inputs.append(producer)
+                continue
+            kernel.content[producer.index] = producer
+            self.homes.setdefault(producer.index, []).append(kernel)
+            indexing[producer.index] = where
+            times[producer.index] = sum(times[index] for index in where)
+            use[producer.index] = _use(producer, readers, use)
+            reductions += producer.opcode == "reduce"
+            for value in producer.inputs:
+                if value.index not in seen:
+                    seen.add(value.index)
+                    by_index[value.index] = value
+                    heappush(queue, -value.index)
+        return kernel
+
+    def fits(
+        self, producer: Hlo, readers: list[Hlo], kernel: Kernel, use: dict[int, int], where: frozenset[int],
+        times: dict[int, int], reductions: int,
+    ) -> bool:  # fmt: skip
+        if not producer.fusible or producer.index in self.own or producer.index in self.wanted:
+            return False
+        root, single = kernel.root, len(kernel.content) == 1
+        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
+            return False
+        if root.opcode == "concatenate" and single and len(root.inputs) > MOST_JOINED:
+            return False
+        if producer.expensive and (_use(producer, readers, use) == _REUSED or self.others(producer, kernel)):
+            return False
+        if single:
+            return True
+        if producer.opcode == "reduce" and reductions > MOST_REDUCTIONS:
+            return False
+        if producer.opcode == "broadcast":
+            return True
+        copies = sum(times[index] for index in where)
+        if copies > MOST_COPIES:
+            return False
+        return producer.opcode not in BLOCKS or (
+            copies <= 1 and len(readers) <= 1 and not self.others(producer, kernel)
+        )
+
+    def others(self, producer: Hlo, kernel: Kernel) -> bool:
+        """Whether anyone but this kernel still reads the producer as it is."""
+        return any(self.reads(user, producer, kernel) for user in producer.users)
+
+    def reads(self, user: Hlo, producer: Hlo, kernel: Kernel) -> bool:
+        """Whether ``user`` reads the producer outside of ``kernel``: as an instruction that stands, or in a kernel."""
+        for home in self.homes.get(user.index, ()):
+            if home is not kernel and producer.index not in home.content:
+                return True
+        return user.index not in self.done and self.stands(user, kernel)
+
+    def stands(self, hlo: Hlo, kernel: Kernel) -> bool:
+        """Whether an instruction that was not visited yet has a reader that has not taken it in."""
+        if hlo.index in self.wanted:
+            return True
+        for user in hlo.users:
+            for home in self.homes.get(user.index, ()):
+                if hlo.index not in home.content:
+                    return True
+            if user.index not in self.done and self.stands(user, kernel):
+                return True
+        return False
+
+
+def _indexing(producer: Hlo, readers: list[Hlo], indexing: dict[int, frozenset[int]]) -> frozenset[int]:
+    """Who decides at which place the producer is read: a reader of the same shape passes its own index on."""
+    if len(readers) == 1:
+        reader = readers[0]
+        if reader.shape == producer.shape or reader.opcode == "transpose":
+            return indexing[reader.index]
+        return frozenset((reader.index,))
+    found: set[int] = set()
+    for reader in readers:
+        if reader.shape == producer.shape or reader.opcode == "transpose":
+            found |= indexing[reader.index]
+        else:
+            found.add(reader.index)
+    return frozenset(found)
+
+
+def _use(producer: Hlo, readers: list[Hlo], use: dict[int, int]) -> int:
+    """HloInstruction::OperandElementUse through the kernel: each element once, in another order, or several times."""
+    total = 0
+    for reader in readers:
+        if reader.elementwise:
+            one = use[reader.index]
+        elif reader.opcode in MOVING:
+            one = _PERMUTED
+        else:
+            one = _REUSED
+        total = one if not total else (_USE if total == one == _USE else _REUSED)
+    return total
+
+
+def _unary(hlo: Hlo) -> bool:
+    """EffectivelyAtMostUnary: at most one operand of the output's rank that is not a broadcast."""
+    rank = len(hlo.shape)
+    full = 0
+    for value in hlo.inputs:
+        if value.opcode not in ("broadcast", "iota") and len(value.shape) >= rank:
+            full += 1
+            if full > 1:
+                return False
+    return True
+
+
+def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
+    """ComputeGloballyUnfusible: producers whose duplication would read more, unless all paths fuse."""
+    place = {hlo.index: number for number, hlo in enumerate(program)}
+    below: list[int] = [0] * len(program)  # bit sets: what each instruction depends on
+    for number, hlo in enumerate(program):
+        bits = 1 << number
+        for value in hlo.inputs:
+            bits |= below[place[value.index]]
+        below[number] = bits
+    own: set[int] = set()
+    known: dict[tuple[int, int], bool] = {}
+
+    def edge(consumer: Hlo, producer: Hlo) -> bool:
+        """ShouldFuse between two plain instructions."""
+        if not producer.fusible or producer.index in wanted or not consumer.fusible:
+            return False
+        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
+            return False
+        if consumer.opcode == "concatenate" and len(consumer.inputs) > MOST_JOINED:
+            return False
+        reuse = not consumer.elementwise and consumer.opcode not in MOVING
+        return not producer.expensive or not (reuse or len(producer.users) > 1)
+
+    def paths(producer: Hlo, consumer: Hlo) -> bool:
+        if consumer is producer:
+            return True
+        if not consumer.fusible:
+            return False
+        key = (producer.index, consumer.index)
+        found = known.get(key)
+        if found is None:
+            bit = 1 << place[producer.index]
+            found = all(
+                value.index not in own and edge(consumer, value) and paths(producer, value)
+                for value in dict.fromkeys(consumer.inputs)
+                if below[place[value.index]] & bit
+            )
+            known[key] = found
+        return found
+
+    for producer in reversed(program):
+        if _unary(producer):
+            continue
+        if sum(value.elements for value in dict.fromkeys(producer.inputs)) <= producer.elements:
+            continue
+        if not producer.fusible or not all(paths(producer, user) for user in producer.users):
+            own.add(producer.index)
+    return own

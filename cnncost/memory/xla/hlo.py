@@ -1,0 +1,143 @@
+"""The instructions that XLA compiles: a small HLO.
+
+Scalar constants are no instructions here: XLA fuses them everywhere, so an operand that is a constant (of any shape,
+all values equal) is ``None``. Shapes are plain tuples; ``elements`` is kept because every rule asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from cnncost.memory.opgraph import Op
+from cnncost.memory.spec import Dims, Spec
+from cnncost.tensor import DTYPES
+
+__all__ = ["Hlo", "Module", "Operand"]
+
+# Opcodes by what a fusion asks of them (cpu_instruction_fusion.cc: CanBeLoopFused, IsExpensive).
+MOVING = frozenset(("reshape", "transpose", "concatenate", "slice", "pad", "reverse", "reduce", "gather"))
+EXPENSIVE = frozenset(
+    ("divide", "exponential", "log", "power", "rsqrt", "sqrt", "tanh", "erf", "expm1", "log1p", "reduce", "gather")
+)
+# Fusing one of these ends the basic block (fusion_node_indexing_evaluation.cc: OpInvalidatesCache).
+BLOCKS = frozenset(("concatenate", "pad", "reduce"))
+
+
+class Hlo:
+    """One instruction. ``elementwise``: reads each operand at the output's own index. ``fusible``: a consumer may
+    compute it anew inside itself. Compared by identity."""
+
+    __slots__ = ("bytes", "elements", "elementwise", "expensive", "fusible", "index", "inputs", "item", "op",
+                 "opcode", "shape", "users")  # fmt: skip
+
+    def __init__(
+        self, index: int, opcode: str, inputs: list[Hlo], shape: Dims, item: int, op: Op, elementwise: bool,
+        fusible: bool,
+    ) -> None:  # fmt: skip
+        self.index = index
+        self.opcode = opcode
+        self.inputs = inputs
+        self.shape = shape
+        self.item = item
+        self.elements = prod(shape)
+        self.bytes = self.elements * item
+        self.op = op
+        self.elementwise = elementwise
+        self.fusible = fusible
+        self.expensive = opcode in EXPENSIVE
+        self.users: list[Hlo] = []
+
+    def __repr__(self) -> str:
+        return f"{self.opcode}.{self.index}{list(self.shape)}({', '.join(str(i.index) for i in self.inputs)})"
+
+
+Operand = Hlo | None
+
+
+class Module:
+    """Instructions in the order of creation, which is a topological order."""
+
+    def __init__(self) -> None:
+        self.all: list[Hlo] = []
+        self.op: Op | None = None  # the TensorFlow op that is being translated
+        self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
+        self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
+        self.dtype = "float32"
+
+    def add(
+        self, opcode: str, inputs: Sequence[Hlo], shape: Dims, dtype: str, elementwise: bool = False,
+        fusible: bool = False,
+    ) -> Hlo:  # fmt: skip
+        assert self.op is not None
+        made = Hlo(
+            len(self.all), opcode, list(inputs), shape, DTYPES[dtype].bytes, self.op, elementwise,
+            fusible or elementwise or opcode in MOVING or opcode == "broadcast",
+        )  # fmt: skip
+        self.all.append(made)
+        return made
+
+    def opaque(self, opcode: str, inputs: Sequence[Operand], spec: Spec) -> Hlo:
+        """A call of a library or a loop: reads and writes whole buffers."""
+        read = [self.filled(value, spec) for value in inputs]
+        return self.add(opcode, read, spec.shape, spec.dtype)
+
+    def filled(self, value: Operand, like: Spec) -> Hlo:
+        """A constant that must be a buffer: a broadcast without operands."""
+        return value if value is not None else self.add("broadcast", (), like.shape, like.dtype)
+
+    def map(self, opcode: str, inputs: Sequence[Operand], spec: Spec) -> Operand:
+        """Value by value; operands of other shapes are broadcast."""
+        read = [self.broadcast(value, spec.shape, spec.dtype) for value in inputs if value is not None]
+        if not read:
+            return None
+        if opcode == "divide" and len(inputs) == 2 and inputs[1] is None:
+            opcode = "multiply"  # by the constant's reciprocal
+        return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
+
+    def broadcast(self, value: Hlo, shape: Dims, dtype: str) -> Hlo:
+        if value.shape == shape:
+            return value
+        source = value
+        while source.opcode == "reshape" and source.inputs[0].elements == value.elements:
+            source = source.inputs[0]  # a reshape before a broadcast only names axes
+        if source.opcode == "broadcast" and source.inputs:
+            source = source.inputs[0]
+        if source.elements == prod(shape):
+            return self.reshape(value, shape)
+        key = (source.index, shape)
+        found = self._broadcasts.get(key)
+        if found is None:
+            found = self._broadcasts[key] = self.add("broadcast", (source,), shape, dtype)
+            found.item = source.item
+            found.bytes = found.elements * source.item
+        return found
+
+    def reshape(self, value: Hlo, shape: Dims) -> Hlo:
+        if value.shape == shape:
+            return value
+        source = value.inputs[0] if value.opcode == "reshape" else value
+        if source.shape == shape:
+            return source
+        return self.moved("reshape", source, shape, None)
+
+    def transpose(self, value: Hlo, perm: Sequence[int]) -> Hlo:
+        """A view where only axes of one move, else a copy in another order."""
+        shape = tuple(value.shape[axis] for axis in perm)
+        kept = [axis for axis in perm if value.shape[axis] != 1]
+        if kept == sorted(kept):
+            return self.reshape(value, shape)
+        return self.moved("transpose", value, shape, tuple(perm))
+
+    def reverse(self, value: Hlo) -> Hlo:
+        """Along every axis of a window."""
+        return self.moved("reverse", value, value.shape, None)
+
+    def moved(self, opcode: str, value: Hlo, shape: Dims, how: object) -> Hlo:
+        """The same values in another order; what was moved so before is not moved again."""
+        key = (opcode, value.index, shape, how)
+        found = self._moved.get(key)
+        if found is None:
+            found = self._moved[key] = self.add(opcode, (value,), shape, self.dtype)
+            found.item, found.bytes = value.item, value.bytes
+        return found

@@ -1,0 +1,58 @@
+"""Reductions: through YNNPACK, as a tree, or as a loop that fuses.
+
+``IsReduceOpOffloadedToYnn`` (ynn_support.cc) and ``TreeReductionRewriter`` (tree_reduction_rewriter.cc), in the order
+in which XLA's CPU pipeline of TensorFlow 2.21 applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from cnncost.memory.spec import Spec
+from cnncost.memory.xla.hlo import Hlo, Module, Operand
+
+OFFLOADED = 32 * 1024  # elements that a reduction by YNNPACK reads at least
+WINDOW = 32  # of a tree of reductions
+_NOT_OFFLOADED = frozenset(("multiply", "reshape", "broadcast", "slice", "concatenate", "convert"))
+
+
+def reduce(module: Module, value: Operand, axes: Sequence[int], spec: Spec) -> Operand:
+    """Sum, maximum or minimum over ``axes``; ``spec`` is the result's, with or without the axes kept."""
+    if value is None:
+        return None
+    gone = [axis for axis in axes if value.shape[axis] != 1]
+    if not gone:
+        return module.reshape(value, spec.shape)
+    if value.opcode == "broadcast" and value.inputs and spec.elements > 1:
+        smaller = _of_source(module, value, gone, spec)
+        if smaller is not None:
+            return smaller
+    narrow = tuple(n for axis, n in enumerate(value.shape) if axis not in axes)
+    if value.elements >= OFFLOADED and value.opcode not in _NOT_OFFLOADED and spec.dtype == "float32":
+        made = module.add("library-reduce", (value,), narrow, spec.dtype)
+    else:
+        if any(value.shape[axis] > WINDOW for axis in gone):
+            value = _tree(module, value, gone, spec)
+        made = module.add("reduce", (value,), narrow, spec.dtype)
+    return module.reshape(made, spec.shape)
+
+
+def _tree(module: Module, value: Hlo, axes: Sequence[int], spec: Spec) -> Hlo:
+    """Windows of 32 along every reduced axis first; a window operation reads a whole buffer."""
+    shape = tuple(-(-n // min(n, WINDOW)) if axis in axes else n for axis, n in enumerate(value.shape))
+    return module.add("reduce-window", (value,), shape, spec.dtype)
+
+
+def _of_source(module: Module, value: Hlo, gone: Sequence[int], spec: Spec) -> Operand:
+    """A sum of repeated values is a product: only what was not repeated is summed. Known where the source has the
+    axes that stay (and perhaps the batch)."""
+    source = value.inputs[0]
+    stay = [n for axis, n in enumerate(value.shape) if axis not in gone and n != 1]
+    own = [n for n in source.shape if n != 1]
+    if own == stay:
+        return module.map("multiply", (module.reshape(source, spec.shape),), spec)
+    if len(own) > len(stay) and own[len(own) - len(stay) :] == stay and prod(stay) == spec.elements:
+        summed = module.add("reduce", (source,), tuple(stay), spec.dtype)
+        return module.map("multiply", (module.reshape(summed, spec.shape),), spec)
+    return None
