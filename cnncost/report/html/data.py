@@ -32,31 +32,27 @@ def page_data(
 def step_data(analysis: Analysis) -> dict[str, Any] | None:
     """The simulated step of the analysis's mode, for the timeline: the ops in order, and every buffer's life.
 
-    ``ops`` are [layer, type, phase, live bytes at its highest]; ``buffers`` are [first op, last op, bytes, op that made
-    it, category], the ops by their places in ``ops``; None where the step is not known.
+    ``ops`` are [layer, type, phase, live bytes at its highest]; ``buffers`` are [the op that makes it, the op that frees
+    it, bytes, category], by their places; None where the step is not known.
     """
     step: Any = analysis.memory.runtime.of(analysis.mode)
     if step is None or not step.events:
         return None
-    places: dict[int, int] = {}
     ops: list[list[Any]] = []
-    buffers: dict[int, list[Any]] = {}
-    names = sorted(set(step.categories.values()))
+    places: list[int] = []  # for each event the op that it belongs to
     before = None
     for event in step.events:
         if event.op is not before:
             ops.append([clean(event.op.layer), event.op.type, event.op.phase, event.live])
             before = event.op
-        here = len(ops) - 1
-        ops[here][3] = max(ops[here][3], event.live)
-        if event.bytes > 0:
-            places[event.buffer] = here
-            category = names.index(step.categories[event.buffer])
-            buffers[event.buffer] = [here, None, event.bytes, here, category]
-        elif event.buffer in buffers:
-            buffers[event.buffer][1] = here
-    peak = next((i for i, op in enumerate(ops) if op[3] == step.peak_bytes), 0)
-    return {"ops": ops, "buffers": list(buffers.values()), "categories": names, "peak_op": peak,
+        ops[-1][3] = max(ops[-1][3], event.live)
+        places.append(len(ops) - 1)
+    names = sorted({life.category for life in step.lives})
+    buffers = [
+        [places[life.begin], None if life.end is None else places[life.end], life.bytes, names.index(life.category)]
+        for life in step.lives
+    ]
+    return {"ops": ops, "buffers": buffers, "categories": names, "peak_op": places[step.peak_event],
             "peak_bytes": step.peak_bytes}  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def timeline(step: dict[str, Any] | None) -> str:
         return ""
     count = len(step["ops"])
     series = [[0] * (count + 1) for _ in step["categories"]]
-    for begin, end, size, _, category in step["buffers"]:
+    for begin, end, size, category in step["buffers"]:
         series[category][begin] += size
         if end is not None:
             series[category][end + 1] -= size

@@ -4,10 +4,9 @@ report.timeline = () => {
   const step = report.data.step;
   if (!step) return;
   const count = step.ops.length;
-  const PATTERNS = ['none', 'dash', 'dot', 'cross'];
   // Live bytes of each category at each op, at the op's highest: a buffer counts from the op that makes it to the op that frees it.
   const series = step.categories.map(() => new Float64Array(count + 1));
-  for (const [from, to, size, , category] of step.buffers) {
+  for (const [from, to, size, category] of step.buffers) {
     series[category][from] += size;
     if (to !== null && to + 1 <= count) series[category][to + 1] -= size;
   }
@@ -50,7 +49,7 @@ report.timeline = () => {
     document.getElementById('alive-when').textContent = here === step.peak_op ? 'at the peak' : `at op ${here + 1}`;
     const alive = step.buffers.filter(([from, end]) => from <= here && (end === null || end >= here)).sort((a, b) => b[2] - a[2]);
     const sum = alive.reduce((total, held) => total + held[2], 0) || 1;
-    body.replaceChildren(...alive.slice(0, 12).map(([, , size, op, category]) => {
+    body.replaceChildren(...alive.slice(0, 12).map(([op, , size, category]) => {
       const row = document.createElement('tr');
       const link = document.createElement('a');
       link.className = 'layer';
