@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, str] = {
     "analyze": "shapes, parameters, multiplications and activation memory of a model",
     "explain": "the arithmetic of a model or of one layer, step by step",
+    "report": "one HTML page, or Markdown with pictures, about a model",
+    "plot": "one figure of a model as SVG or PNG",
+    "diff": "two or more models side by side",
     "verify": "the prediction beside a real run of the model",
     "check": "hold models to their budgets; exit code 1 when one is exceeded",
     "baseline": "update, show or diff the figures that growth is measured against",

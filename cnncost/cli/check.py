@@ -87,9 +87,9 @@ def targets(args: argparse.Namespace) -> list[Target]:
         files = [project]
     found: list[Target] = []
     for file in files:
-        found += [(source, limits, _baseline(args, file)) for source, limits in reading.expand(file)]
+        found += [(source, limits, baseline_of(args.baseline, file)) for source, limits in reading.expand(file)]
     for source in sources:
-        baseline = _baseline(args, project)
+        baseline = baseline_of(args.baseline, project)
         try:
             limits = (*_own(source), *(project.matching(source) if project else ()))
         except CnncostError as error:  # one broken model hides no other
@@ -119,14 +119,14 @@ def _own(source: str) -> Sequence[Limit]:
     return own_limits(load(source).budgets)
 
 
-def _baseline(args: argparse.Namespace, file: BudgetFile | None) -> Callable[[Limit], Baseline]:
-    """Reads the baseline when a limit first asks for it."""
+def baseline_of(named: str | None, file: BudgetFile | None) -> Callable[[Limit], Baseline]:
+    """Reads the baseline (the named one, or the budget file's) when a limit first asks for it."""
     from functools import cache
 
     from cnncost.budgets import baseline
     from cnncost.budgets.reading import BASELINE
 
-    path = args.baseline or (file.baseline if file else BASELINE)
+    path = named or (file.baseline if file else BASELINE)
 
     @cache
     def once() -> Baseline:

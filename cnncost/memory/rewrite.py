@@ -104,8 +104,10 @@ def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
     """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
     sums = bias.inputs[0].op
     fused = _FUSED.get(sums.type)
-    if fused is None or _only_reader(sums, readers) is not bias or (
-        bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC")
+    if (
+        fused is None
+        or _only_reader(sums, readers) is not bias
+        or (bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC"))
     ):
         return
     last, parts, addend = bias, ["BiasAdd"], []
@@ -250,5 +252,10 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
-_RULES = {"BiasAdd": _fuse_bias, "Conv2D": _fuse_pad, "Mul": _fuse_swish, "BatchMatMulV2": _fold_transpose,
-          "MatMul": _fold_transpose}
+_RULES = {
+    "BiasAdd": _fuse_bias,
+    "Conv2D": _fuse_pad,
+    "Mul": _fuse_swish,
+    "BatchMatMulV2": _fold_transpose,
+    "MatMul": _fold_transpose,
+}

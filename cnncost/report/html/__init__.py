@@ -3,6 +3,6 @@ scripts too."""
 
 from __future__ import annotations
 
-from cnncost.report.html.page import render_page
+from cnncost.report.html.page import Extras, render_page
 
-__all__ = ["render_page"]
+__all__ = ["Extras", "render_page"]

@@ -32,8 +32,8 @@ def page_data(
 def step_data(analysis: Analysis) -> dict[str, Any] | None:
     """The simulated step of the analysis's mode, for the timeline: the ops in order, and every buffer's life.
 
-    ``ops`` are [layer, type, phase, live bytes at its highest]; ``buffers`` are [the op that makes it, the op that frees
-    it, bytes, category], by their places; None where the step is not known.
+    ``ops`` are [layer, type, phase, live bytes at its highest]; ``buffers`` are [the op that makes it, the op that
+    frees it, bytes, category], by their places; None where the step is not known.
     """
     step: Any = analysis.memory.runtime.of(analysis.mode)
     if step is None or not step.events:
