@@ -86,6 +86,11 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="a spec (*.yaml), a Keras file (*.keras, *.json, *.h5), zoo:NAME, keras:NAME or package.module:attribute",
     )
+    add_step(parser)
+
+
+def add_step(parser: argparse.ArgumentParser) -> None:
+    """What of a model is analyzed: batch, input, dtype, variables, mode and optimizer."""
     group = parser.add_argument_group("model")
     group.add_argument("--batch", metavar="N", type=whole_number(1), default=1, help="instances in a batch (1)")
     group.add_argument(

@@ -1,0 +1,132 @@
+"""The pytest plugin: budgets as marks, as a fixture, and as items of their own.
+
+Nothing of cnncost is loaded before a test asks for it, and TensorFlow only by a test's own model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from cnncost.budgets.evaluate import Result
+    from cnncost.results import Analysis
+
+MARK = "cnncost(model, **limits): the model's budget, as cnncost.assert_within takes it; checked before the test runs"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cnncost", "budgets of neural networks")
+    group.addoption("--cnncost-budget", metavar="FILE", action="append", default=[],
+                    help="collect each limit of a budget file as a test")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARK)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("cnncost"):
+        limits = dict(mark.kwargs)
+        model = limits.pop("model", mark.args[0] if mark.args else None)
+        if model is None:
+            pytest.fail("@pytest.mark.cnncost names no model: write model=…", pytrace=False)
+        if limits:
+            _require(model, limits)
+
+
+def _require(model: Any, limits: dict[str, Any]) -> None:
+    from cnncost.budgets.assertions import results_of, told_failures
+    from cnncost.errors import CnncostError
+
+    try:
+        told = told_failures(results_of(model, limits))
+    except CnncostError as error:
+        told = str(error)
+    if told:
+        pytest.fail(told, pytrace=False)
+
+
+@pytest.fixture
+def cnncost_report(request: pytest.FixtureRequest) -> Callable[..., Analysis]:
+    """``cnncost_report(model, batch=8, …)`` is the analysis; without a model, that of the test's mark."""
+
+    def report(model: Any = None, **options: Any) -> Analysis:
+        from cnncost import analyze
+        from cnncost.budgets.limits import AT
+
+        mark = request.node.get_closest_marker("cnncost")
+        if model is None:
+            if mark is None:
+                pytest.fail("cnncost_report() needs a model, or the test a mark that names one", pytrace=False)
+            model = mark.kwargs.get("model", mark.args[0] if mark.args else None)
+            options = {name: value for name, value in mark.kwargs.items() if name in AT} | options
+        return analyze(model, **options)
+
+    return report
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    for path in config.getoption("--cnncost-budget"):
+        items.extend(_items(session, path))
+
+
+def _items(session: pytest.Session, path: str) -> list[pytest.Item]:
+    from cnncost.budgets import reading
+    from cnncost.errors import CnncostError
+
+    try:
+        file = reading.read(path)
+        found: list[pytest.Item] = []
+        for source, limits in reading.expand(file):
+            for number, limit in enumerate(limits):
+                name = f"{path}::{source}::{limit.metric.name} {limit.bound} [{limit.at.text()}] {number}"
+                found.append(BudgetItem.from_parent(session, name=name, source=source, limit=limit, file=file))
+        return found
+    except CnncostError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+class BudgetItem(pytest.Item):
+    """One limit on one model."""
+
+    def __init__(self, *, source: str, limit: Any, file: Any, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.source, self.limit, self.file = source, limit, file
+
+    def runtest(self) -> None:
+        from cnncost.budgets.baseline import load
+        from cnncost.budgets.evaluate import check
+
+        (result,) = check(self.source, [self.limit], lambda limit: load(self.file.baseline, limit.location))
+        if result.failed or result.problem is not None:
+            raise BudgetExceeded(result)
+        if not result.ok:
+            self.warn(pytest.PytestWarning(_told(result)))
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
+        if isinstance(excinfo.value, BudgetExceeded):
+            place = f"{excinfo.value.result.location}: " if excinfo.value.result.location else ""
+            return f"{place}{_told(excinfo.value.result)}"
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[str, int | None, str]:
+        place = self.limit.location
+        return self.file.path, place.line - 1 if place and place.line else None, self.name
+
+
+class BudgetExceeded(Exception):
+    """A limit that does not hold."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(_told(result))
+        self.result = result
+
+
+def _told(result: Result) -> str:
+    from cnncost.budgets.wording import advice, headline
+
+    return "\n".join([headline(result), *(f"  {line}" for line in advice(result))])
