@@ -4,19 +4,20 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # importing typing would double the time of a start
 __version__ = "0.1.0"
-__all__ = ["Analysis", "CnncostError", "Finding", "__version__", "analyze", "get_flops", "load"]
+__all__ = ["Analysis", "CnncostError", "Finding", "__version__", "analyze", "assert_within", "get_flops", "load"]
 
 if TYPE_CHECKING:
     from typing import Any
 
     from cnncost.analysis import Analysis
     from cnncost.api import analyze, get_flops, load
+    from cnncost.budgets.assertions import assert_within
     from cnncost.errors import CnncostError
     from cnncost.findings import Finding
 
 _HOME = {
     "Analysis": "analysis", "analyze": "api", "get_flops": "api", "load": "api", "CnncostError": "errors",
-    "Finding": "findings",
+    "Finding": "findings", "assert_within": "budgets.assertions",
 }  # fmt: skip
 
 

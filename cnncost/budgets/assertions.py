@@ -13,8 +13,8 @@ from cnncost.written import Written, written
 
 
 def limits_of(keywords: dict[str, Any]) -> tuple[Limit, ...]:
-    """Limits from keyword arguments: figures (``params="26M"``, ``layer_activation={"max": "4 MiB"}``) and the conditions
-    they hold under (``batch=8``). Raises CnncostError naming the nearest.
+    """Limits from keyword arguments: figures (``params="26M"``, ``layer_activation={"max": "4 MiB"}``) and the
+    conditions that they hold under (``batch=8``). Raises CnncostError naming the nearest.
 
     >>> [(limit.metric.name, limit.amount, limit.at.batch) for limit in limits_of({"params": "26M", "batch": 8})]
     [('params', 26000000, 8)]

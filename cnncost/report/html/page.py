@@ -23,7 +23,7 @@ from cnncost.results import Analysis
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STYLES = ("report.css",)
-SCRIPTS = ("echarts.min.js", "report.js", "timeline.js", "charts.js", "diagram.js", "table.js", "start.js")
+SCRIPTS = ("echarts.min.js", "report.js", "timeline.js", "charts.js", "diagram.js", "field.js", "table.js", "start.js")
 SHOWN = ("name", "kind", "output_shape", "params", "macs", "flops", "activation_bytes", "peak_bytes", "weight_bytes",
          "receptive_field")  # fmt: skip
 MOST_BLOCKS = 60

@@ -4,6 +4,7 @@
   report.timeline();
   report.charts();
   report.diagram();
+  report.field();
   report.table();
 
   const aside = document.getElementById('chosen');
@@ -28,7 +29,7 @@
     const link = event.target.closest('a.layer');
     if (!link) return;
     event.preventDefault();
-    report.choose(decodeURIComponent(link.hash.slice(7)));
+    report.choose(decodeURIComponent(link.getAttribute('href').slice(7)));
   });
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape') report.choose(null); });
   window.addEventListener('hashchange', report.fromAddress);
