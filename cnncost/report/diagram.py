@@ -165,7 +165,7 @@ def _box(box: Box, place: Place, layers: Sequence[LayerCost]) -> str:
         f'data-layers="{escape(json.dumps(list(box.places)))}"><title>{escape(clean(whole, 600))}</title>'
         f'<rect x="{place.x:.0f}" y="{place.y:.0f}" width="{place.wide:.0f}" height="{HIGH}" rx="8"/>'
         f'<text class="name" x="{place.middle:.0f}" y="{place.y + 22:.0f}">{escape(title)}</text>'
-        f'<text x="{place.middle:.0f}" y="{place.y + 41:.0f}">{escape(shorten(told, int(place.wide / 6.4)))}</text></a>'
+        f'<text x="{place.middle:.0f}" y="{place.y + 41:.0f}">{escape(shorten(told, int(place.wide / 6.8)))}</text></a>'
     )
 
 
@@ -173,4 +173,4 @@ def _kinds(own: Sequence[LayerCost], box: Box) -> str:
     """The kind of a layer, or how many layers of a block compute."""
     if len(own) == 1:
         return brief_kind(clean(own[0].kind))
-    return f"{len(box.first):,} layers{f' each, {len(own):,} in all' if box.times > 1 else ''}"
+    return f"{box.times:,} × {len(box.first):,} layers" if box.times > 1 else f"{len(own):,} layers"

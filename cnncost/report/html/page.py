@@ -43,10 +43,10 @@ def render_page(analysis: Analysis, extras: Extras | None = None) -> str:
     extras = extras or Extras()
     analysis = analysis.with_peaks()
     data = page_data(analysis, extras.budgets, extras.verification)
-    style = "\n".join(map(_static, STYLES))
-    scripts = [_static(name) for name in SCRIPTS]
+    style = "\n".join(map(static, STYLES))
+    scripts = [static(name) for name in SCRIPTS]
     return str(
-        _environment().get_template("page.html.j2").render(
+        environment().get_template("page.html.j2").render(
             analysis=analysis, data=data, json=embedded(data), style=style, scripts=scripts,
             policy=policy(scripts, [style]), tiles=tiles(analysis), heading=heading(analysis), extras=extras,
             explained=explained(analysis), conventions=CONVENTIONS, findings=_findings(analysis),
@@ -77,7 +77,7 @@ def _findings(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 @cache
-def _environment() -> Any:
+def environment() -> Any:
     try:
         import jinja2
     except ImportError as error:
@@ -98,6 +98,6 @@ def _environment() -> Any:
 
 
 @cache
-def _static(name: str) -> str:
+def static(name: str) -> str:
     with open(os.path.join(HERE, "static", name), encoding="utf-8") as stream:
         return stream.read()
