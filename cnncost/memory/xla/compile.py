@@ -16,6 +16,7 @@ from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
 
 POINTER = 8  # bytes of one entry of the result's table
+_VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
 
 
 class Node:
@@ -84,7 +85,7 @@ class Computation:
         self.of: dict[int, Node] = {}
         kept = [self.add(Node(kernel.root, kernel, (kernel.order, 0))) for kernel in kernels]
         for node in kept:
-            viewed = node.hlo.opcode == "pointwise"  # a product of views, itself read through a view
+            viewed = node.hlo.opcode in _VIEWED  # a product of views, a tuple: itself read through a view
             self.of[node.hlo.index] = self.view(node, node.order) if viewed else node
         views: dict[int, Node] = {}
         for node in kept:
@@ -211,10 +212,13 @@ def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Nod
             for value in dict.fromkeys(map(_base, node.inputs))
             if ends[id(value)] == node.number and _in_place(node, value)
         )
-        buffers.append(
-            Buffer(node.number, node.bytes, node.number, ends[id(node)], takes, home.get(id(node), -1),
-                   id(node) in leaving and id(node) not in home)
-        )  # fmt: skip
+        end, fixed = ends[id(node)], home.get(id(node), -1)
+        out = id(node) in leaving and fixed < 0
+        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, out))
+        if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
+            buffers[-1] = buffers[-1]._replace(end=node.number)
+            for _ in node.hlo.shape:
+                buffers.append(Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False))
     return buffers
 
 

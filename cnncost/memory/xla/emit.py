@@ -303,16 +303,10 @@ def _average(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 
 
 def _average_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """The gradient over the window's size, spread and padded, then summed in windows."""
-    grad, source, spec = inputs[0], op.inputs[0].spec, op.outputs[0]
-    scaled = module.map("multiply", (module.filled(grad, source),), source)
-    window, strides = op.attrs["ksize"], op.attrs["strides"]
-    spread = [
-        (n - 1) * step + 1 + 2 * (size - 1) for n, step, size in zip(source.shape[1:-1], strides, window, strict=True)
-    ]
-    assert scaled is not None
-    padded = module.add("pad", (scaled,), (source.shape[0], *spread, source.shape[-1]), spec.dtype)
-    return (module.opaque("reduce-window", (padded,), spec),)
+    """The gradient over the window's size, summed in windows, whose padding spreads it."""
+    source = op.inputs[0].spec
+    scaled = module.map("multiply", (module.filled(inputs[0], source),), source)
+    return (module.opaque("reduce-window", (scaled,), op.outputs[0]),)
 
 
 def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
@@ -326,7 +320,7 @@ def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Ope
     for made in (*iotas, zeros):
         made.fusible = False
     source = module.filled(x, spec)
-    found = module.add("reduce-window", (source, *iotas), (rank + 1, *small.shape), "int32")
+    found = module.add("reduce-window-tuple", (source, *iotas), small.shape, "int32")
     rows = module.add("indices", (found,), (small.elements, rank), "int32")
     rows.fusible = False
     flat = module.add("scatter-values", (module.filled(grad, small),), small.shape, spec.dtype, elementwise=True)

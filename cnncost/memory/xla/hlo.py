@@ -93,6 +93,10 @@ class Module:
             return None
         if opcode == "divide" and len(inputs) == 2 and inputs[1] is None:
             opcode = "multiply"  # by the constant's reciprocal
+        if opcode == "add" and len(read) == 2:
+            for scattered, other in (read, reversed(read)):
+                if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros":
+                    return self.add("scatter", (other, *scattered.inputs[1:]), spec.shape, spec.dtype)  # into the sum
         return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
 
     def broadcast(self, value: Hlo, shape: Dims, dtype: str) -> Hlo:
