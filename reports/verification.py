@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 FORMAT = 1  # of a stored measurement
-LARGE = 60_000_000  # parameters; training of what is larger comes last
+LARGE, SLOW = 60_000_000, 15 * 10**9  # parameters and MACs; training of what has more comes last
 PLAN = (("inference", None, 1, "graph"), ("training", "sgd", 2, "graph"), ("training", "adam", 2, "graph"),
         ("inference", None, 4, "graph"), ("inference", None, 1, "xla"), ("training", "sgd", 2, "xla"))  # fmt: skip
 ROOM = 1.3  # times the textbook's estimate must be free before a run begins
@@ -172,7 +172,7 @@ def cases(store: Store) -> list[Case]:
 
     def place(case: Case) -> tuple[bool, int, int]:
         size = totals[case.source]
-        late = case.mode == "training" and size.params > LARGE
+        late = case.mode == "training" and (size.params > LARGE or size.macs > SLOW)
         return late, PLAN.index(tuple(case[1:])), size.macs
 
     return sorted((Case(source, *step) for step in PLAN for source in sources), key=place)
