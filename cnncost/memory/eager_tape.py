@@ -84,6 +84,12 @@ class Kept:
                 for index in range(len(op.outputs)):
                     self.hold(Value(op, index), end)
 
+    def hold_logits(self) -> None:
+        """What a sigmoid or a softmax was taken of hangs on its output, for the loss (``_keras_logits``)."""
+        for op in reversed(self.graph.ops):
+            if op.type in ("Sigmoid", "Softmax") and op.phase == FORWARD and op.index not in self._silu:
+                self.hold(op.inputs[0], self._last[op.index][0])
+
     def scratch(self, op: Op, kind: OpType) -> tuple[int, ...]:
         """Buffers that live while the op runs."""
         if op.index in self._silu and op.phase == FORWARD:
