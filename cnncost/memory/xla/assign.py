@@ -132,7 +132,7 @@ def _heads(buffers: list[Buffer]) -> dict[int, int]:
 
 
 def chunks(buffers: list[Buffer]) -> list[Chunk]:
-    """The chains on the heap's clock (HeapSimulator::RunComputation: what an instruction defines, then what it ends)."""
+    """The chains on the heap's clock: what an instruction defines, then what it ends (HeapSimulator)."""
     heads = _heads(buffers)
     happenings = [(b.start, 0, b.number, b) for b in buffers] + [(b.end, 1, b.number, b) for b in buffers]
     happenings.sort(key=lambda happening: happening[:3])

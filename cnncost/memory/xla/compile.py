@@ -24,7 +24,7 @@ class Node:
 
     __slots__ = ("alias", "bytes", "hlo", "inputs", "kernel", "number", "order", "users")
 
-    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[int, int]) -> None:
+    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[float, int]) -> None:
         self.hlo = hlo
         self.kernel = kernel
         self.order = order
@@ -83,7 +83,7 @@ class Computation:
     def __init__(self, kernels: list[Kernel]) -> None:
         self.listed: list[Node] = []
         self.of: dict[int, Node] = {}
-        kept = [self.add(Node(kernel.root, kernel, (kernel.order, 0))) for kernel in kernels]
+        kept = [self.add(Node(kernel.root, kernel, (kernel.root.order, 0))) for kernel in kernels]
         for node in kept:
             viewed = node.hlo.opcode in _VIEWED  # a product of views, a tuple: itself read through a view
             self.of[node.hlo.index] = self.view(node, node.order) if viewed else node
@@ -102,7 +102,7 @@ class Computation:
         self.listed.append(node)
         return node
 
-    def view(self, source: Node, order: tuple[int, int]) -> Node:
+    def view(self, source: Node, order: tuple[float, int]) -> Node:
         """A view of another instruction's buffer: it takes a turn, but no memory."""
         made = self.add(Node(source.hlo, source.kernel, order))
         made.alias = True
@@ -213,8 +213,8 @@ def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Nod
             if ends[id(value)] == node.number and _in_place(node, value)
         )
         end, fixed = ends[id(node)], home.get(id(node), -1)
-        out = id(node) in leaving and fixed < 0
-        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, out))
+        leaves = id(node) in leaving and fixed < 0
+        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves))
         if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
             buffers[-1] = buffers[-1]._replace(end=node.number)
             for _ in node.hlo.shape:

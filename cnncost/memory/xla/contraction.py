@@ -60,9 +60,10 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
     if prod(sizes) > 1 and not swapped:
         kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))
-    if plain and prod(sizes) == 1:
-        return [module.add("pointwise", (grad, turned), spec.shape, spec.dtype)]
-    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+    opcode = "pointwise" if plain and prod(sizes) == 1 else "convolution"
+    made = module.add(opcode, (grad, turned), spec.shape, spec.dtype)
+    made.order += 2.5  # behind the two transposes of the filter's gradient, the next op
+    return [made]
 
 
 def filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:

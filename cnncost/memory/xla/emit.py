@@ -219,6 +219,15 @@ def _softplus(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand
     return (module.map("select", (inputs[0], exponent, module.map("log1p", (exponent,), spec)), spec),)
 
 
+def _erfc(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    """Above 1 exp(-x²) times a ratio of polynomials, below 1 - erf(x) as a polynomial."""
+    x, spec = inputs[0], op.outputs[0]
+    power = module.map("exponential", (module.map("negate", (module.map("multiply", (x, x), spec),), spec),), spec)
+    outer = module.map("multiply", (power, module.map("divide", (x,), spec)), spec)
+    inner = module.map("subtract", (module.map("multiply", (x, x), spec),), spec)
+    return (module.map("select", (module.map("compare", (x,), Spec(spec.shape, "bool")), outer, inner), spec),)
+
+
 def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     x, spec = inputs[0], op.outputs[0]
     rows, last = Spec((*spec.shape[:-1], 1), spec.dtype), (len(spec.shape) - 1,)
@@ -345,7 +354,7 @@ _VALUEWISE: dict[str, tuple[str, ...]] = {
     "FloorMod": ("divide",), "Neg": ("negate",), "Abs": ("abs",), "Sign": ("sign",), "Floor": ("floor",),
     "Ceil": ("ceil",), "Round": ("round",), "Exp": ("exponential",), "Expm1": ("expm1",), "Log": ("log",),
     "Log1p": ("log1p",), "Sqrt": ("sqrt",), "Rsqrt": ("rsqrt",), "Sin": ("sine",), "Cos": ("cosine",),
-    "Tanh": ("tanh",), "Erf": ("erf",), "Erfc": ("erf", "subtract"), "Reciprocal": ("divide",), "Inv": ("divide",),
+    "Tanh": ("tanh",), "Erf": ("erf",), "Reciprocal": ("divide",), "Inv": ("divide",),
     "Sigmoid": ("negate", "exponential", "add", "divide"), "Relu": ("maximum",), "Relu6": ("clamp",),
     "Softsign": ("abs", "add", "divide"), "Cast": ("convert",), "Equal": ("compare",), "NotEqual": ("compare",),
     "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
@@ -367,7 +376,7 @@ _RULES: dict[str, Rule] = {
     "EluGrad": _elu_gradient, "SeluGrad": _elu_gradient, "SoftplusGrad": _ratio_gradient,
     "SoftsignGrad": _ratio_gradient,
     "Elu": _selu, "Selu": _selu, "LeakyRelu": _leaky, "Softplus": _softplus,
-    "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
+    "Erfc": _erfc, "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
     "SoftmaxCrossEntropyWithLogits": _cross_entropy,
     "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
     "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),

@@ -21,13 +21,12 @@ _USE, _PERMUTED, _REUSED = 1, 2, 3
 class Kernel:
     """What runs as one: an instruction that is not fused, and all it computes inside itself."""
 
-    __slots__ = ("content", "inputs", "order", "root")
+    __slots__ = ("content", "inputs", "root")
 
     def __init__(self, root: Hlo) -> None:
         self.root = root
         self.content: dict[int, Hlo] = {root.index: root}
         self.inputs: list[Hlo] = []
-        self.order = root.index
 
 
 def fuse(program: list[Hlo], wanted: Iterable[Hlo]) -> list[Kernel]:
