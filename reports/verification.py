@@ -287,8 +287,9 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         f"Written by `python reports/verification.py` on {date.today().isoformat()}: "
         + ", ".join(f"{name} {number}" for name, number in now.items())
         + f"; {os.cpu_count()} processors, {platform.machine()}, {platform.system()}. Peaks are requested bytes above "
-        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is "
-        "that of one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's allocator makes of requests.",
+        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
+        "one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's "
+        "allocator makes of requests.",
         "",
         "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
         "| allocations matched | of 64 KiB or more | layers as predicted |",
