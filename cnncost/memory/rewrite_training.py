@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from cnncost.memory.constants import push_constants
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.rewrite import prune
 
@@ -17,6 +18,7 @@ _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
 def rewrite_training(graph: OpGraph) -> list[Op]:
     """The ops that run, renumbered; after ``rewrite``."""
     _bypass(graph)
+    push_constants(graph)
     _fuse_bias_gradients(graph)
     prune(graph)
     return graph.ops
