@@ -39,7 +39,7 @@ def _push(op: Op, reads: list[int]) -> None:
             op.inputs = [factor, scaled]
             reads[inner.index] = 0
         return
-    if _scaled(a, reads) or b.op.phase == BACKWARD and a.op.phase != BACKWARD:
+    if _scaled(a, reads) or (b.op.phase == BACKWARD and a.op.phase != BACKWARD):
         a, b = b, a
     if _scaled(b, reads):  # the two constants are one
         op.inputs = [a, b]
