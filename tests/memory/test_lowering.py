@@ -51,7 +51,8 @@ def test_output_is_the_layers_own(case: list[Any], training: bool, dtype: str) -
         return
     expected = [((BATCH, *tensor.shape), tensor.dtype.name) for tensor in analysis.layers[-1].outputs]
     assert [(value.shape, value.dtype) for value in lowered.outputs] == expected[:1]
-    assert with_memory(analysis).memory.inference_peak_bytes is not None
+    if not training:
+        assert with_memory(analysis).memory.inference_peak_bytes is not None
 
 
 def test_an_unknown_layer_is_named() -> None:
