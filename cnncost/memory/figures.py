@@ -48,8 +48,9 @@ def resident(analysis: Analysis) -> ResidentMemory:
     """Weights in their storage dtype, the optimizer's variables in mode "training", the batch as the caller has it."""
     slots = 0
     if analysis.mode == "training":
+        from cnncost.memory.lowering.base import policies
         from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
-        from cnncost.memory.training import policies, state_variables
+        from cnncost.memory.training import state_variables
 
         choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
         slots = slot_bytes(choice, state_variables(analysis))

@@ -1,4 +1,4 @@
-"""Keras's LossScaleOptimizer (keras/src/optimizers/loss_scale_optimizer.py), which wraps the optimizer under mixed_float16.
+"""LossScaleOptimizer (keras/src/optimizers/loss_scale_optimizer.py): wrapped around the optimizer under mixed_float16.
 
 The loss is multiplied by a variable; every gradient is tested for infinities, and a ``cond`` that waits for all tests
 divides the gradients and updates the weights. The other branch, which halves the scale, is not the one that runs.

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
-from cnncost.memory.lowering import lower
-from cnncost.memory.lowering.base import _storage
-from cnncost.memory.opgraph import OpGraph, Value, Variable
 from cnncost.memory.loss_scaling import scaled
+from cnncost.memory.lowering import lower
+from cnncost.memory.lowering.base import _storage, policies
+from cnncost.memory.opgraph import OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, with_loss_scaling
 from cnncost.memory.updates import apply_updates
 from cnncost.results import Analysis
@@ -21,12 +21,6 @@ class TrainingStep(NamedTuple):
     graph: OpGraph
     inputs: tuple[Value, ...]
     trained: tuple[Variable, ...]
-
-
-def policies(analysis: Analysis) -> frozenset[str]:
-    """The dtype policies that the layers have."""
-    own = (row.layer.dtype for row in analysis.layers if row.kind != "InputLayer")
-    return frozenset(name or analysis.dtype for name in own)
 
 
 def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:

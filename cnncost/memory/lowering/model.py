@@ -9,7 +9,6 @@ from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Value
-from cnncost.memory.spec import Spec
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES
 

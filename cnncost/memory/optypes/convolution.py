@@ -19,9 +19,9 @@ def _columns(image: Spec, kernel: Spec) -> int:
 
 def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """TensorFlow's own kernel, for what oneDNN does not compute in: as many images as columns as fit the set."""
-    kernel, grad = outputs[0], inputs[1]
-    if kernel.dtype in _ONEDNN or len(grad.shape) != 4:
+    if outputs[0].dtype in _ONEDNN or len(inputs[1].shape) != 4:
         return ()
+    kernel, grad = outputs[0], inputs[1]
     columns = _columns(grad, kernel)
     size = SIZES[kernel.dtype]
     unit = columns + grad.elements // grad.shape[0] + kernel.elements
@@ -31,9 +31,9 @@ def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, .
 
 def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """The same for the input's gradient: one image (more where an image is smaller than the cache's share)."""
-    kernel, grad = inputs[0], inputs[1]
-    if kernel.dtype in _ONEDNN or len(grad.shape) != 4:
+    if outputs[0].dtype in _ONEDNN or len(inputs[1].shape) != 4:
         return ()
+    kernel, grad = inputs[0], inputs[1]
     return (_columns(grad, kernel) * SIZES[kernel.dtype],)
 
 
@@ -57,7 +57,8 @@ def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...
 
 
 _BACKWARD = (
-    "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+    "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput",
+    "DepthwiseConv2dNativeBackpropFilter",
 )  # fmt: skip
 _POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
