@@ -44,23 +44,30 @@ class Compiled(NamedTuple):
     table: int
 
 
-def compile_program(program: Program) -> Compiled:
-    results = [value for value in program.results if value is not None]
-    updates = [(parameter, value) for parameter, value in program.updates if value is not None]
-    wanted = [*results, *(value for _, value in updates)]
-    live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
-    connect(live)
-    kernels = fuse(live, wanted)
-    computation = Computation(kernels)
-    nodes = computation.of
-    pairs = _donated(nodes, updates)
-    for parameter, update in pairs:
-        _copy(computation, parameter, update)
-    sequence = _breadth_first(computation.listed)
-    count = len(program.results) + len(program.updates)
-    out = [_base(nodes[value.index]) for value in results]
-    buffers = _buffers(sequence, pairs, out)
-    return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in pairs], POINTER * count if count > 1 else 0)
+class Plan:
+    """A fused program, to be put in order."""
+
+    def __init__(self, program: Program) -> None:
+        results = [value for value in program.results if value is not None]
+        updates = [(parameter, value) for parameter, value in program.updates if value is not None]
+        wanted = [*results, *(value for _, value in updates)]
+        live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
+        connect(live)
+        computation = Computation(fuse(live, wanted))
+        self.nodes = computation.listed
+        self.pairs = _donated(computation.of, updates)
+        before = _Ancestors(self.nodes)
+        for parameter, update in self.pairs:
+            _copy(computation, parameter, update, before)
+        count = len(program.results) + len(program.updates)
+        self.table = POINTER * count if count > 1 else 0
+        self.out = [_base(computation.of[value.index]) for value in results]
+
+    def ordered(self, reverse: bool = False) -> Compiled:
+        """``reverse``: what becomes ready at once runs the other way round."""
+        sequence = _breadth_first(self.nodes, reverse)
+        buffers = _buffers(sequence, self.pairs, self.out)
+        return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
 
 def _live(program: list[Hlo], wanted: Iterable[Hlo], parameters: Iterable[Hlo]) -> list[Hlo]:
@@ -134,14 +141,13 @@ def _donated(nodes: dict[int, Node], updates: list[tuple[Hlo, Hlo]]) -> list[tup
     return pairs
 
 
-def _copy(computation: Computation, parameter: Node, update: Node) -> None:
+def _copy(computation: Computation, parameter: Node, update: Node, before: _Ancestors) -> None:
     """A reader of the parameter that need not have run before the update reads a copy made at the start: copies are
     decided by dependence alone, before there is an order (copy_insertion.cc); then all readers read it."""
     readers = [user for user in _readers(parameter) if user is not update]
     if not readers:
         return
-    before = _ancestors(update)
-    if all(id(user) in before for user in readers):
+    if all(before.holds(user, update) for user in readers):
         return
     copy = computation.add(Node(parameter.hlo, None, (parameter.order[0], 1)))
     copy.inputs = [parameter]
@@ -158,18 +164,25 @@ def _readers(node: Node) -> list[Node]:
     return found
 
 
-def _ancestors(node: Node) -> set[int]:
-    found = {id(node)}
-    stack = [node]
-    while stack:
-        for value in stack.pop().inputs:
-            if id(value) not in found:
-                found.add(id(value))
-                stack.append(value)
-    return found
+class _Ancestors:
+    """Which nodes must have run before another, as bit sets."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.place: dict[int, int] = {}
+        self.bits: list[int] = []
+        for node in _breadth_first(nodes):
+            bits = 0
+            for value in node.inputs:
+                number = self.place[id(value)]
+                bits |= self.bits[number] | 1 << number
+            self.place[id(node)] = len(self.bits)
+            self.bits.append(bits)
+
+    def holds(self, first: Node, second: Node) -> bool:
+        return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
 
 
-def _breadth_first(nodes: list[Node]) -> list[Node]:
+def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
     listed = sorted(nodes, key=lambda node: node.order)
     missing = {id(node): len(node.inputs) for node in listed}
     ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
@@ -179,7 +192,7 @@ def _breadth_first(nodes: list[Node]) -> list[Node]:
         node = ready.popleft()
         node.number = len(sequence)
         sequence.append(node)
-        for user in sorted(node.users, key=lambda user: user.order):
+        for user in sorted(node.users, key=lambda user: user.order, reverse=reverse):
             missing[id(user)] -= 1
             if not missing[id(user)]:
                 ready.append(user)

@@ -30,7 +30,7 @@ def _window(module: Module, x: Hlo, kernel: Hlo, spec: Spec, strides: Any, plain
     sizes = kernel.shape[:-2]
     if plain and prod(sizes) == 1 and _ones(strides):
         return module.add("pointwise", (x, kernel), spec.shape, spec.dtype)
-    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(x.shape[1:-1], sizes, strict=True))
+    swapped = prod(sizes) > prod(x.shape[1:-1])
     if swapped:
         kernel = module.reverse(kernel)
     return module.add("convolution", (x, kernel), spec.shape, spec.dtype)
@@ -56,7 +56,7 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
     rank = len(kernel.shape)
     sizes, spec = kernel.shape[:-2], op.outputs[0]
     plain = _ones(op.attrs["strides"])
-    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(grad.shape[1:-1], sizes, strict=True))
+    swapped = prod(sizes) > prod(grad.shape[1:-1])
     if prod(sizes) > 1 and not swapped:
         kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))

@@ -230,7 +230,7 @@ def _erfc(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
 
 def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     x, spec = inputs[0], op.outputs[0]
-    rows, last = Spec((*spec.shape[:-1], 1), spec.dtype), (len(spec.shape) - 1,)
+    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
     top = reduce(module, x, last, rows)
     shifted = module.map("exponential", (module.map("subtract", (x, top), spec),), spec)
     total = reduce(module, shifted, last, rows)
@@ -243,7 +243,7 @@ def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     """Losses and the gradient of the logits, sparse labels as one-hot rows."""
     x, spec, losses = inputs[0], op.outputs[1], op.outputs[0]
-    rows, last = Spec((*spec.shape[:-1], 1), spec.dtype), (len(spec.shape) - 1,)
+    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
     top = reduce(module, x, last, rows)
     shifted = module.map("subtract", (x, top), spec)
     powers = module.map("exponential", (shifted,), spec)

@@ -103,6 +103,8 @@ class Module:
             for scattered, other in (read, reversed(read)):
                 if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros":
                     return self.add("scatter", (other, *scattered.inputs[1:]), spec.shape, spec.dtype)  # into the sum
+        if len(read) == 1 and read[0].opcode == "broadcast" and read[0].inputs:
+            return self.sunk(opcode, read[0], spec)
         if len(read) < _PURE.get(opcode, 9) or len(read) < len(inputs):
             return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
         key = (opcode, tuple(value.index for value in read), spec)
@@ -110,6 +112,12 @@ class Module:
         if found is None:
             found = self._mapped[key] = self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
         return found
+
+    def sunk(self, opcode: str, repeated: Hlo, spec: Spec) -> Hlo:
+        """Computed before it is repeated (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""
+        source = repeated.inputs[0]
+        made = self.add(opcode, (source,), source.shape, spec.dtype, elementwise=True)
+        return self.add("broadcast", (made,), spec.shape, spec.dtype)
 
     def broadcast(self, value: Hlo, shape: Dims, dtype: str) -> Hlo:
         if value.shape == shape:
