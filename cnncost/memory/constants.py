@@ -1,6 +1,7 @@
 """Constants in trees of products (constant_folding.cc of TensorFlow 2.21: ConstantPushDown): C·(a·b), where nobody else
 reads a·b, becomes a·(C·b), and of two constants one. In a reverse pass a is the gradient, so that C·b hangs on the
 forward pass alone: it is computed there, early, and lives until the gradient comes. Seen in captured steps of GELU.
+Dividing by a constant is multiplying by its reciprocal (ReduceDivToReciprocalMul).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ def push_constants(graph: OpGraph) -> None:
     for value in graph.results:
         reads[value.op.index] += 1
     for op in graph.ops:
+        if op.type == "RealDiv" and _plain(op.inputs[1]) and op.inputs[0].spec == op.outputs[0]:
+            op.type, op.inputs = "Mul", [op.inputs[1], op.inputs[0]]
         if op.type == "Mul" and op.phase == BACKWARD and not op.controls:
             _push(op, reads)
 
