@@ -23,6 +23,7 @@ class Buffer(NamedTuple):
     takes: tuple[int, ...]
     home: int  # the fixed allocation it must lie in (a donated parameter's), -1 for none
     out: bool  # leaves the step
+    rank: int  # among buffers of one size
 
 
 class Allocation:
@@ -57,7 +58,7 @@ def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], lis
     entries: list[tuple[int, int, int, Buffer | None, Allocation | None]] = [
         (-allocation.bytes, -1, 0, None, allocation) for allocation in parameters
     ]
-    entries += [(-b.bytes, 0 if b.out else 1, b.number, b, None) for b in buffers if b.home < 0]
+    entries += [(-b.bytes, 0 if b.out else 1, b.rank, b, None) for b in buffers if b.home < 0]
     entries.sort(key=lambda entry: entry[:3])
     fixed: list[Allocation] = []
     where: dict[int, Allocation] = {b.number: parameters[b.home] for b in buffers if b.home >= 0}
@@ -108,6 +109,7 @@ class Chunk(NamedTuple):
     start: int
     end: int
     first: int
+    rank: int
 
 
 def merged(buffers: list[Buffer]) -> list[Buffer]:
@@ -145,7 +147,7 @@ def chunks(buffers: list[Buffer]) -> list[Chunk]:
         else:
             born[number] = clock
     return [
-        Chunk(b.number, b.bytes, born[b.number], last[b.number], dead[b.number])
+        Chunk(b.number, b.bytes, born[b.number], last[b.number], dead[b.number], b.rank)
         for b in buffers
         if heads[b.number] == b.number
     ]
@@ -154,8 +156,8 @@ def chunks(buffers: list[Buffer]) -> list[Chunk]:
 def heap_bytes(buffers: list[Buffer]) -> tuple[int, dict[int, int]]:
     """The size of the heap and each chunk's offset: GlobalDecreasingSizeBestFitHeap, by size and by duration."""
     found = chunks(buffers)
-    spatial = sorted(found, key=lambda c: (-c.bytes, c.start - c.first, c.number))
-    temporal = sorted(found, key=lambda c: (c.start - c.end, -c.bytes, c.number))
+    spatial = sorted(found, key=lambda c: (-c.bytes, c.start - c.first, c.rank))
+    temporal = sorted(found, key=lambda c: (c.start - c.end, -c.bytes, c.rank))
     return min((_place(spatial), _place(temporal)), key=lambda placed: placed[0])
 
 
@@ -164,7 +166,7 @@ def _place(order: list[Chunk]) -> tuple[int, dict[int, int]]:
     placed: list[tuple[int, int, int, int]] = []  # start, end, offset, offset behind it
     offsets: dict[int, int] = {}
     total = 0
-    for number, size, start, end, _ in order:
+    for number, size, start, end, *_ in order:
         met = sorted([(low, high) for born, dead, low, high in placed if born <= end and start <= dead])
         best, hole, behind = -1, -1, 0
         for low, high in met:

@@ -62,11 +62,13 @@ class Plan:
         count = len(program.results) + len(program.updates)
         self.table = POINTER * count if count > 1 else 0
         self.out = [_base(computation.of[value.index]) for value in results]
+        roots = [computation.of[value.index] for value in (*results, *(value for _, value in updates))]
+        self.ranks = _post_order(roots, self.nodes)
 
     def ordered(self, reverse: bool = False) -> Compiled:
         """``reverse``: what becomes ready at once runs the other way round."""
         sequence = _breadth_first(self.nodes, reverse)
-        buffers = _buffers(sequence, self.pairs, self.out)
+        buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
         return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
 
@@ -199,7 +201,25 @@ def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
     return sequence
 
 
-def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Node]) -> list[Buffer]:
+def _post_order(roots: list[Node], nodes: list[Node]) -> dict[int, int]:
+    """Operands before readers, the first operand first: equal buffers are placed in this order."""
+    ranks: dict[int, int] = {}
+    stack = [(node, False) for node in (*reversed(nodes), *reversed(roots))]
+    while stack:
+        node, done = stack.pop()
+        if id(node) in ranks:
+            continue
+        if done:
+            ranks[id(node)] = len(ranks)
+            continue
+        stack.append((node, True))
+        stack.extend((value, False) for value in reversed(node.inputs) if id(value) not in ranks)
+    return ranks
+
+
+def _buffers(
+    sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Node], ranks: dict[int, int]
+) -> list[Buffer]:
     """The value of every instruction but views and what the caller keeps."""
     last = len(sequence)
     home = {id(node): number for number, pair in enumerate(pairs) for node in pair}
@@ -227,11 +247,13 @@ def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Nod
         )
         end, fixed = ends[id(node)], home.get(id(node), -1)
         leaves = id(node) in leaving and fixed < 0
-        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves))
+        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)]))
         if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
             buffers[-1] = buffers[-1]._replace(end=node.number)
             for _ in node.hlo.shape:
-                buffers.append(Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False))
+                buffers.append(
+                    Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False, ranks[id(node)])
+                )
     return buffers
 
 

@@ -56,7 +56,8 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
     rank = len(kernel.shape)
     sizes, spec = kernel.shape[:-2], op.outputs[0]
     plain = _ones(op.attrs["strides"])
-    swapped = prod(sizes) > prod(grad.shape[1:-1])
+    full = plain and op.attrs["padding"] == "valid"  # the window hangs over by all but one, on both sides
+    swapped = prod(sizes) > prod(k if full and n == 1 else n for n, k in zip(grad.shape[1:-1], sizes, strict=True))
     if prod(sizes) > 1 and not swapped:
         kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))

@@ -79,13 +79,14 @@ class _Fusion:
         queue.sort()
         reductions = int(root.opcode == "reduce")
         seen = set(by_index)
+        operands = dict(by_index)  # in the fusion's order: those of what is taken in come last
         while queue:
             producer = by_index[-heappop(queue)]
             readers = [user for user in producer.users if user.index in kernel.content]
             where = _indexing(producer, readers, indexing)
             if not self.fits(producer, readers, kernel, use, where, times, reductions):
-                kernel.inputs.append(producer)
                 continue
+            del operands[producer.index]
             kernel.content[producer.index] = producer
             self.homes.setdefault(producer.index, []).append(kernel)
             indexing[producer.index] = where
@@ -93,10 +94,12 @@ class _Fusion:
             use[producer.index] = _use(producer, readers, use)
             reductions += producer.opcode == "reduce"
             for value in producer.inputs:
+                operands.setdefault(value.index, value)
                 if value.index not in seen:
                     seen.add(value.index)
                     by_index[value.index] = value
                     heappush(queue, -value.index)
+        kernel.inputs = list(operands.values())
         return kernel
 
     def fits(
