@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
-from cnncost.memory.spec import Spec
 from cnncost.memory.spec import SIZES, Spec
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
