@@ -15,6 +15,7 @@ from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
 MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
 MOST_JOINED = 8  # operands of a concatenation that fuses
 MOST_REDUCTIONS = 5
+DEEPEST = 200  # instructions in a chain that is looked at as one; a kernel holds fewer
 _USE, _PERMUTED, _REUSED = 1, 2, 3
 
 
@@ -129,26 +130,28 @@ class _Fusion:
         )
 
     def others(self, producer: Hlo, kernel: Kernel) -> bool:
-        """Whether anyone but this kernel still reads the producer as it is."""
-        return any(self.reads(user, producer, kernel) for user in producer.users)
-
-    def reads(self, user: Hlo, producer: Hlo, kernel: Kernel) -> bool:
-        """Whether ``user`` reads the producer outside of ``kernel``: as an instruction that stands, or in a kernel."""
-        for home in self.homes.get(user.index, ()):
-            if home is not kernel and producer.index not in home.content:
-                return True
-        return user.index not in self.done and self.stands(user, kernel)
-
-    def stands(self, hlo: Hlo, kernel: Kernel) -> bool:
-        """Whether an instruction that was not visited yet has a reader that has not taken it in."""
-        if hlo.index in self.wanted:
-            return True
-        for user in hlo.users:
+        """Whether anyone but this kernel still reads the producer as it is: another kernel, or an instruction not yet
+        visited that stands since one of its own readers has not taken it in."""
+        waiting = []
+        for user in producer.users:
             for home in self.homes.get(user.index, ()):
-                if hlo.index not in home.content:
+                if home is not kernel and producer.index not in home.content:
                     return True
-            if user.index not in self.done and self.stands(user, kernel):
+            if user.index not in self.done:
+                waiting.append(user)
+        seen: set[int] = set()
+        while waiting:
+            hlo = waiting.pop()
+            if hlo.index in seen:
+                continue
+            seen.add(hlo.index)
+            if hlo.index in self.wanted:
                 return True
+            for user in hlo.users:
+                if any(hlo.index not in home.content for home in self.homes.get(user.index, ())):
+                    return True
+                if user.index not in self.done:
+                    waiting.append(user)
         return False
 
 
@@ -217,17 +220,17 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
         reuse = not consumer.elementwise and consumer.opcode not in MOVING
         return not producer.expensive or not (reuse or len(producer.users) > 1)
 
-    def paths(producer: Hlo, consumer: Hlo) -> bool:
+    def paths(producer: Hlo, consumer: Hlo, depth: int = 0) -> bool:
         if consumer is producer:
             return True
-        if not consumer.fusible:
+        if not consumer.fusible or depth > DEEPEST:
             return False
         key = (producer.index, consumer.index)
         found = known.get(key)
         if found is None:
             bit = 1 << place[producer.index]
             found = all(
-                value.index not in own and edge(consumer, value) and paths(producer, value)
+                value.index not in own and edge(consumer, value) and paths(producer, value, depth + 1)
                 for value in dict.fromkeys(consumer.inputs)
                 if below[place[value.index]] & bit
             )
