@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 FORMAT = 1  # of a stored measurement
-LARGE = 60_000_000  # parameters; training of what is larger comes last
+LARGE, SLOW = 60_000_000, 15 * 10**9  # parameters and MACs; training of what has more comes last
 PLAN = (("inference", None, 1, "graph"), ("training", "sgd", 2, "graph"), ("training", "adam", 2, "graph"),
         ("inference", None, 4, "graph"), ("inference", None, 1, "xla"), ("training", "sgd", 2, "xla"))  # fmt: skip
 ROOM = 1.3  # times the textbook's estimate must be free before a run begins
@@ -172,19 +172,19 @@ def cases(store: Store) -> list[Case]:
 
     def place(case: Case) -> tuple[bool, int, int]:
         size = totals[case.source]
-        late = case.mode == "training" and size.params > LARGE
+        late = case.mode == "training" and (size.params > LARGE or size.macs > SLOW)
         return late, PLAN.index(tuple(case[1:])), size.macs
 
     return sorted((Case(source, *step) for step in PLAN for source in sources), key=place)
 
 
-def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200) -> dict[str, Any]:
+def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, processes: int = 1) -> dict[str, Any]:
     """What is stored of a case: the job and its whole measurement, or ``error`` with its one message.
 
     A run that would not fit is not begun: ``left_out`` says so, and a rerun asks again.
     """
     from cnncost.errors import CnncostError
-    from cnncost.measure import LackOfMemory, run
+    from cnncost.measure import LackOfMemory, run_often
     from cnncost.measure.advice import footprint
     from cnncost.measure.environment import free_bytes
     from cnncost.units import bytes_text
@@ -196,7 +196,7 @@ def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200) -> di
             return {"left_out": True, "error": f"left out: about {bytes_text(need)} are needed, {bytes_text(free)} "
                                                "were free"}  # fmt: skip
         job = job_of(case, analysis, steps, limit)
-        measured = run(job, limit)
+        measured = run_often(job, limit, processes)
     except LackOfMemory as error:
         return {"left_out": True, "error": str(error)[-1000:]}
     except CnncostError as error:
@@ -287,8 +287,9 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         f"Written by `python reports/verification.py` on {date.today().isoformat()}: "
         + ", ".join(f"{name} {number}" for name, number in now.items())
         + f"; {os.cpu_count()} processors, {platform.machine()}, {platform.system()}. Peaks are requested bytes above "
-        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. Every run "
-        "is one process. Percentages are of absolute errors; chunks are what TensorFlow's allocator makes of requests.",
+        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
+        "one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's "
+        "allocator makes of requests.",
         "",
         "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
         "| allocations matched | of 64 KiB or more | layers as predicted |",
@@ -381,6 +382,7 @@ def main() -> None:
     parser.add_argument("--minutes", metavar="N", type=float, default=1e6, help="begin no measurement after N minutes")
     parser.add_argument("--limit", metavar="SECONDS", type=float, default=1200, help="one run may take this long")
     parser.add_argument("--steps", metavar="N", type=int, default=3, help="timed steps of each run (3)")
+    parser.add_argument("--processes", metavar="N", type=int, default=1, help="processes of each run (1)")
     parser.add_argument("--store", metavar="FOLDER", type=Path, default=HERE / ".measured", help="the measurements")
     parser.add_argument("--predict-only", action="store_true", help="measure nothing, predict all again")
     parser.add_argument("--measure-only", action="store_true", help="predict nothing, write no report")
@@ -393,7 +395,7 @@ def main() -> None:
     try:
         if not args.predict_only:
             end = time.monotonic() + args.minutes * 60
-            work(wanted, store, end, lambda case: measure(case, store, args.steps, args.limit))
+            work(wanted, store, end, lambda case: measure(case, store, args.steps, args.limit, args.processes))
     finally:
         if not args.measure_only:
             report(store, known, wanted if args.predict_only else known, args.output, args.worst)

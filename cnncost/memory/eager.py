@@ -7,6 +7,7 @@
   TensorFlow knows to be unused (pywrap_gradient_exclusions.cc), until the op's gradient is done; what leads to no loss
   until the reverse pass begins (tape.h, ``PrepareBackprop``).
 - The gradient of a value lives until the gradient function that takes it has returned, a weight's until the step ends.
+- What a sigmoid or a softmax was taken of lives as long as its output.
 - Adding to a variable and subtracting from it are in place; an assigned variable shares the value's buffer.
 
 Left out: shapes, axes and other numbers of a few bytes that Python hands over.
@@ -27,7 +28,7 @@ from cnncost.memory.sweep import Event
 from cnncost.results import Analysis
 
 _FOREIGN = -1  # the buffer of what is not the step's
-_LOOPS = frozenset(("While", "StatefulPartitionedCall", "Enter", "Exit", "Switch", "LoopCond", "TensorListFromTensor"))
+_LOOPS = frozenset(("While", "Enter", "Exit", "Switch", "LoopCond", "TensorListFromTensor"))
 
 
 def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
@@ -41,6 +42,7 @@ def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -
             graph, kept = _training(analysis, optimizer or "sgd")
         for value in graph.results:
             kept.hold(value, len(graph.ops))
+        kept.hold_logits()
         events = _Run(graph, kept).events()
     peak = at = -1
     for index, event in enumerate(events):

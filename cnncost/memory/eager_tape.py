@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnncost.memory.gradient import _Reverse, _tape
+from cnncost.memory.gradients.base import Grads, gradient_of
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
 from cnncost.memory.optypes.base import OpType
 
@@ -84,6 +85,12 @@ class Kept:
                 for index in range(len(op.outputs)):
                     self.hold(Value(op, index), end)
 
+    def hold_logits(self) -> None:
+        """What a sigmoid or a softmax was taken of hangs on its output, for the loss (``_keras_logits``)."""
+        for op in reversed(self.graph.ops):
+            if op.type in ("Sigmoid", "Softmax") and op.phase == FORWARD and op.index not in self._silu:
+                self.hold(op.inputs[0], self._last[op.index][0])
+
     def scratch(self, op: Op, kind: OpType) -> tuple[int, ...]:
         """Buffers that live while the op runs."""
         if op.index in self._silu and op.phase == FORWARD:
@@ -113,32 +120,35 @@ class _EagerReverse(_Reverse):
         self.ends: Ends = {}
         super().__init__(graph, taped, starts)
 
-    def _gradients(self, op: Op) -> Sequence[Value | None]:
-        begin = len(self.graph.ops)
-        taken = [grad for i in range(len(op.outputs)) for grad in self.found.get((op.index, i), ())]
+    def _gradients(self, op: Op) -> Grads:
+        taken = []
+        self.graph.layer = op.layer
+        for index in range(len(op.outputs)):
+            grads = self.found.get((op.index, index))
+            if grads:
+                grads[:] = [self._sum(grads)]
+                taken += grads
         own = _OWN.get(op.attrs.get("gradient", op.type)) if len(taken) == 1 else None
-        found: Sequence[Value | None] | None = own(self.graph, op, taken[0]) if own is not None else None
+        found: Grads | None = own(self.graph, op, taken[0]) if own is not None else None
         if found is not None:
             self.found.pop((op.index, 0))
         else:
             found = super()._gradients(op)
         if taken:
-            if found[0] is None and op.type in _ALWAYS:
-                self.graph.add(_ALWAYS[op.type], (op.inputs[1],), (op.inputs[0].spec,))
-            if len(taken) > 1:  # they went into an AddN
-                taken = [Value(other, 0) for other in self.graph.ops[begin:] if other.type == "AddN"][:1]
+            for value, grad in zip(op.inputs, found, strict=True):
+                if grad is not None and not self.taped[value.op.index]:
+                    self.graph.add("NoOp", (grad,), ())  # it lasts until the function returns
             self.ends[op.index] = (len(self.graph.ops) - 1, tuple(taken))
         return found
 
 
-# Gradients that TensorFlow computes for an input which leads to no weight (a model's first layer).
-_ALWAYS = {
-    "Conv2D": "Conv2DBackpropInput", "Conv3D": "Conv3DBackpropInputV2",
-    "DepthwiseConv2dNative": "DepthwiseConv2dNativeBackpropInput",
-}  # fmt: skip
+def _convolved(graph: OpGraph, op: Op, grad: Value) -> Grads:
+    """Of the data too where it leads to no weight, as in a model's first layer (nn_grad.py, ``_Conv2DGrad``)."""
+    graph.layer = op.layer
+    return gradient_of(op)(graph, op, grad, frozenset())
 
 
-def _silu(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+def _silu(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
     """tf.nn.silu's gradient with beta's, which grappler would drop (nn_impl.py, ``swish_impl``)."""
     x = op.inputs[1]
 
@@ -154,10 +164,12 @@ def _silu(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | Non
     weighed = like("Mul", like("Mul", grad, like("Square", x)), sigmoid)
     beta = like("Mul", weighed, like("Sub", sigmoid))
     graph.add("Sum", (beta,), axes=tuple(range(len(x.shape))), keepdims=False)
-    return (None, like("Mul", grad, slope), *(None for _ in op.inputs[2:]))
+    found = like("Mul", grad, slope)
+    graph.add("NoOp", (sigmoid, slope), ())  # names that last until the function returns
+    return (None, found, *(None for _ in op.inputs[2:]))
 
 
-def _divided(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+def _divided(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
     """By a number: the number's gradient is computed all the same (math_grad.py, ``_RealDivGrad``)."""
     x, y = op.inputs
     if y.op.type != "Const" or grad.shape != x.shape:
@@ -170,7 +182,7 @@ def _divided(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | 
     return found, None
 
 
-def _selected(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] | None:
+def _selected(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
     """Both branches get theirs, also a constant one."""
     condition, first, second = op.inputs
     if any(value.shape not in (grad.shape, ()) for value in (first, second)):
@@ -181,4 +193,10 @@ def _selected(graph: OpGraph, op: Op, grad: Value) -> tuple[Value | None, ...] |
     return (None, *(grad if value.shape else None for value, grad in zip((first, second), made, strict=True)))
 
 
-_OWN = {"swish": _silu, "RealDiv": _divided, "SelectV2": _selected}
+_CONVOLUTIONS = (
+    "Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
+    "DepthwiseConv2dNativeBackpropInput",
+)  # fmt: skip
+_OWN: dict[str, Callable[[OpGraph, Op, Value], Grads | None]] = {
+    "swish": _silu, "RealDiv": _divided, "SelectV2": _selected, **dict.fromkeys(_CONVOLUTIONS, _convolved),
+}  # fmt: skip

@@ -48,11 +48,11 @@ def resident(analysis: Analysis) -> ResidentMemory:
     """Weights in their storage dtype, the optimizer's variables in mode "training", the batch as the caller has it."""
     slots = 0
     if analysis.mode == "training":
+        from cnncost.memory.lowering.base import policies
         from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
         from cnncost.memory.training import state_variables
 
-        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), analysis.dtype)
+        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
         slots = slot_bytes(choice, state_variables(analysis))
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
-    values = sum((t.elements or 0) * (4 if t.dtype.floating else t.dtype.bytes) for t in sizes)
-    return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * values)
+    return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from random import Random
 
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.ordering import Shuffle, graph_order
+from cnncost.memory.ordering import graph_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import order_loops
@@ -18,7 +17,8 @@ from cnncost.memory.sweep import Sweep, sweep
 from cnncost.memory.unfolding import unfold
 from cnncost.results import Analysis
 
-ORDERS = 6  # alternative orders that the interval looks at, beside the predicted one
+ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
+GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 
 
 def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
@@ -33,7 +33,7 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
 def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:
     """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take. Which one a process
     takes follows from addresses in memory: the place where oneDNN's pass begins (``ordering``), and the order in which
-    arguments are read (``schedule``). Both are drawn with fixed seeds, so that the answer is always the same.
+    arguments are read (``schedule``). The two places where they start are spread evenly.
 
     >>> import cnncost
     >>> conv = {"Conv2D": {"filters": 8, "kernel_size": 3}}
@@ -43,7 +43,8 @@ def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders
     """
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
-        peaks = [simulation.run().peak, *(simulation.run(Random(seed).shuffle).peak for seed in range(orders))]
+        starts = [(place / orders, (place + 0.5) * GOLDEN % 1) for place in range(orders)]
+        peaks = [simulation.run().peak, *(simulation.run(walk, reads).peak for walk, reads in starts)]
     return min(peaks), max(peaks)
 
 
@@ -57,17 +58,17 @@ class _Simulation:
         self.optimizer = optimizer or "sgd"
         self.graph: OpGraph | None = None
 
-    def run(self, shuffle: Shuffle | None = None) -> Sweep:
+    def run(self, walk: float = 0.0, reads: float | None = None) -> Sweep:
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         graph, name = self.graph, self.analysis.graph.name
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         choice = self.optimizer if self.training else ""
-        ops = graph_order(graph.ops, results, kept, name, choice, shuffle=shuffle)
+        ops = graph_order(graph.ops, results, kept, name, choice, walk)
         ops = unfold(graph, order_loops(ops, name, choice))
         if len(ops) != len(graph.ops):
             self.graph = None
-        return sweep(ops, schedule(ops, shuffle), graph.results)
+        return sweep(ops, schedule(ops, reads), graph.results)
 
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph

@@ -6,7 +6,7 @@ shape and dtype.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -103,9 +103,9 @@ def slot_bytes(choice: Optimizer, trainable: Sequence[StateVariable]) -> int:
     return sum(variable.bytes for variable in slots(choice, trainable))
 
 
-def with_loss_scaling(choice: Optimizer, policy: str) -> Optimizer:
-    """Keras's ``compile`` scales the loss under mixed_float16, and only then."""
-    return replace(choice, loss_scaling=True) if policy == "mixed_float16" else choice
+def with_loss_scaling(choice: Optimizer, policies: Container[str]) -> Optimizer:
+    """Keras's ``compile`` scales the loss where a layer computes under mixed_float16, and only then."""
+    return replace(choice, loss_scaling=True) if "mixed_float16" in policies else choice
 
 
 def _scalars(path: str, floatx: str) -> list[StateVariable]:

@@ -48,6 +48,8 @@ _STEERING: dict[str, tuple[int, str]] = {
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
+_CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
+_BEFORE = 1 << 40
 _RESULT = ("identity_RetVal", 0)
 Shuffle = Callable[[list[int]], object]
 _MERGED = frozenset(("Conv2DBackpropFilterWithBias",))
@@ -238,6 +240,8 @@ class _Names:
         scope = self.scopes.get(op.phase)
         if op.name == REGROUPED:  # capitals sort before the names of other ops
             return f"{scope}{op.layer}_1/", -1
+        if scope and op.type in _CAPITAL and op.phase == FORWARD:
+            return f"{scope}{op.layer}_1/", op.index - _BEFORE
         return (f"{scope}{op.layer}_1/", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
 
     def operand(self, op: Op) -> tuple[str, int]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from cnncost.errors import UnsupportedLayer, one_of
+from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.results import ALLOCATORS, EXECUTORS, MODES, Analysis
 
 __all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]
 
+INT8 = (
+    "int8: the float model's ops with one byte a value, weights and activations alike. Keras runs no such step: a "
+    "quantized model is another graph, planned by the runtime that runs it"
+)
 _RUNNERS = {
     "graph": ("cnncost.memory.graph_mode", "predict_graph"),
     "xla": ("cnncost.memory.xla", "predict_xla"),
@@ -37,7 +43,11 @@ def predict(
     one_of("mode", mode, MODES)
     one_of("executor", executor, EXECUTORS)
     one_of("allocator", allocator, ALLOCATORS)
+    if mode == "training" and "int8" in policies(analysis):
+        raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
     made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer if mode == "training" else None)
+    if "int8" in policies(analysis):
+        made = replace(made, notes=(*made.notes, INT8))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made

@@ -2,21 +2,27 @@
 
 - views that change nothing (Identity, StopGradient, a Reshape to the same shape) are bypassed;
 - the gradients of a convolution's filter and of its bias, from one incoming gradient, become one op
-  (mkl_layout_pass.cc: Conv2DBackpropFilter + BiasAddGrad).
+  (mkl_layout_pass.cc: Conv2DBackpropFilter + BiasAddGrad);
+- oneDNN's max pooling keeps its workspace for its gradient.
 """
 
 from __future__ import annotations
 
+from cnncost.memory.constants import push_constants
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.optypes.convolution import ONEDNN, workspace
 from cnncost.memory.rewrite import prune
 
 _PASSED = frozenset(("Identity", "StopGradient", "PreventGradient"))
+_POOLED = {"MaxPoolGrad": "MaxPool", "MaxPool3DGrad": "MaxPool3D"}
 _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
 
 
 def rewrite_training(graph: OpGraph) -> list[Op]:
     """The ops that run, renumbered; after ``rewrite``."""
     _bypass(graph)
+    push_constants(graph)
+    _keep_workspaces(graph)
     _fuse_bias_gradients(graph)
     prune(graph)
     return graph.ops
@@ -45,6 +51,16 @@ def _bypass(graph: OpGraph) -> None:
             op.type, op.inputs = "Const", []
         if op.controls:
             op.controls = [_source(Value(c, 0)).op if c.type in _VIEWS else c for c in op.controls]
+
+
+def _keep_workspaces(graph: OpGraph) -> None:
+    for op in graph.ops:
+        pool = op.inputs[1].op if op.type in _POOLED else op
+        if pool is op or pool.type != _POOLED[op.type] or pool.outputs[0].dtype not in ONEDNN:
+            continue
+        if len(pool.outputs) == 1:
+            pool.outputs = (*pool.outputs, workspace(pool.outputs[0], pool.attrs))
+        op.inputs.append(Value(pool, 1))
 
 
 def _fuse_bias_gradients(graph: OpGraph) -> None:

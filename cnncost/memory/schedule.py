@@ -17,15 +17,18 @@ waits for a weight, and all that follows from weights alone is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from random import Random
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 
+MIXED = 0.3  # the share of the roots among which neighbours are mixed, seen in captured processes
 
-def schedule(ops: list[Op], shuffle: Callable[[list[int]], object] | None = None) -> list[Op]:
+
+def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
     """The ops in the order they run; they must stand in the executor's node order (``ordering.graph_order``), and
-    ``op.index`` must be the position in ``ops``. ``shuffle`` puts the roots into another order, in place.
+    ``op.index`` must be the position in ``ops``. ``start``: where the roots
+    begin, as a share of them (``_turned``); None stands for inputs last.
 
     Constants never wait and stand nowhere: they are left out of the order.
     """
@@ -33,10 +36,7 @@ def schedule(ops: list[Op], shuffle: Callable[[list[int]], object] | None = None
     pending, readers = _edges(ops)
     expensive = [types[op.type].expensive for op in ops]
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
-    if shuffle is None:
-        roots = _inputs_last(ops, roots)
-    else:
-        shuffle(roots)
+    roots = _inputs_last(ops, roots) if start is None else _turned(roots, start)
     queue = deque(roots)
     order: list[Op] = []
     while queue:
@@ -67,6 +67,15 @@ def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     """Variables, loops (which begin with constants), inputs."""
     rank = {"Less": 1}
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else rank.get(ops[index].type, 2))
+
+
+def _turned(roots: list[int], start: float) -> list[int]:
+    """From the root at ``start`` down to the first, then from the last down, neighbours mixed: as captured processes
+    read them."""
+    count, random = len(roots), Random(round(start * 1000))
+    first = round(start * count)
+    keys = {root: (first - place) % count + MIXED * count * random.random() for place, root in enumerate(roots)}
+    return sorted(roots, key=keys.__getitem__)
 
 
 def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
+from cnncost.memory.loss_scaling import scaled
 from cnncost.memory.lowering import lower
-from cnncost.memory.lowering.base import _storage
+from cnncost.memory.lowering.base import _storage, policies
 from cnncost.memory.opgraph import OpGraph, Value, Variable
-from cnncost.memory.optimizers import Optimizer, StateVariable
+from cnncost.memory.optimizers import Optimizer, StateVariable, with_loss_scaling
 from cnncost.memory.updates import apply_updates
 from cnncost.results import Analysis
 
@@ -24,10 +25,13 @@ class TrainingStep(NamedTuple):
 
 def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
     """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known."""
+    choice = with_loss_scaling(choice, policies(analysis))
     lowered = lower(analysis, training=True)
     graph = lowered.graph
     loss, starts = add_loss(graph, lowered.outputs, lowered.masks)
     trained = trainable_weights(analysis, graph)
+    if choice.loss_scaling:
+        starts = scaled(graph, loss, starts)
     grads = gradients(graph, starts, trained)
     apply_updates(graph, choice, trained, grads)
     graph.results = [loss]

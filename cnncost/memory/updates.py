@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from cnncost.memory.loss_scaling import counted, tested, unscaled
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
 from cnncost.memory.sparse import apply, dense, is_sparse, rows
@@ -26,7 +27,7 @@ class Updates:
         for slot in slots(choice, weights):
             name = slot.path if slot.path not in self.slots else f"{slot.path}_{len(self.slots)}"
             self.slots[name] = Variable(_NO_HANDLE, Spec(slot.shape, slot.dtype), name, False)
-        self.prefix = next(name for name in self.slots if name.endswith("/iteration")).rsplit("/", 1)[0]
+        self.prefix = [name for name in self.slots if name.endswith("/iteration")][-1].rsplit("/", 1)[0]
         self.last_write: dict[str, Op] = {}
         self.reads: dict[str, list[Op]] = {}
         for op in graph.ops:
@@ -34,6 +35,7 @@ class Updates:
                 self.reads.setdefault(op.attrs["variable"].name, []).append(op)
         self.constants: dict[tuple[float, str], Value] = {}
         self.dtype = "float32"
+        self.gate: Op | None = None  # what every update waits for
 
     # -- variables ---------------------------------------------------------------------------------------------
 
@@ -48,6 +50,8 @@ class Updates:
 
     def read(self, variable: Variable) -> Value:
         value = self.graph.read(variable)
+        if self.gate is not None:
+            value.op.controls.append(self.gate)
         written = self.last_write.get(variable.name)
         if written is not None:
             value.op.controls.append(written)
@@ -144,6 +148,10 @@ def apply_updates(
     graph.phase = UPDATE
     updates = Updates(graph, choice, trained)
     pairs = [(weight, grad) for weight, grad in zip(trained, grads, strict=True) if grad is not None]
+    if choice.loss_scaling and pairs:
+        updates.gate = tested(graph, [grad for _, grad in pairs])
+        pairs = [(weight, unscaled(graph, grad, updates.gate)) for weight, grad in pairs]
+        counted(graph, updates.gate)
     if choice.weight_decay:
         for weight, _ in pairs:
             _decay(updates, weight)

@@ -51,14 +51,14 @@ def test_output_is_the_layers_own(case: list[Any], training: bool, dtype: str) -
         return
     expected = [((BATCH, *tensor.shape), tensor.dtype.name) for tensor in analysis.layers[-1].outputs]
     assert [(value.shape, value.dtype) for value in lowered.outputs] == expected[:1]
-    assert with_memory(analysis).memory.inference_peak_bytes is not None
+    if not training:
+        assert with_memory(analysis).memory.inference_peak_bytes is not None
 
 
 def test_an_unknown_layer_is_named() -> None:
     """Never a silent zero: the figure is None, and a finding says which layer and which kind."""
-    case = next(case for case in CASES if case[0] == "LSTM")
-    found = with_memory(single(case))
+    found = with_memory(single(["LSTM", {"units": 4, "stateful": True}, [[5, 3]]]))
     assert found.memory.inference_peak_bytes is None
     (finding,) = [f for f in found.memory.runtime.findings if "inference_peak_bytes" in f.message]
-    assert finding.severity == "info" and finding.layer == "layer" and "'LSTM'" in finding.message
+    assert finding.severity == "info" and finding.layer == "layer" and "keep their state" in finding.message
     assert finding.to_dict() in found.to_dict()["findings"]

@@ -65,10 +65,11 @@ def _exp(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 
 def _erf(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc)."""
-    scaled = like(graph, "Mul", grad, constant(graph, 1.1283791670955126, grad.dtype))
-    square = after(like(graph, "Square", op.inputs[0]), grad)
-    return (like(graph, "Mul", scaled, like(graph, "Exp", like(graph, "Neg", square))),)
+    """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc). Grappler takes c to the exponential: all but the last
+    product is computed in the forward pass."""
+    bell = like(graph, "Exp", like(graph, "Square", op.inputs[0]))  # with the sign: one _UnaryOpsComposition
+    scaled = like(graph, "Mul", constant(graph, 1.1283791670955126, grad.dtype), bell)
+    return (like(graph, "Mul", grad, scaled),)
 
 
 def _swish(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

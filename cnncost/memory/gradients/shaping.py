@@ -110,6 +110,10 @@ def _gather(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     ), None
 
 
+def _scatter_nd(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return (graph.add("GatherNd", (grad,), (op.inputs[0].spec,)), *(None for _ in op.inputs[1:]))
+
+
 RULES: Mapping[str, Gradient] = MappingProxyType(
     {
         "Reshape": _reshape,
@@ -135,5 +139,6 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "BroadcastTo": _broadcast_to,
         "Pack": _pack,
         "GatherV2": _gather,
+        "ScatterNd": _scatter_nd,
     }
 )

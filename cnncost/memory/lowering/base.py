@@ -88,6 +88,12 @@ class Step:
         return self.add("Reshape", (value,), shape=tuple(shape))
 
 
+def policies(analysis: Analysis) -> frozenset[str]:
+    """The dtype policies that the layers have."""
+    own = (row.layer.dtype for row in analysis.layers if row.kind != "InputLayer")
+    return frozenset(name or analysis.dtype for name in own)
+
+
 def _storage(row: LayerCost) -> str:
     """The dtype that the layer's weights are stored in: its policy's variable dtype."""
     size = sum(weight.size for weight in row.weights if weight.dtype is None)

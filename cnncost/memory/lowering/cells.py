@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.activation import activate
 from cnncost.memory.lowering.base import Step
-from cnncost.memory.lowering.convolution import conv1d, dilated, window_attrs
+from cnncost.memory.lowering.convolution import conv1d, dilated
 from cnncost.memory.lowering.dropping import drop
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.memory.spec import Dims
@@ -220,6 +220,7 @@ def _convolutional(row: LayerCost, kind: Any, prefix: str) -> Cell:
     rank = len(kind.kernel_size)
     shape = (*(window.output for window in row.windows), kind.filters)
     ones = (1,) * rank
+    own = {"strides": kind.strides, "padding": kind.padding, "dilations": kind.dilation_rate}
     again = {"strides": ones, "padding": "same", "dilations": ones}
 
     def call(step: Step, x: Value, states: list[Value], masks: Masks) -> tuple[Value, list[Value]]:
@@ -230,13 +231,13 @@ def _convolutional(row: LayerCost, kind: Any, prefix: str) -> Cell:
         biases = _split(step, weights.read(step, "bias"), 4) if kind.use_bias else [None] * 4
         left = []
         for value, kernel, bias in zip(xs, kernels, biases, strict=True):
-            sums = _convolve(step, row, value, kernel, dims, window_attrs(kind))
+            sums = _convolve(step, row, value, kernel, dims, own)
             if bias is not None:
                 sums = step.add("AddV2", (sums, step.reshape(bias, (1,) * (rank + 1) + bias.shape)))
             left.append(sums)
         right = [_convolve(step, row, *pair, dims, again) for pair in zip(hs, recurrent, strict=True)]
-        sums = [step.add("AddV2", pair) for pair in zip(left, right, strict=True)]
-        return _gated(step, kind, sums, states[1])
+        gates = [step.add("AddV2", pair) for pair in zip(left, right, strict=True)]
+        return _gated(step, kind, gates, states[1])
 
     return Cell((shape, shape), call, _maker(kind, 4))
 

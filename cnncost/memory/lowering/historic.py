@@ -56,6 +56,8 @@ def _table_convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value
     full = add("ScatterNd", (flat,), (Spec((channels * (maps or 1), rows * columns), x.dtype),))
     wide = step.reshape(add("Transpose", (full,), perm=(1, 0)), (rows, columns, channels, maps or 1))
     attrs = {"strides": kind.strides, "padding": kind.padding, "dilations": (1, 1)}
+    if kind.channels_first:
+        attrs["data_format"] = "NCHW"
     sums = add("Conv2D", (x, wide), (Spec(step.shape(shape), x.dtype),), "convolution", **attrs)
     if kind.use_bias:
         sums = add("AddV2", (sums, _per_map(step, row, kind, "bias")))

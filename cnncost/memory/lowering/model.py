@@ -9,7 +9,6 @@ from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Value
-from cnncost.memory.spec import Spec
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES
 
@@ -69,11 +68,8 @@ def _check(step: Step, row: LayerCost, made: Value | tuple[Value, ...]) -> None:
 
 
 def _input(step: Step, row: LayerCost) -> Value:
-    """The batch as the caller has it: float32, whatever the layers compute in."""
-    dtype = row.outputs[0].dtype
-    return step.graph.argument(
-        row.name, Spec(step.shape(row.output_shape), "float32" if dtype.floating else dtype.name)
-    )
+    """The batch as the caller has it, in the input's own dtype."""
+    return step.graph.argument(row.name, step.output(row))
 
 
 def _autocast(step: Step, row: LayerCost, read: list[Value]) -> list[Value]:

@@ -144,7 +144,8 @@ def _layer_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Val
     if kind.rms_scaling:
         return step.cast(_rms_scaled(step, row, kind, x, axes), row.compute.name)
     mean, variance = moments(step, x, axes, keepdims=True)
-    dims = None if axes == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
+    given = kind.axis if isinstance(kind.axis, tuple) else (kind.axis,)
+    dims = None if given == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     return step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), row.compute.name)
 
 

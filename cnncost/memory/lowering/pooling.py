@@ -40,7 +40,11 @@ def _global(op: str) -> Any:
         mask = step.mask(inputs[0]) if op == "Mean" and kind.rank == 1 else None
         if mask is not None:
             return _masked_mean(step, kind, inputs[0], mask, axes)
-        return step.add(op, inputs, axes=axes, keepdims=kind.keepdims)
+        if op != "Mean":
+            return step.add(op, inputs, axes=axes, keepdims=kind.keepdims)
+        x = inputs[0]  # Keras takes a mean in float32 at least
+        wide = step.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
+        return step.cast(step.add(op, (wide,), axes=axes, keepdims=kind.keepdims), x.dtype)
 
     return rule
 

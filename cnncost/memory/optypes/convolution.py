@@ -3,34 +3,78 @@
 from __future__ import annotations
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
+from cnncost.memory.spec import SIZES, Spec
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
+
+ONEDNN = frozenset(("float32", "float16", "bfloat16"))  # what its kernels compute in
+_WORKING_SET = 30 << 20  # bytes that TensorFlow's own filter gradient takes for its work (conv_grad_filter_ops.cc)
+
+
+def _columns(image: Spec, kernel: Spec) -> int:
+    """Values of one image laid out as columns: output positions times taps and channels."""
+    taps = kernel.elements // kernel.shape[-1]
+    return image.elements // image.shape[0] // image.shape[-1] * taps
+
+
+def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """TensorFlow's own kernel, for what oneDNN does not compute in: as many images as columns as fit the set."""
+    if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
+        return ()
+    kernel, grad = outputs[0], inputs[1]
+    columns = _columns(grad, kernel)
+    size = SIZES[kernel.dtype]
+    unit = columns + grad.elements // grad.shape[0] + kernel.elements
+    images = 1 if grad.shape[0] == 1 else -(-(_WORKING_SET // size) // unit)
+    return (images * columns * size,)
+
+
+def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """The same for the input's gradient: one image (more where an image is smaller than the cache's share)."""
+    if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
+        return ()
+    kernel, grad = inputs[0], inputs[1]
+    return (_columns(grad, kernel) * SIZES[kernel.dtype],)
 
 
 def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """With the channels first oneDNN computes on reordered copies of the input and the output."""
+    if inputs[0].dtype not in ONEDNN:
+        return ()
     if attrs.get("data_format") == "NCHW":
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
     return (ONEDNN_CONVOLUTION,)
 
 
 def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
-    """oneDNN's workspace of max pooling: where each maximum was found, one byte each for a window of up to 255."""
+    """The workspace lives no longer than the op where no reverse op reads it, that is where it is no output."""
+    if inputs[0].dtype not in ONEDNN or len(outputs) > 1:
+        return ()
+    return (workspace(outputs[0], attrs).bytes,)
+
+
+def workspace(maxima: Spec, attrs: Attrs) -> Spec:
+    """Where oneDNN's max pooling found each maximum: one byte each for a window of up to 255 values, else four."""
     window = 1
     for size in attrs["ksize"]:
         window *= size
-    return (outputs[0].elements * (1 if window < 256 else 4),)
+    return Spec((maxima.elements * (1 if window < 256 else 4),), "uint8")
 
 
 _BACKWARD = (
-    "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3DBackpropInputV2",
-    "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+    "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput",
+    "DepthwiseConv2dNativeBackpropFilter",
 )  # fmt: skip
 _POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
     *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
     OpType("_FusedConv2D", given, forwards=(3,), scratch=_convolution_scratch),  # 3: what it adds, if anything
     *(OpType(name, given) for name in ("DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative")),
+    OpType("Conv2DBackpropInput", given, scratch=_input_scratch),
+    *(
+        OpType(name, given, scratch=_filter_scratch)
+        for name in ("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias")
+    ),
     *(OpType(name, given) for name in _BACKWARD),
     *(OpType(name, given, scratch=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
     *(OpType(name, given) for name in _POOLS),

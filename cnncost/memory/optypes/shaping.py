@@ -70,6 +70,7 @@ ROWS = (
     OpType("ImageProjectiveTransformV3", given),
     OpType("Range", given),
     OpType("ScatterNd", given),
+    OpType("GatherNd", given),
     OpType("OneHot", given),
     OpType("DepthToSpace", given),
     OpType("SpaceToDepth", given),

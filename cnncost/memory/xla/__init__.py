@@ -11,8 +11,8 @@ from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import prune
-from cnncost.memory.xla.assign import assign, heap_bytes, live_peak, merged
-from cnncost.memory.xla.compile import compile_program
+from cnncost.memory.xla.assign import Buffer, assign, heap_bytes, live_peak, merged
+from cnncost.memory.xla.compile import Compiled, Plan
 from cnncost.memory.xla.emit import emit
 from cnncost.memory.xla.prediction import XlaPrediction, allocations, contents
 from cnncost.results import Analysis
@@ -29,17 +29,39 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     262144
     """
     with no_collection():
-        compiled = compile_program(emit(_graph(analysis, mode, optimizer)))
-        heap, outputs = assign(compiled.buffers, compiled.donated)
+        plan = Plan(emit(_graph(analysis, mode, optimizer)))
+        other = _requested(plan.ordered(reverse=True))[0]
+        compiled = plan.ordered()
+        point, size, heap, outputs = _requested(compiled)
         chains = merged(heap)
-        size, _ = heap_bytes(chains)
-        fullest = live_peak(chains)
+        fullest = min(live_peak(chains), size)
         events = allocations(compiled, size, outputs)
-        inside = contents(compiled, chains, size - min(fullest, size), outputs)
-    outside = compiled.table + sum(buffer.bytes for buffer in outputs)
-    point = size + outside
+        inside = contents(compiled, chains, size - fullest, outputs)
     at = max(range(len(events)), key=lambda number: events[number].live, default=-1)
-    return XlaPrediction(mode, "xla", "requested", point, min(fullest, size) + outside, point, events, at, (), inside)
+    spare = _one_small(chains, point)
+    low, high = min(point, other) - spare, max(point, other) + spare
+    notes = (NOTE.format(spare),)
+    return XlaPrediction(mode, "xla", "requested", point, max(low, 0), high, events, at, notes, inside)
+
+
+# The interval's reason, in words.
+NOTE = (
+    "the interval spans both orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
+    "or less: XLA decides for each buffer whether it is fused away or lies in the memory of an updated weight"
+)
+SMALL = 100  # a small buffer is less than one in so many of the peak
+
+
+def _requested(compiled: Compiled) -> tuple[int, int, list[Buffer], list[Buffer]]:
+    """Bytes in all and of the temporary allocation, the buffers that lie in it, the outputs beside it."""
+    heap, outputs = assign(compiled.buffers, compiled.donated)
+    size, _ = heap_bytes(heap)
+    return size + compiled.table + sum(buffer.bytes for buffer in outputs), size, heap, outputs
+
+
+def _one_small(chains: list[Buffer], point: int) -> int:
+    """The largest of the buffers below a hundredth of the peak: how far one decision about such a one moves it."""
+    return max((buffer.bytes for buffer in chains if buffer.bytes * SMALL < point), default=0)
 
 
 def _graph(analysis: Analysis, mode: str, optimizer: str | None) -> OpGraph:

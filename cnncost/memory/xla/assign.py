@@ -23,6 +23,7 @@ class Buffer(NamedTuple):
     takes: tuple[int, ...]
     home: int  # the fixed allocation it must lie in (a donated parameter's), -1 for none
     out: bool  # leaves the step
+    rank: int  # among buffers of one size
 
 
 class Allocation:
@@ -57,7 +58,7 @@ def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], lis
     entries: list[tuple[int, int, int, Buffer | None, Allocation | None]] = [
         (-allocation.bytes, -1, 0, None, allocation) for allocation in parameters
     ]
-    entries += [(-b.bytes, 0 if b.out else 1, b.number, b, None) for b in buffers if b.home < 0]
+    entries += [(-b.bytes, 0 if b.out else 1, b.rank, b, None) for b in buffers if b.home < 0]
     entries.sort(key=lambda entry: entry[:3])
     fixed: list[Allocation] = []
     where: dict[int, Allocation] = {b.number: parameters[b.home] for b in buffers if b.home >= 0}
@@ -99,31 +100,69 @@ def _fits(buffer: Buffer, allocation: Allocation) -> bool:
     return allocation.bytes == buffer.bytes if buffer.out else allocation.bytes >= buffer.bytes
 
 
+class Chunk(NamedTuple):
+    """Buffers that take each other's place, one after the other: from the first's birth to the last's end, on the
+    heap's own clock, which ticks at every birth and death. ``first``: when the first of them dies."""
+
+    number: int
+    bytes: int
+    start: int
+    end: int
+    first: int
+    rank: int
+
+
 def merged(buffers: list[Buffer]) -> list[Buffer]:
     """Chains of buffers that take each other's place, as one from the first's birth to the last's end."""
-    by_number = {buffer.number: buffer for buffer in buffers}
-    first: dict[int, int] = {}
+    heads = _heads(buffers)
     chains: dict[int, Buffer] = {}
     for buffer in sorted(buffers, key=lambda b: b.start):
-        taken = next((n for n in buffer.takes if n in by_number and by_number[n].bytes == buffer.bytes), None)
-        if taken is None:
-            first[buffer.number] = buffer.number
-            chains[buffer.number] = buffer
-            continue
-        head = first[buffer.number] = first[taken]
-        chains[head] = chains[head]._replace(end=max(chains[head].end, buffer.end))
+        head = heads[buffer.number]
+        chain = chains.setdefault(head, buffer)
+        chains[head] = chain._replace(end=max(chain.end, buffer.end))
     return list(chains.values())
 
 
+def _heads(buffers: list[Buffer]) -> dict[int, int]:
+    """For each buffer the first of its chain."""
+    by_number = {buffer.number: buffer for buffer in buffers}
+    heads: dict[int, int] = {}
+    for buffer in sorted(buffers, key=lambda b: b.start):
+        taken = next((n for n in buffer.takes if n in by_number and by_number[n].bytes == buffer.bytes), None)
+        heads[buffer.number] = buffer.number if taken is None else heads[taken]
+    return heads
+
+
+def chunks(buffers: list[Buffer]) -> list[Chunk]:
+    """The chains on the heap's clock: what an instruction defines, then what it ends (HeapSimulator)."""
+    heads = _heads(buffers)
+    happenings = [(b.start, 0, b.number, b) for b in buffers] + [(b.end, 1, b.number, b) for b in buffers]
+    happenings.sort(key=lambda happening: happening[:3])
+    born: dict[int, int] = {}
+    dead: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for clock, (_, ends, number, _) in enumerate(happenings):
+        if ends:
+            dead[number] = last[heads[number]] = clock
+        else:
+            born[number] = clock
+    return [
+        Chunk(b.number, b.bytes, born[b.number], last[b.number], dead[b.number], b.rank)
+        for b in buffers
+        if heads[b.number] == b.number
+    ]
+
+
 def heap_bytes(buffers: list[Buffer]) -> tuple[int, dict[int, int]]:
-    """The size of the heap and each buffer's offset: GlobalDecreasingSizeBestFitHeap, spatial and temporal."""
-    spatial = sorted(buffers, key=lambda b: (-b.bytes, b.start - b.end, b.number))
-    temporal = sorted(buffers, key=lambda b: (b.start - b.end, -b.bytes, b.number))
-    return min((_place(spatial), _place(temporal)), key=lambda found: found[0])
+    """The size of the heap and each chunk's offset: GlobalDecreasingSizeBestFitHeap, by size and by duration."""
+    found = chunks(buffers)
+    spatial = sorted(found, key=lambda c: (-c.bytes, c.start - c.first, c.rank))
+    temporal = sorted(found, key=lambda c: (c.start - c.end, -c.bytes, c.rank))
+    return min((_place(spatial), _place(temporal)), key=lambda placed: placed[0])
 
 
-def _place(order: list[Buffer]) -> tuple[int, dict[int, int]]:
-    """Each buffer at the smallest hole that is large enough among those it meets in time, else at the end of them."""
+def _place(order: list[Chunk]) -> tuple[int, dict[int, int]]:
+    """Each chunk at the smallest hole that is large enough among those it meets in time, else at the end of them."""
     placed: list[tuple[int, int, int, int]] = []  # start, end, offset, offset behind it
     offsets: dict[int, int] = {}
     total = 0

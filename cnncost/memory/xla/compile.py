@@ -16,6 +16,7 @@ from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
 
 POINTER = 8  # bytes of one entry of the result's table
+_VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
 
 
 class Node:
@@ -23,7 +24,7 @@ class Node:
 
     __slots__ = ("alias", "bytes", "hlo", "inputs", "kernel", "number", "order", "users")
 
-    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[int, int]) -> None:
+    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[float, int]) -> None:
         self.hlo = hlo
         self.kernel = kernel
         self.order = order
@@ -43,23 +44,32 @@ class Compiled(NamedTuple):
     table: int
 
 
-def compile_program(program: Program) -> Compiled:
-    results = [value for value in program.results if value is not None]
-    updates = [(parameter, value) for parameter, value in program.updates if value is not None]
-    wanted = [*results, *(value for _, value in updates)]
-    live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
-    connect(live)
-    kernels = fuse(live, wanted)
-    computation = Computation(kernels)
-    nodes = computation.of
-    pairs = _donated(nodes, updates)
-    for parameter, update in pairs:
-        _copy(computation, parameter, update)
-    sequence = _breadth_first(computation.listed)
-    count = len(program.results) + len(program.updates)
-    out = [_base(nodes[value.index]) for value in results]
-    buffers = _buffers(sequence, pairs, out)
-    return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in pairs], POINTER * count if count > 1 else 0)
+class Plan:
+    """A fused program, to be put in order."""
+
+    def __init__(self, program: Program) -> None:
+        results = [value for value in program.results if value is not None]
+        updates = [(parameter, value) for parameter, value in program.updates if value is not None]
+        wanted = [*results, *(value for _, value in updates)]
+        live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
+        connect(live)
+        computation = Computation(fuse(live, wanted))
+        self.nodes = computation.listed
+        self.pairs = _donated(computation.of, updates)
+        before = _Ancestors(self.nodes)
+        for parameter, update in self.pairs:
+            _copy(computation, parameter, update, before)
+        count = len(program.results) + len(program.updates)
+        self.table = POINTER * count if count > 1 else 0
+        self.out = [_base(computation.of[value.index]) for value in results]
+        roots = [computation.of[value.index] for value in (*results, *(value for _, value in updates))]
+        self.ranks = _post_order(roots, self.nodes)
+
+    def ordered(self, reverse: bool = False) -> Compiled:
+        """``reverse``: what becomes ready at once runs the other way round."""
+        sequence = _breadth_first(self.nodes, reverse)
+        buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
+        return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
 
 def _live(program: list[Hlo], wanted: Iterable[Hlo], parameters: Iterable[Hlo]) -> list[Hlo]:
@@ -82,9 +92,9 @@ class Computation:
     def __init__(self, kernels: list[Kernel]) -> None:
         self.listed: list[Node] = []
         self.of: dict[int, Node] = {}
-        kept = [self.add(Node(kernel.root, kernel, (kernel.order, 0))) for kernel in kernels]
+        kept = [self.add(Node(kernel.root, kernel, (kernel.root.order, 0))) for kernel in kernels]
         for node in kept:
-            viewed = node.hlo.opcode == "pointwise"  # a product of views, itself read through a view
+            viewed = node.hlo.opcode in _VIEWED  # a product of views, a tuple: itself read through a view
             self.of[node.hlo.index] = self.view(node, node.order) if viewed else node
         views: dict[int, Node] = {}
         for node in kept:
@@ -101,7 +111,7 @@ class Computation:
         self.listed.append(node)
         return node
 
-    def view(self, source: Node, order: tuple[int, int]) -> Node:
+    def view(self, source: Node, order: tuple[float, int]) -> Node:
         """A view of another instruction's buffer: it takes a turn, but no memory."""
         made = self.add(Node(source.hlo, source.kernel, order))
         made.alias = True
@@ -133,14 +143,13 @@ def _donated(nodes: dict[int, Node], updates: list[tuple[Hlo, Hlo]]) -> list[tup
     return pairs
 
 
-def _copy(computation: Computation, parameter: Node, update: Node) -> None:
+def _copy(computation: Computation, parameter: Node, update: Node, before: _Ancestors) -> None:
     """A reader of the parameter that need not have run before the update reads a copy made at the start: copies are
     decided by dependence alone, before there is an order (copy_insertion.cc); then all readers read it."""
     readers = [user for user in _readers(parameter) if user is not update]
     if not readers:
         return
-    before = _ancestors(update)
-    if all(id(user) in before for user in readers):
+    if all(before.holds(user, update) for user in readers):
         return
     copy = computation.add(Node(parameter.hlo, None, (parameter.order[0], 1)))
     copy.inputs = [parameter]
@@ -157,18 +166,25 @@ def _readers(node: Node) -> list[Node]:
     return found
 
 
-def _ancestors(node: Node) -> set[int]:
-    found = {id(node)}
-    stack = [node]
-    while stack:
-        for value in stack.pop().inputs:
-            if id(value) not in found:
-                found.add(id(value))
-                stack.append(value)
-    return found
+class _Ancestors:
+    """Which nodes must have run before another, as bit sets."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.place: dict[int, int] = {}
+        self.bits: list[int] = []
+        for node in _breadth_first(nodes):
+            bits = 0
+            for value in node.inputs:
+                number = self.place[id(value)]
+                bits |= self.bits[number] | 1 << number
+            self.place[id(node)] = len(self.bits)
+            self.bits.append(bits)
+
+    def holds(self, first: Node, second: Node) -> bool:
+        return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
 
 
-def _breadth_first(nodes: list[Node]) -> list[Node]:
+def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
     listed = sorted(nodes, key=lambda node: node.order)
     missing = {id(node): len(node.inputs) for node in listed}
     ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
@@ -178,14 +194,32 @@ def _breadth_first(nodes: list[Node]) -> list[Node]:
         node = ready.popleft()
         node.number = len(sequence)
         sequence.append(node)
-        for user in sorted(node.users, key=lambda user: user.order):
+        for user in sorted(node.users, key=lambda user: user.order, reverse=reverse):
             missing[id(user)] -= 1
             if not missing[id(user)]:
                 ready.append(user)
     return sequence
 
 
-def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Node]) -> list[Buffer]:
+def _post_order(roots: list[Node], nodes: list[Node]) -> dict[int, int]:
+    """Operands before readers, the first operand first: equal buffers are placed in this order."""
+    ranks: dict[int, int] = {}
+    stack = [(node, False) for node in (*reversed(nodes), *reversed(roots))]
+    while stack:
+        node, done = stack.pop()
+        if id(node) in ranks:
+            continue
+        if done:
+            ranks[id(node)] = len(ranks)
+            continue
+        stack.append((node, True))
+        stack.extend((value, False) for value in reversed(node.inputs) if id(value) not in ranks)
+    return ranks
+
+
+def _buffers(
+    sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Node], ranks: dict[int, int]
+) -> list[Buffer]:
     """The value of every instruction but views and what the caller keeps."""
     last = len(sequence)
     home = {id(node): number for number, pair in enumerate(pairs) for node in pair}
@@ -211,10 +245,15 @@ def _buffers(sequence: list[Node], pairs: list[tuple[Node, Node]], out: list[Nod
             for value in dict.fromkeys(map(_base, node.inputs))
             if ends[id(value)] == node.number and _in_place(node, value)
         )
-        buffers.append(
-            Buffer(node.number, node.bytes, node.number, ends[id(node)], takes, home.get(id(node), -1),
-                   id(node) in leaving and id(node) not in home)
-        )  # fmt: skip
+        end, fixed = ends[id(node)], home.get(id(node), -1)
+        leaves = id(node) in leaving and fixed < 0
+        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)]))
+        if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
+            buffers[-1] = buffers[-1]._replace(end=node.number)
+            for _ in node.hlo.shape:
+                buffers.append(
+                    Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False, ranks[id(node)])
+                )
     return buffers
 
 

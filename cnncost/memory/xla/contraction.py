@@ -30,7 +30,7 @@ def _window(module: Module, x: Hlo, kernel: Hlo, spec: Spec, strides: Any, plain
     sizes = kernel.shape[:-2]
     if plain and prod(sizes) == 1 and _ones(strides):
         return module.add("pointwise", (x, kernel), spec.shape, spec.dtype)
-    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(x.shape[1:-1], sizes, strict=True))
+    swapped = prod(sizes) > prod(x.shape[1:-1])
     if swapped:
         kernel = module.reverse(kernel)
     return module.add("convolution", (x, kernel), spec.shape, spec.dtype)
@@ -56,13 +56,15 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
     rank = len(kernel.shape)
     sizes, spec = kernel.shape[:-2], op.outputs[0]
     plain = _ones(op.attrs["strides"])
-    swapped = prod(sizes) > prod(n if n > 1 else k for n, k in zip(grad.shape[1:-1], sizes, strict=True))
+    full = plain and op.attrs["padding"] == "valid"  # the window hangs over by all but one, on both sides
+    swapped = prod(sizes) > prod(k if full and n == 1 else n for n, k in zip(grad.shape[1:-1], sizes, strict=True))
     if prod(sizes) > 1 and not swapped:
         kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))
-    if plain and prod(sizes) == 1:
-        return [module.add("pointwise", (grad, turned), spec.shape, spec.dtype)]
-    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+    opcode = "pointwise" if plain and prod(sizes) == 1 else "convolution"
+    made = module.add(opcode, (grad, turned), spec.shape, spec.dtype)
+    made.order += 2.5  # behind the two transposes of the filter's gradient, the next op
+    return [made]
 
 
 def filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:

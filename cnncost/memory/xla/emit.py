@@ -219,9 +219,18 @@ def _softplus(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand
     return (module.map("select", (inputs[0], exponent, module.map("log1p", (exponent,), spec)), spec),)
 
 
+def _erfc(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    """Above 1 exp(-x²) times a ratio of polynomials, below 1 - erf(x) as a polynomial."""
+    x, spec = inputs[0], op.outputs[0]
+    power = module.map("exponential", (module.map("negate", (module.map("multiply", (x, x), spec),), spec),), spec)
+    outer = module.map("multiply", (power, module.map("divide", (x,), spec)), spec)
+    inner = module.map("subtract", (module.map("multiply", (x, x), spec),), spec)
+    return (module.map("select", (module.map("compare", (x,), Spec(spec.shape, "bool")), outer, inner), spec),)
+
+
 def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     x, spec = inputs[0], op.outputs[0]
-    rows, last = Spec((*spec.shape[:-1], 1), spec.dtype), (len(spec.shape) - 1,)
+    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
     top = reduce(module, x, last, rows)
     shifted = module.map("exponential", (module.map("subtract", (x, top), spec),), spec)
     total = reduce(module, shifted, last, rows)
@@ -234,7 +243,7 @@ def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     """Losses and the gradient of the logits, sparse labels as one-hot rows."""
     x, spec, losses = inputs[0], op.outputs[1], op.outputs[0]
-    rows, last = Spec((*spec.shape[:-1], 1), spec.dtype), (len(spec.shape) - 1,)
+    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
     top = reduce(module, x, last, rows)
     shifted = module.map("subtract", (x, top), spec)
     powers = module.map("exponential", (shifted,), spec)
@@ -303,16 +312,10 @@ def _average(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 
 
 def _average_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """The gradient over the window's size, spread and padded, then summed in windows."""
-    grad, source, spec = inputs[0], op.inputs[0].spec, op.outputs[0]
-    scaled = module.map("multiply", (module.filled(grad, source),), source)
-    window, strides = op.attrs["ksize"], op.attrs["strides"]
-    spread = [
-        (n - 1) * step + 1 + 2 * (size - 1) for n, step, size in zip(source.shape[1:-1], strides, window, strict=True)
-    ]
-    assert scaled is not None
-    padded = module.add("pad", (scaled,), (source.shape[0], *spread, source.shape[-1]), spec.dtype)
-    return (module.opaque("reduce-window", (padded,), spec),)
+    """The gradient over the window's size, summed in windows, whose padding spreads it."""
+    source = op.inputs[0].spec
+    scaled = module.map("multiply", (module.filled(inputs[0], source),), source)
+    return (module.opaque("reduce-window", (scaled,), op.outputs[0]),)
 
 
 def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
@@ -326,7 +329,7 @@ def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Ope
     for made in (*iotas, zeros):
         made.fusible = False
     source = module.filled(x, spec)
-    found = module.add("reduce-window", (source, *iotas), (rank + 1, *small.shape), "int32")
+    found = module.add("reduce-window-tuple", (source, *iotas), small.shape, "int32")
     rows = module.add("indices", (found,), (small.elements, rank), "int32")
     rows.fusible = False
     flat = module.add("scatter-values", (module.filled(grad, small),), small.shape, spec.dtype, elementwise=True)
@@ -351,7 +354,7 @@ _VALUEWISE: dict[str, tuple[str, ...]] = {
     "FloorMod": ("divide",), "Neg": ("negate",), "Abs": ("abs",), "Sign": ("sign",), "Floor": ("floor",),
     "Ceil": ("ceil",), "Round": ("round",), "Exp": ("exponential",), "Expm1": ("expm1",), "Log": ("log",),
     "Log1p": ("log1p",), "Sqrt": ("sqrt",), "Rsqrt": ("rsqrt",), "Sin": ("sine",), "Cos": ("cosine",),
-    "Tanh": ("tanh",), "Erf": ("erf",), "Erfc": ("erf", "subtract"), "Reciprocal": ("divide",), "Inv": ("divide",),
+    "Tanh": ("tanh",), "Erf": ("erf",), "Reciprocal": ("divide",), "Inv": ("divide",),
     "Sigmoid": ("negate", "exponential", "add", "divide"), "Relu": ("maximum",), "Relu6": ("clamp",),
     "Softsign": ("abs", "add", "divide"), "Cast": ("convert",), "Equal": ("compare",), "NotEqual": ("compare",),
     "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
@@ -373,7 +376,7 @@ _RULES: dict[str, Rule] = {
     "EluGrad": _elu_gradient, "SeluGrad": _elu_gradient, "SoftplusGrad": _ratio_gradient,
     "SoftsignGrad": _ratio_gradient,
     "Elu": _selu, "Selu": _selu, "LeakyRelu": _leaky, "Softplus": _softplus,
-    "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
+    "Erfc": _erfc, "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
     "SoftmaxCrossEntropyWithLogits": _cross_entropy,
     "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
     "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),

@@ -15,19 +15,19 @@ from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
 MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
 MOST_JOINED = 8  # operands of a concatenation that fuses
 MOST_REDUCTIONS = 5
+DEEPEST = 200  # instructions in a chain that is looked at as one; a kernel holds fewer
 _USE, _PERMUTED, _REUSED = 1, 2, 3
 
 
 class Kernel:
     """What runs as one: an instruction that is not fused, and all it computes inside itself."""
 
-    __slots__ = ("content", "inputs", "order", "root")
+    __slots__ = ("content", "inputs", "root")
 
     def __init__(self, root: Hlo) -> None:
         self.root = root
         self.content: dict[int, Hlo] = {root.index: root}
         self.inputs: list[Hlo] = []
-        self.order = root.index
 
 
 def fuse(program: list[Hlo], wanted: Iterable[Hlo]) -> list[Kernel]:
@@ -80,13 +80,14 @@ class _Fusion:
         queue.sort()
         reductions = int(root.opcode == "reduce")
         seen = set(by_index)
+        operands = dict(by_index)  # in the fusion's order: those of what is taken in come last
         while queue:
             producer = by_index[-heappop(queue)]
             readers = [user for user in producer.users if user.index in kernel.content]
             where = _indexing(producer, readers, indexing)
             if not self.fits(producer, readers, kernel, use, where, times, reductions):
-                kernel.inputs.append(producer)
                 continue
+            del operands[producer.index]
             kernel.content[producer.index] = producer
             self.homes.setdefault(producer.index, []).append(kernel)
             indexing[producer.index] = where
@@ -94,10 +95,12 @@ class _Fusion:
             use[producer.index] = _use(producer, readers, use)
             reductions += producer.opcode == "reduce"
             for value in producer.inputs:
+                operands.setdefault(value.index, value)
                 if value.index not in seen:
                     seen.add(value.index)
                     by_index[value.index] = value
                     heappush(queue, -value.index)
+        kernel.inputs = list(operands.values())
         return kernel
 
     def fits(
@@ -127,26 +130,28 @@ class _Fusion:
         )
 
     def others(self, producer: Hlo, kernel: Kernel) -> bool:
-        """Whether anyone but this kernel still reads the producer as it is."""
-        return any(self.reads(user, producer, kernel) for user in producer.users)
-
-    def reads(self, user: Hlo, producer: Hlo, kernel: Kernel) -> bool:
-        """Whether ``user`` reads the producer outside of ``kernel``: as an instruction that stands, or in a kernel."""
-        for home in self.homes.get(user.index, ()):
-            if home is not kernel and producer.index not in home.content:
-                return True
-        return user.index not in self.done and self.stands(user, kernel)
-
-    def stands(self, hlo: Hlo, kernel: Kernel) -> bool:
-        """Whether an instruction that was not visited yet has a reader that has not taken it in."""
-        if hlo.index in self.wanted:
-            return True
-        for user in hlo.users:
+        """Whether anyone but this kernel still reads the producer as it is: another kernel, or an instruction not yet
+        visited that stands since one of its own readers has not taken it in."""
+        waiting = []
+        for user in producer.users:
             for home in self.homes.get(user.index, ()):
-                if hlo.index not in home.content:
+                if home is not kernel and producer.index not in home.content:
                     return True
-            if user.index not in self.done and self.stands(user, kernel):
+            if user.index not in self.done:
+                waiting.append(user)
+        seen: set[int] = set()
+        while waiting:
+            hlo = waiting.pop()
+            if hlo.index in seen:
+                continue
+            seen.add(hlo.index)
+            if hlo.index in self.wanted:
                 return True
+            for user in hlo.users:
+                if any(hlo.index not in home.content for home in self.homes.get(user.index, ())):
+                    return True
+                if user.index not in self.done:
+                    waiting.append(user)
         return False
 
 
@@ -215,17 +220,17 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
         reuse = not consumer.elementwise and consumer.opcode not in MOVING
         return not producer.expensive or not (reuse or len(producer.users) > 1)
 
-    def paths(producer: Hlo, consumer: Hlo) -> bool:
+    def paths(producer: Hlo, consumer: Hlo, depth: int = 0) -> bool:
         if consumer is producer:
             return True
-        if not consumer.fusible:
+        if not consumer.fusible or depth > DEEPEST:
             return False
         key = (producer.index, consumer.index)
         found = known.get(key)
         if found is None:
             bit = 1 << place[producer.index]
             found = all(
-                value.index not in own and edge(consumer, value) and paths(producer, value)
+                value.index not in own and edge(consumer, value) and paths(producer, value, depth + 1)
                 for value in dict.fromkeys(consumer.inputs)
                 if below[place[value.index]] & bit
             )

@@ -22,14 +22,18 @@ EXPENSIVE = frozenset(
 )
 # Fusing one of these ends the basic block (fusion_node_indexing_evaluation.cc: OpInvalidatesCache).
 BLOCKS = frozenset(("concatenate", "pad", "reduce"))
+# Opcodes that are wholly told by this many operands: without a constant among them, equals are one (HloCSE).
+_PURE = dict.fromkeys(
+    ("negate", "exponential", "log", "sqrt", "rsqrt", "tanh", "abs", "sign", "erf"), 1
+) | dict.fromkeys(("add", "subtract", "multiply", "divide", "maximum", "minimum", "and", "or"), 2)
 
 
 class Hlo:
     """One instruction. ``elementwise``: reads each operand at the output's own index. ``fusible``: a consumer may
-    compute it anew inside itself. Compared by identity."""
+    compute it anew inside itself. ``order``: its turn among what becomes ready at once. Compared by identity."""
 
     __slots__ = ("bytes", "elements", "elementwise", "expensive", "fusible", "index", "inputs", "item", "op",
-                 "opcode", "shape", "users")  # fmt: skip
+                 "opcode", "order", "shape", "users")  # fmt: skip
 
     def __init__(
         self, index: int, opcode: str, inputs: list[Hlo], shape: Dims, item: int, op: Op, elementwise: bool,
@@ -46,6 +50,7 @@ class Hlo:
         self.elementwise = elementwise
         self.fusible = fusible
         self.expensive = opcode in EXPENSIVE
+        self.order: float = index  # among the readers of one value
         self.users: list[Hlo] = []
 
     def __repr__(self) -> str:
@@ -62,6 +67,7 @@ class Module:
         self.all: list[Hlo] = []
         self.op: Op | None = None  # the TensorFlow op that is being translated
         self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
+        self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self.dtype = "float32"
 
@@ -93,7 +99,25 @@ class Module:
             return None
         if opcode == "divide" and len(inputs) == 2 and inputs[1] is None:
             opcode = "multiply"  # by the constant's reciprocal
-        return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
+        if opcode == "add" and len(read) == 2:
+            for scattered, other in (read, reversed(read)):
+                if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros":
+                    return self.add("scatter", (other, *scattered.inputs[1:]), spec.shape, spec.dtype)  # into the sum
+        if len(read) == 1 and read[0].opcode == "broadcast" and read[0].inputs:
+            return self.sunk(opcode, read[0], spec)
+        if len(read) < _PURE.get(opcode, 9) or len(read) < len(inputs):
+            return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
+        key = (opcode, tuple(value.index for value in read), spec)
+        found = self._mapped.get(key)
+        if found is None:
+            found = self._mapped[key] = self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
+        return found
+
+    def sunk(self, opcode: str, repeated: Hlo, spec: Spec) -> Hlo:
+        """Computed before it is repeated (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""
+        source = repeated.inputs[0]
+        made = self.add(opcode, (source,), source.shape, spec.dtype, elementwise=True)
+        return self.add("broadcast", (made,), spec.shape, spec.dtype)
 
     def broadcast(self, value: Hlo, shape: Dims, dtype: str) -> Hlo:
         if value.shape == shape:

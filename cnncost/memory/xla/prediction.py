@@ -48,7 +48,7 @@ class XlaPrediction(MemoryPrediction):
 def allocations(compiled: Compiled, temporary: int, outputs: list[Buffer]) -> tuple[Event, ...]:
     """The temporary buffer, the table of outputs and the outputs; the first two are freed again."""
     whole = [(_op("XlaTemporary"), temporary), (_op("XlaOutputTable"), compiled.table)]
-    whole += [(compiled.sequence[buffer.number].hlo.op, buffer.bytes) for buffer in outputs]
+    whole += [(compiled.sequence[buffer.start].hlo.op, buffer.bytes) for buffer in outputs]
     events: list[Event] = []
     live = 0
     for number, (op, size) in enumerate(whole):
@@ -77,7 +77,7 @@ def contents(compiled: Compiled, chains: list[Buffer], holes: int, outputs: list
         changes.append((buffer.start, 1, buffer))
     changes.sort(key=lambda change: change[:2])
     for step, kind, buffer in changes:
-        op = compiled.sequence[min(step, len(compiled.sequence) - 1) if kind == 2 else buffer.number].hlo.op
+        op = compiled.sequence[min(step, len(compiled.sequence) - 1) if kind == 2 else buffer.start].hlo.op
         size = buffer.bytes if kind == 1 else -buffer.bytes
         live += size
         events.append(Event(op, size, live, buffer.number))
