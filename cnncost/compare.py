@@ -229,3 +229,16 @@ def _resident(analysis: Analysis, measured: Measurement) -> tuple[Claim, ...]:
         return ()
     pairs = {"weights": predicted.weights, "optimizer": predicted.optimizer_slots}
     return tuple(Claim(name, size, measured.resident.get(name, 0)) for name, size in pairs.items())
+
+
+MOST_POINTS = 2000  # of a timeline in JSON
+
+
+def thinned(values: Sequence[int], most: int = MOST_POINTS) -> list[int]:
+    """All values, or the highest of each of ``most`` runs.
+
+    >>> thinned([1, 5, 2, 9, 3], 3)
+    [5, 9, 3]
+    """
+    run = max(-(-len(values) // most), 1)
+    return [max(values[i : i + run]) for i in range(0, len(values), run)]

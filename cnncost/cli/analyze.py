@@ -14,9 +14,10 @@ EXAMPLE = """examples:
   cnncost analyze model.keras --input 224,224,3 --format json -o costs.json
   cnncost analyze zoo:mobilenet-v2 --batch 32 --mode training --optimizer adam --columns name,macs,peak
 """
-SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
-FORMATS = ("table", "json", "markdown", "csv")
-DATA = ("json", "csv")
+SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".html": "html",
+            ".htm": "html"}  # fmt: skip
+FORMATS = ("table", "json", "markdown", "csv", "html")
+DATA = ("json", "csv", "html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +73,7 @@ def _form_of(path: str | None) -> str:
     import os
 
     suffix = os.path.splitext(path or "")[1].lower()
-    if suffix in (".html", ".htm", ".pdf", ".xlsx"):
+    if suffix in (".pdf", ".xlsx"):
         from cnncost.errors import CnncostError, printable
 
         known = ", ".join(SUFFIXES)

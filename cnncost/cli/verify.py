@@ -22,8 +22,8 @@ EXAMPLE = """examples:
 It needs the tensorflow extra: pip install 'cnncost[tensorflow]'. Exit code 0: within the tolerance, 1: not, 3: the
 run failed (no TensorFlow, no such device, not enough memory, a time-out).
 """
-SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown"}
-FORMATS = ("table", "json", "markdown")
+SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
+FORMATS = ("table", "json", "markdown", "html")
 
 
 def tolerance(text: str) -> float:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Options", "render"]
 
-FORMATS = {"table": "table", "markdown": "markdown", "csv": "csv_", "json": "json_"}
+FORMATS = {"table": "table", "markdown": "markdown", "csv": "csv_", "json": "json_", "html": "html"}
 
 
 def render(analysis: Analysis, form: str = "table", options: Options | None = None) -> str:

@@ -18,6 +18,10 @@ def render(result: Verification, form: str) -> str:
         from cnncost.report.json_ import to_json
 
         return to_json(result.to_dict())
+    if form == "html":
+        from cnncost.report.html import Extras, render_page
+
+        return render_page(result.analysis, Extras(verification=result.to_dict()))
     return _markdown(result) if form == "markdown" else _table(result)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnncost.memory.prediction import CATEGORIES
 from cnncost.report.text import clean
 from cnncost.results import MODES, Analysis
 
@@ -47,7 +48,7 @@ def step_data(analysis: Analysis) -> dict[str, Any] | None:
             before = event.op
         ops[-1][3] = max(ops[-1][3], event.live)
         places.append(len(ops) - 1)
-    names = sorted({life.category for life in step.lives})
+    names = [name for name in CATEGORIES if any(life.category == name for life in step.lives)]
     buffers = [
         [places[life.begin], None if life.end is None else places[life.end], life.bytes, names.index(life.category)]
         for life in step.lives

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnncost.errors import CnncostError, printable
+from cnncost.memory.prediction import CATEGORIES
 from cnncost.report.text import clean, shorten
 from cnncost.results import Analysis
 
@@ -25,7 +26,7 @@ def timeline(figure: Any, analysis: Analysis, verification: Verification = None)
         raise CnncostError(f"the simulation does not know a step of '{printable(analysis.model)}'",
                            rule="the timeline is the simulated step's")  # fmt: skip
     count = len(step.events)
-    names = sorted({life.category for life in step.lives})
+    names = [name for name in CATEGORIES if any(life.category == name for life in step.lives)]
     live = np.zeros((len(names), count + 1))
     for life in step.lives:
         row = live[names.index(life.category)]
