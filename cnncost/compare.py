@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
@@ -139,6 +139,7 @@ class Verification:
                 "predicted": {claim.figure: claim.predicted for claim in self.resident} or None,
                 "measured": real.resident, "ok": self.resident_ok,
             },
+            "timeline": {"predicted": thinned(self.predicted_live), "measured": thinned(self.measured_live)},
             "allocations": self.allocations._asdict() | {
                 "temporary": None if single is None else {"predicted_bytes": single[0], "measured_bytes": single[1]},
             },
