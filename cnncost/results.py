@@ -51,6 +51,11 @@ class LayerCost:
     peak_bytes: int | None = None  # what its buffers add to the simulated peak, where that was asked for
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that are required, or that are not their default."""
+        return self.layer.kind.given()
+
+    @property
     def macs(self) -> int:
         return int(self.macs_count)
 
@@ -107,6 +112,7 @@ class LayerCost:
             "kind": self.kind,
             "inputs": list(self.inputs),
             **shape,
+            "arguments": self.arguments,
             "params": self.params,
             "trainable_params": self.trainable_params,
             "macs": self.macs,

@@ -21,6 +21,7 @@ from cnncost.explain.geometry import size_section
 from cnncost.explain.model import flow, model_sections, totals_sections
 from cnncost.explain.pick import pick
 from cnncost.explain.section import Section, Step
+from cnncost.kinds.base import is_default
 
 __all__ = ["Section", "Step", "explain", "explain_lines"]
 
@@ -102,12 +103,9 @@ def _given(row: LayerCost) -> list[tuple[str, Any]]:
     found = [
         (name, getattr(kind, name)) for name in kind.arguments() if name != "operands"
     ]  # an operation's: see reads
-    return [(name, value) for name, value in found if isinstance(value, plain) and not _same(value, defaults.get(name))]
-
-
-def _same(value: Any, default: Any) -> bool:
-    """A default of 1 stands for (1, 1)."""
-    return bool(value == default or (isinstance(value, tuple) and value and all(v == default for v in value)))
+    return [
+        (name, value) for name, value in found if isinstance(value, plain) and not is_default(value, defaults.get(name))
+    ]
 
 
 def _argument(value: Any) -> str:

@@ -152,6 +152,20 @@ class Kind:
             )
         return cls(**given, options=options)
 
+    def given(self) -> dict[str, Any]:
+        """The arguments that are required, or that are not their default, as plain data.
+
+        >>> from cnncost.kinds.convolution import Conv2D
+        >>> Conv2D(filters=8, kernel_size=3, strides=1, padding="same").given()
+        {'filters': 8, 'kernel_size': [3, 3], 'padding': 'same'}
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        found = {name: (type_, getattr(self, name)) for name, type_ in self.arguments().items()}
+        return {
+            name: plain(type_.dump(value)) for name, (type_, value) in found.items()
+            if name != "operands" and not is_default(value, defaults[name])  # operands: what the layer reads
+        }  # fmt: skip
+
     def wrong(self, name: str, problem: str, **parts: str) -> ArgumentError:
         """An error about the argument ``name``."""
         return ArgumentError(f"{self.name()}: {problem}", (name,), **parts)
@@ -251,3 +265,18 @@ class SamePositions:
 def total(terms: tuple[MacTerm, ...]) -> Count:
     """The sum of a layer's weighted sums."""
     return plus(*(term.count for term in terms))
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """A default of 1 stands for (1, 1)."""
+    return bool(value == default or (isinstance(value, tuple) and value and all(v == default for v in value)))
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it: lists, mappings, texts and finite numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    known = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and abs(value) < 1e308)
+    return value if known else printable(value, 200)
