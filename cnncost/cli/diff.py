@@ -57,10 +57,9 @@ def side_of(model: str, args: argparse.Namespace) -> dict[str, Any]:
     from cnncost.cli.progress import progress
     from cnncost.difference import saved
 
-    if model.endswith(".json") and os.path.isfile(model):
-        data = saved(model)
-        if data is not None:
-            return data
+    data = saved(model)
+    if data is not None:
+        return data
     with progress(f"reading {printable(model)}"):
         return analyze(
             model, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
