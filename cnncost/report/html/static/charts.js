@@ -4,12 +4,12 @@ report.charts = () => {
   let metric = 'macs';
   const { layers } = report;
   const bars = report.chart('bars', () => ({
-    ...report.base(), grid: { left: 70, right: 20, top: 14, bottom: 84 },
+    ...report.base(), grid: report.grid(layers.length > 40),
     tooltip: report.tooltip((points) => { const layer = layers[points[0].dataIndex]; return `${layer.name}\n${layer.kind}, ${report.shape(layer)}\n${metric}: ${report.text(metric, layer[metric] || 0)}`; }),
-    xAxis: report.axis({ type: 'category', data: layers.map((layer) => layer.name), axisLabel: { color: report.color('--soft'), rotate: 35, width: 110, overflow: 'truncate', hideOverlap: true } }),
+    xAxis: report.axis(report.names(layers)),
     yAxis: report.axis({ type: 'value', axisLabel: { color: report.color('--soft'), formatter: (v) => report.text(metric, v) } }),
-    dataZoom: [{ type: 'inside' }, { type: 'slider', bottom: 4, height: 18, textStyle: { color: report.color('--soft') } }],
-    series: [{ type: 'bar', large: layers.length > 2000, barMinHeight: 0,
+    dataZoom: report.zoom(layers.length),
+    series: [{ type: 'bar', barMinWidth: 1, barCategoryGap: '12%',
       data: layers.map((layer) => ({ value: layer[metric] || 0, itemStyle: { color: report.color(layer.name === report.chosen() ? '--c1' : '--c0') } })) }],
   }), { click: (event) => report.choose(layers[event.dataIndex].name) });
 
@@ -31,12 +31,21 @@ report.charts = () => {
     return root.children;
   };
   const map = report.chart('treemap', () => ({
-    ...report.base(), color: report.colors(),
+    ...report.base(),
     tooltip: report.tooltip((point) => `${(point.data && point.data.path) || report.data.analysis.model}\n${metric}: ${report.text(metric, point.value)}`, 'item'),
-    series: [{ type: 'treemap', data: tree(), name: report.data.analysis.model, leafDepth: 3, roam: false, width: '100%', top: 4, bottom: 30, breadcrumb: { bottom: 0, itemStyle: { color: report.color('--wash'), textStyle: { color: report.color('--ink') } } },
-      label: { formatter: (point) => `${point.name}\n${report.text(metric, point.value)}`, overflow: 'truncate' }, upperLabel: { show: true, height: 20, color: '#fff', formatter: '{b}' },
-      itemStyle: { borderColor: report.color('--paper'), gapWidth: 1 }, levels: [{ itemStyle: { gapWidth: 3 } }, { itemStyle: { gapWidth: 2 }, colorSaturation: [0.35, 0.6] }, { colorSaturation: [0.3, 0.6] }] }],
+    series: [{ type: 'treemap', data: colored(tree()), name: report.data.analysis.model, roam: false, nodeClick: false, left: 0, right: 0, top: 0, bottom: 0, breadcrumb: { show: false }, visibleMin: 60, childrenVisibleMin: 400,
+      label: { formatter: (point) => `${point.name}\n${report.text(metric, point.value)}`, overflow: 'truncate', color: '#fff', fontSize: 11, lineHeight: 14, padding: [2, 3], ellipsis: '' },
+      labelLayout: (place) => (place.rect.width < 52 || place.rect.height < 26 ? { x: -9999, y: -9999 } : {}),
+      upperLabel: { show: true, height: 18, color: '#fff', fontSize: 11, formatter: (point) => `${point.name}  ${report.text(metric, point.value)}`, overflow: 'truncate' },
+      itemStyle: { borderColor: report.color('--paper'), borderWidth: 1, gapWidth: 1 }, levels: [{ itemStyle: { gapWidth: 3, borderWidth: 0 }, upperLabel: { show: false } }] }],
   }), { click: (event) => { if (event.data && report.index.has(event.data.path)) report.choose(event.data.path); } });
+  // One colour for each block of the top, the darker the deeper: white text stays readable on all of them.
+  function colored(nodes) {
+    const hues = [217, 28, 268, 174, 340, 95, 200, 48];
+    const paint = (node, hue, depth) => { node.itemStyle = { color: `hsl(${hue} 55% ${Math.max(26, 40 - 5 * depth)}%)`, borderColor: `hsl(${hue} 55% ${Math.max(26, 40 - 5 * depth)}%)` }; (node.children || []).forEach((child) => paint(child, hue, depth + 1)); };
+    nodes.forEach((node, i) => paint(node, hues[i % hues.length], 0));
+    return nodes;
+  }
 
   const redraw = () => [bars, map].forEach((drawn) => drawn && drawn.draw());
   const group = document.getElementById('metric');
@@ -56,11 +65,11 @@ report.charts = () => {
     if (lines) {
       const names = Object.keys(lines).filter((name) => lines[name].length);
       report.chart('both', () => ({
-        ...report.base(), color: report.colors(), grid: { left: 70, right: 20, top: 34, bottom: 62 }, legend: { top: 0, textStyle: { color: report.color('--ink') } },
+        ...report.base(), color: report.colors(), grid: report.grid(true, true), legend: report.legend(),
         tooltip: report.tooltip((points) => points.map((p) => `${p.seriesName}: ${report.bytes(p.value[1])}`).join('\n')),
         xAxis: report.axis({ type: 'value', min: 0, max: 100, axisLabel: { color: report.color('--soft'), formatter: '{value} %' } }),
         yAxis: report.axis({ type: 'value', axisLabel: { color: report.color('--soft'), formatter: (v) => report.bytes(v) } }),
-        dataZoom: [{ type: 'inside' }, { type: 'slider', bottom: 6, height: 20 }],
+        dataZoom: report.zoom(1000),
         series: names.map((name) => ({ name, type: 'line', symbol: 'none', sampling: 'max', lineStyle: { width: 1.5, type: name === 'predicted' ? 'dashed' : 'solid' },
           data: lines[name].map((value, i) => [(100 * (i + 1)) / lines[name].length, value]) })),
       }));
@@ -68,11 +77,11 @@ report.charts = () => {
     const timed = found.layers.filter((layer) => layer.seconds);
     if (timed.length) {
       report.chart('seconds', () => ({
-        ...report.base(), grid: { left: 70, right: 20, top: 14, bottom: 84 },
+        ...report.base(), grid: report.grid(timed.length > 40),
         tooltip: report.tooltip((points) => `${timed[points[0].dataIndex].name}\n${(1000 * timed[points[0].dataIndex].seconds).toFixed(3)} ms`),
-        xAxis: report.axis({ type: 'category', data: timed.map((layer) => layer.name), axisLabel: { color: report.color('--soft'), rotate: 35, width: 110, overflow: 'truncate', hideOverlap: true } }),
+        xAxis: report.axis(report.names(timed)),
         yAxis: report.axis({ type: 'value', axisLabel: { color: report.color('--soft'), formatter: (v) => `${(1000 * v).toFixed(2)} ms` } }),
-        dataZoom: [{ type: 'inside' }, { type: 'slider', bottom: 4, height: 18 }],
+        dataZoom: report.zoom(timed.length),
         series: [{ type: 'bar', data: timed.map((layer) => layer.seconds), itemStyle: { color: report.color('--c3') } }],
       }), { click: (event) => report.choose(timed[event.dataIndex].name) });
     }

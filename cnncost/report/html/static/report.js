@@ -58,4 +58,13 @@ report.tooltip = (formatter, trigger = 'axis') => ({
 report.axis = (more) => ({
   axisLine: { lineStyle: { color: report.color('--line') } }, axisLabel: { color: report.color('--soft') }, splitLine: { lineStyle: { color: report.color('--line') } }, ...more,
 });
+// Room for labels of any length; a slider under charts that are worth zooming.
+report.grid = (zoom, legend) => ({ left: 8, right: 16, top: legend ? 36 : 16, bottom: zoom ? 44 : 12, containLabel: true });
+report.zoom = (count) => (count > 40 ? [{ type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false },
+  { type: 'slider', bottom: 8, height: 18, showDetail: false, brushSelect: false, borderColor: report.color('--line'), fillerColor: report.color('--accent-wash'), handleStyle: { color: report.color('--accent') },
+    dataBackground: { lineStyle: { color: report.color('--line') }, areaStyle: { color: report.color('--wash') } }, selectedDataBackground: { lineStyle: { color: report.color('--soft') }, areaStyle: { color: report.color('--line') } } }] : []);
+report.names = (layers) => ({ type: 'category', data: layers.map((layer) => layer.name),
+  axisLabel: { color: report.color('--soft'), show: layers.length <= 40, rotate: 40, width: 96, overflow: 'truncate', interval: 0 }, axisTick: { show: layers.length <= 40 },
+  name: layers.length <= 40 ? '' : `${layers.length.toLocaleString('en')} layers, in order`, nameLocation: 'middle', nameGap: 10, nameTextStyle: { color: report.color('--soft') } });
+report.legend = () => ({ top: 0, type: 'scroll', icon: 'roundRect', itemWidth: 14, itemHeight: 10, itemGap: 22, textStyle: { color: report.color('--ink') } });
 report.colors = () => ['--c0', '--c1', '--c2', '--c3'].map(report.color);

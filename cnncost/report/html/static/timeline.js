@@ -17,11 +17,11 @@ report.timeline = () => {
   const title = (i) => `${i + 1} of ${count.toLocaleString('en')}: ${step.ops[i][1]}${step.ops[i][0] ? ` of ${step.ops[i][0]}` : ''} (${step.ops[i][2]}), ${report.bytes(step.ops[i][3])} live`;
   const option = () => ({
     ...report.base(), color: report.colors(),
-    grid: { left: 70, right: 20, top: 34, bottom: 62 }, legend: { top: 0, textStyle: { color: report.color('--ink') } },
+    grid: { ...report.grid(true, true), top: 52 }, legend: report.legend(),
     tooltip: report.tooltip((points) => [title(points[0].dataIndex), ...points.map((p) => `${p.seriesName}: ${report.bytes(p.value)}`)].join('\n')),
     xAxis: report.axis({ type: 'category', data: step.ops.map((op, i) => i + 1), boundaryGap: false }),
     yAxis: report.axis({ type: 'value', axisLabel: { color: report.color('--soft'), formatter: (v) => report.bytes(v) } }),
-    dataZoom: [{ type: 'inside' }, { type: 'slider', bottom: 6, height: 20, textStyle: { color: report.color('--soft') } }],
+    dataZoom: report.zoom(count),
     series: used.map((category, place) => ({
       name: step.categories[category], type: 'line', stack: 'live', step: 'end', symbol: 'none', sampling: 'max', lineStyle: { width: 1 }, areaStyle: { opacity: 0.75 },
       data: Array.from(series[category].subarray(0, count)),
