@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from cnncost.cli.report import read_verification
+    from cnncost.cli.verification import read_verification
     from cnncost.report.plots import save
 
-    verification = read_verification(args.verification) if args.verification else None
     analysis = analysis_of(args)
+    verification = read_verification(args.verification, analysis.model) if args.verification else None
     save(args.kind, analysis, args.output, verification)
     return 0 if analysis.ok else 1

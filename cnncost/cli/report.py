@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """examples:
   cnncost report zoo:resnet152 -o resnet152.html --mode training --optimizer adam --batch 8
-  cnncost report net.yaml -o net.md
+  cnncost report net.yaml -o net.md --limit comment
   cnncost verify net.yaml --format json -o run.json; cnncost report net.yaml -o net.html --verification run.json
 
 The page opens from disk and loads nothing from anywhere.
@@ -32,25 +32,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", required=True, help="FILE.html or FILE.md, whole or not at all"
     )
     group.add_argument("--format", choices=("html", "markdown"), help="unless FILE's name says")
+    group.add_argument("--limit", metavar="N", type=_limit,
+                       help="most bytes of Markdown: a number, or summary (1 MiB) or comment (64 KiB) as GitHub has "
+                            "them; rows are left out")  # fmt: skip
     group.add_argument("--verification", metavar="FILE", help="what `cnncost verify --format json` wrote of this model")
     group.add_argument("--budget", metavar="FILE", help="the budget file whose limits on this source are shown")
     group.add_argument("--baseline", metavar="FILE", help="the baseline that growth is measured against")
 
 
 def run(args: argparse.Namespace) -> int:
+    from cnncost.cli.verification import read_verification
+
     form = args.format or _form_of(args.output)
+    if args.limit and form == "html":
+        raise CnncostError("--limit is for Markdown", rule="a page in HTML has every layer", nearest="name FILE.md")
     folder = os.path.dirname(os.path.realpath(args.output))
     if not os.path.isdir(folder):
         raise CnncostError(f"cannot write '{printable(args.output, 200)}': there is no directory "
                            f"'{printable(folder, 200)}'")  # fmt: skip
     analysis = analysis_of(args)
     budgets = budget_results(args, analysis)
-    verification = read_verification(args.verification) if args.verification else None
-    write(analysis, form, args.output, budgets, verification)
+    verification = read_verification(args.verification, analysis.model) if args.verification else None
+    write(analysis, form, args.output, budgets, verification, args.limit)
     return 0 if analysis.ok and not any(result.failed for result in budgets) else 1
 
 
-def write(analysis: Analysis, form: str, path: str, budgets: Sequence[Any] = (), verification: Any = None) -> None:
+def write(analysis: Analysis, form: str, path: str, budgets: Sequence[Any] = (), verification: Any = None,
+          limit: int | None = None) -> None:  # fmt: skip
     """One report into one file (and, of Markdown, its pictures into the folder beside it)."""
     from cnncost.cli.progress import progress
     from cnncost.files import write_whole
@@ -64,9 +72,9 @@ def write(analysis: Analysis, form: str, path: str, budgets: Sequence[Any] = (),
             text = render_page(analysis, Extras(budgets, verification, remedies))
             write_whole(path, text.encode("utf-8", "backslashreplace"))
         else:
-            from cnncost.report.document import write_document
+            from cnncost.report.document import SUMMARY, write_document
 
-            write_document(analysis, path, budgets, verification, remedies)
+            write_document(analysis, path, budgets, verification, remedies, limit or SUMMARY)
 
 
 def budget_results(args: argparse.Namespace, analysis: Analysis) -> list[Any]:
@@ -81,29 +89,15 @@ def budget_results(args: argparse.Namespace, analysis: Analysis) -> list[Any]:
     return check(args.source, limits, baseline_of(args.baseline, file)) if limits else []
 
 
-MOST = 2**28  # bytes of a verification that are read
+LEAST = 10_000  # bytes: the head and the figures of any model
 
 
-def read_verification(path: str) -> dict[str, Any]:
-    """What ``verify`` wrote. Raises CnncostError for anything else."""
-    import json
+def _limit(text: str) -> int:
+    from cnncost.cli.shared import whole_number
+    from cnncost.report.document import LIMITS
 
-    from cnncost.errors import Location
-
-    place = Location(path)
-    try:
-        with open(path, "rb") as stream:
-            data = json.loads(stream.read(MOST).decode("utf-8"))
-    except OSError as error:
-        raise CnncostError(f"cannot be read: {error.strerror}", location=place) from None
-    except (ValueError, RecursionError):
-        raise CnncostError("not JSON", rule="a verification is what `cnncost verify --format json` writes",
-                           location=place) from None  # fmt: skip
-    if not isinstance(data, dict) or data.get("schema") != "cnncost/verify/1":
-        schema = data.get("schema") if isinstance(data, dict) else None
-        raise CnncostError("not a verification", rule="its schema is cnncost/verify/1", received=printable(schema),
-                           location=place, nearest="run: cnncost verify SOURCE --format json")  # fmt: skip
-    return data
+    found: int = LIMITS[text] if text in LIMITS else whole_number(LEAST)(text)
+    return found
 
 
 def _form_of(path: str) -> str:

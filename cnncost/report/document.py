@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from cnncost.errors import CnncostError, MissingExtra
+from cnncost.errors import CnncostError, MissingExtra, OutsideError, printable
 from cnncost.escaping import escaped
 from cnncost.files import write_whole
 from cnncost.report.columns import BY_KEY
@@ -19,6 +20,7 @@ from cnncost.report.text import bytes_text, finding_text, percent
 from cnncost.results import Analysis
 
 SUMMARY, COMMENT = 2**20, 65_536  # what GitHub shows: bytes of a job's summary, characters of a comment
+LIMITS = {"summary": SUMMARY, "comment": COMMENT}
 PICTURES = {
     "timeline": "Memory over one step", "layers": "Each layer's part", "scatter": "Parameters against multiplications",
     "measured": "Predicted and measured",
@@ -26,49 +28,140 @@ PICTURES = {
 COLUMNS = ("name", "kind", "output_shape", "params", "macs", "macs_share", "activation_bytes", "peak_bytes")
 
 
+class Part(NamedTuple):
+    """A section; ``rows`` may be cut where there is no room for all, the rest is all or nothing."""
+
+    what: str  # the rows, in words
+    head: list[str]
+    rows: Sequence[str] = ()
+    tail: Sequence[str] = ()
+
+
 def write_document(
     analysis: Analysis, path: str, budgets: Sequence[Any] = (), verification: Mapping[str, Any] | None = None,
     advice: Sequence[str] = (), limit: int = SUMMARY, pictures: bool = True,
 ) -> None:  # fmt: skip
-    """FILE.md, and FILE_files/ with its pictures where matplotlib is there."""
-    made = draw(analysis, path, verification) if pictures else {}
-    text = document(analysis, budgets, verification, advice, made, limit)
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    """FILE.md, and FILE_files/ with its pictures. The text is written though a picture cannot be, and says so; where
+    the text cannot be written, no new picture stays."""
+    drawn = Drawn({}, [], [])
+    if pictures and not (os.path.exists(path) and not os.path.isfile(path)):  # beside a device there is no folder
+        drawn = draw(analysis, path, verification)
+    text = document(analysis, budgets, verification, advice, drawn.files, limit, drawn.failed)
+    try:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    except CnncostError:
+        drawn.undo()
+        raise
 
 
-def draw(analysis: Analysis, path: str, verification: Mapping[str, Any] | None) -> dict[str, str]:
-    """The pictures that can be drawn: kind → file, relative to the report. SVG for the page, PNG beside it."""
+class Drawn(NamedTuple):
+    """``files``: kind → file, relative to the report; ``failed``: sentences; ``new``: paths that were not there."""
+
+    files: dict[str, str]
+    failed: list[str]
+    new: list[str]
+
+    def undo(self) -> None:
+        for path in reversed(self.new):
+            try:
+                (os.rmdir if os.path.isdir(path) else os.unlink)(path)
+            except OSError:
+                continue
+
+
+def draw(analysis: Analysis, path: str, verification: Mapping[str, Any] | None) -> Drawn:
+    """The pictures that can be drawn: SVG for the page, PNG beside it."""
     from cnncost.report.plots import KINDS, save
 
     folder = os.path.splitext(path)[0] + "_files"
-    made = {}
+    drawn = Drawn({}, [], [])
     for kind in KINDS:
-        try:
-            if kind == "measured" and not (verification or {}).get("timeline"):
-                continue
-            os.makedirs(folder, exist_ok=True)
-            for suffix in (".svg", ".png"):
-                save(kind, analysis, os.path.join(folder, kind + suffix), verification)
-        except MissingExtra:
-            break
-        except CnncostError:  # a step that is not simulated has no timeline
+        if kind == "measured" and not (verification or {}).get("timeline"):
             continue
-        made[kind] = f"{os.path.basename(folder)}/{kind}.svg"
-    return made
+        try:
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+                drawn.new.append(folder)
+            for suffix in (".svg", ".png"):
+                file = os.path.join(folder, kind + suffix)
+                there = os.path.exists(file)
+                save(kind, analysis, file, verification)
+                drawn.new.extend([] if there else [file])
+            drawn.files[kind] = f"{os.path.basename(folder)}/{kind}.svg"
+        except MissingExtra as error:
+            drawn.undo()
+            return Drawn({}, [f"There are no pictures: {error.message}."], [])
+        except OutsideError as error:
+            drawn.failed.append(f"The picture '{PICTURES[kind]}' could not be written: {error.message}.")
+        except OSError as error:
+            return Drawn({}, [f"There are no pictures: cannot make '{printable(folder, 200)}': {error.strerror}."], [])
+        except CnncostError:  # a step that is not simulated has no timeline; the findings say why
+            continue
+    return drawn
 
 
 def document(
     analysis: Analysis, budgets: Sequence[Any] = (), verification: Mapping[str, Any] | None = None,
     advice: Sequence[str] = (), pictures: Mapping[str, str] | None = None, limit: int = COMMENT,
+    failed: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """The text, at most ``limit`` bytes: rows of layers are left out, and it says how many."""
+    """The text, at most ``limit`` bytes: rows and sections are left out, and it says which and how many."""
     analysis = analysis.with_peaks()
-    head = [*_head(analysis), *_budgets(budgets), *_findings(analysis), *_figures(analysis)]
-    head += [line for kind, file in (pictures or {}).items() for line in _picture(kind, file)]
-    head += [*_alive(analysis), *_measured(verification), *_advice(advice)]
-    tail = ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]
-    room = limit - sum(len(line.encode()) + 1 for line in (*head, *tail)) - 400
-    return "\n".join([*head, *_layers(analysis, room), *tail]) + "\n"
+    shown = [
+        Part("", _head(analysis)), _budgets(budgets), _findings(analysis), Part("the figures", _figures(analysis)),
+        *(Part(f"the picture '{PICTURES[kind]}'", _picture(kind, file)) for kind, file in (pictures or {}).items()),
+        Part("what failed", [f"> {escaped(line)}" for line in failed] + [""] * bool(failed)),
+        Part("what lives at the peak", _alive(analysis)), Part("what was measured", _measured(verification)),
+        Part("what to change", _advice(advice)), _layers(analysis),
+        Part("the conventions", ["", "## Conventions", "", *(f"- {escaped(line)}" for line in CONVENTIONS)]),
+    ]  # fmt: skip
+    return "\n".join(fitted([part for part in shown if part.head], limit)) + "\n"
+
+
+def fitted(parts: Sequence[Part], limit: int) -> list[str]:
+    """The lines of the parts in their order, at most ``limit`` bytes. What has no rows goes first, then each part with
+    rows gets half of the room that is left, the last all of it.
+
+    >>> fitted([Part("", ["a"]), Part("rows", ["b"], ["c" * 50] * 9)], 350)[4:]
+    ['cccccccccccccccccccccccccccccccccccccccccccccccccc', '', '6 of 9 rows are left out for want of room.', '']
+    """
+    if sum(_size([*part.head, *part.rows, *part.tail]) for part in parts) > limit:
+        parts = [Part(part.what, *([*map(_narrow, lines)] for lines in part[1:])) for part in parts]
+    room = limit - 80 * len(parts)
+    kept: dict[int, list[str]] = {}
+    cut = [at for at, part in enumerate(parts) if part.rows]
+    for at in [at for at in range(len(parts)) if at not in cut] + cut:
+        part = parts[at]
+        own = _size([*part.head, *part.tail])
+        if own > room:
+            kept[at] = [f"*For want of room {part.what} is left out.*", ""] if part.what else []
+            continue
+        room -= own
+        most = room if [at] == cut[-1:] else room // 2
+        fit, used = 0, 0
+        while fit < len(part.rows) and used + _size(part.rows[fit : fit + 1]) <= most:
+            used += _size(part.rows[fit : fit + 1])
+            fit += 1
+        room -= used
+        left = len(part.rows) - fit
+        said = ["", f"{left:,} of {len(part.rows):,} {part.what} are left out for want of room.", ""] if left else []
+        kept[at] = [*part.head, *part.rows[:fit], *part.tail[:1], *said, *part.tail[1:]]
+    return [line for at in range(len(parts)) for line in kept[at]]
+
+
+def _narrow(line: str) -> str:
+    """A row of a table without the blanks that align its columns.
+
+    >>> _narrow("| a    |   1 |"), _narrow("|:-----|----:|")
+    ('| a | 1 |', '|:---|---:|')
+    """
+    if line.startswith(("|:", "|-")):
+        return re.sub("-{4,}", "---", line)
+    return re.sub(" {2,}", " ", line) if line.startswith("| ") else line
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode("utf-8", "backslashreplace")) + 1 for line in lines)
 
 
 def _head(analysis: Analysis) -> list[str]:
@@ -77,9 +170,9 @@ def _head(analysis: Analysis) -> list[str]:
     return [f"# {escaped(model)}", "", " · ".join(f"{label} {escaped(text)}" for label, text in pairs.items()), ""]
 
 
-def _budgets(budgets: Sequence[Any]) -> list[str]:
+def _budgets(budgets: Sequence[Any]) -> Part:
     if not budgets:
-        return []
+        return Part("", [])
     from cnncost.budgets.wording import bound_text
 
     bad = sum(not result.ok for result in budgets)
@@ -90,15 +183,13 @@ def _budgets(budgets: Sequence[Any]) -> list[str]:
     ]  # fmt: skip
     title = "all limits hold" if not bad else f"{bad:,} of {len(budgets):,} limits do not hold"
     grid = pipes(["", "figure", "value", "limit", "at"], rows, ["left", "left", "right", "right", "left"])
-    return [f"## {'❌' if bad else '✅'} Budgets: {title}", "", *grid, ""]
+    return Part("limits", [f"## {'❌' if bad else '✅'} Budgets: {title}", "", *grid[:2]], grid[2:], [""])
 
 
-def _findings(analysis: Analysis) -> list[str]:
+def _findings(analysis: Analysis) -> Part:
     found = (*analysis.findings, *analysis.memory.runtime.findings)
-    if not found:
-        return []
-    lines = [f"- {escaped(finding_text(finding))}" for finding in found[:100]]
-    return ["## Findings", "", *lines, *([f"- and {len(found) - 100:,} more"] if len(found) > 100 else []), ""]
+    lines = [f"- {escaped(finding_text(finding))}" for finding in found]
+    return Part("findings", ["## Findings", ""] if lines else [], lines, [""])
 
 
 def _figures(analysis: Analysis) -> list[str]:
@@ -146,28 +237,10 @@ def _advice(advice: Sequence[str]) -> list[str]:
     return ["<details><summary>What to change when it does not fit</summary>", "", *lines, "", "</details>", ""]
 
 
-def _layers(analysis: Analysis, room: int) -> list[str]:
-    """Every layer as far as there is room; then blocks; the total always."""
+def _layers(analysis: Analysis) -> Part:
+    """Every layer; the total always."""
     rows, _ = rows_of(analysis.layers, Options())
     columns = [BY_KEY[key] for key in COLUMNS]
     lines = table(rows, columns, analysis)
-    head, body, total = lines[:2], lines[2:-1], lines[-1]
-    room -= sum(len(line.encode()) + 1 for line in (*head, total))
-    shown = 0
-    while shown < len(body) and room - len(body[shown].encode()) - 1 >= 0:
-        room -= len(body[shown].encode()) + 1
-        shown += 1
-    left = [f"{len(body) - shown:,} of {len(body):,} layers are left out for want of room.", ""]
-    title = f"<details><summary>Every layer ({len(body):,})</summary>"
-    return [
-        "## Layers",
-        "",
-        title,
-        "",
-        *(left if shown < len(body) else []),
-        *head,
-        *body[:shown],
-        total,
-        "",
-        "</details>",
-    ]
+    title = f"<details><summary>Every layer ({len(lines) - 3:,})</summary>"
+    return Part("layers", ["## Layers", "", title, "", *lines[:2]], lines[2:-1], [lines[-1], "", "</details>"])

@@ -32,9 +32,15 @@ def save(kind: str, analysis: Analysis, path: str, verification: Mapping[str, An
         import matplotlib
     except ImportError as error:
         raise MissingExtra("matplotlib", "report") from error
+    import warnings
+
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({name: value for name, value in SETTINGS.items() if name in matplotlib.rcParams}):
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({name: value for name, value in SETTINGS.items() if name in matplotlib.rcParams}),
+    ):
+        warnings.simplefilter("ignore")  # a name's sign that the font lacks
         figure = Figure(figsize=(9, 4))
         KINDS[kind](figure, analysis, verification)
         metadata = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}, ".pdf": {"CreationDate": None}}
