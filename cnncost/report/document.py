@@ -39,13 +39,13 @@ class Part(NamedTuple):
 
 def write_document(
     analysis: Analysis, path: str, budgets: Sequence[Any] = (), verification: Mapping[str, Any] | None = None,
-    advice: Sequence[str] = (), limit: int = SUMMARY, pictures: bool = True,
+    advice: Sequence[str] = (), limit: int = SUMMARY, pictures: Sequence[str] = (".svg", ".png"),
 ) -> None:  # fmt: skip
-    """FILE.md, and FILE_files/ with its pictures. The text is written though a picture cannot be, and says so; where
-    the text cannot be written, no new picture stays."""
+    """FILE.md, and FILE_files/ with its pictures in these formats, the first of which the text shows. The text is
+    written though a picture cannot be, and says so; where the text cannot be written, no new picture stays."""
     drawn = Drawn({}, [], [])
     if pictures and not (os.path.exists(path) and not os.path.isfile(path)):  # beside a device there is no folder
-        drawn = draw(analysis, path, verification)
+        drawn = draw(analysis, path, verification, pictures)
     text = document(analysis, budgets, verification, advice, drawn.files, limit, drawn.failed)
     try:
         write_whole(path, text.encode("utf-8", "backslashreplace"))
@@ -69,8 +69,8 @@ class Drawn(NamedTuple):
                 continue
 
 
-def draw(analysis: Analysis, path: str, verification: Mapping[str, Any] | None) -> Drawn:
-    """The pictures that can be drawn: SVG for the page, PNG beside it."""
+def draw(analysis: Analysis, path: str, verification: Mapping[str, Any] | None, suffixes: Sequence[str]) -> Drawn:
+    """The pictures that can be drawn."""
     from cnncost.report.plots import KINDS, save
 
     folder = os.path.splitext(path)[0] + "_files"
@@ -82,12 +82,12 @@ def draw(analysis: Analysis, path: str, verification: Mapping[str, Any] | None) 
             if not os.path.isdir(folder):
                 os.mkdir(folder)
                 drawn.new.append(folder)
-            for suffix in (".svg", ".png"):
+            for suffix in suffixes:
                 file = os.path.join(folder, kind + suffix)
                 there = os.path.exists(file)
                 save(kind, analysis, file, verification)
                 drawn.new.extend([] if there else [file])
-            drawn.files[kind] = f"{os.path.basename(folder)}/{kind}.svg"
+            drawn.files[kind] = f"{os.path.basename(folder)}/{kind}{suffixes[0]}"
         except MissingExtra as error:
             drawn.undo()
             return Drawn({}, [f"There are no pictures: {error.message}."], [])

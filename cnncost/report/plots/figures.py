@@ -156,7 +156,8 @@ def named(rows: list[LayerCost]) -> list[int]:
 
 def measured(figure: Any, analysis: Analysis, verification: Verification = None) -> None:
     """Live bytes over one step, predicted and measured."""
-    lines = (verification or {}).get("timeline")
+    said = verification or {}
+    lines = said.get("timeline")
     if not isinstance(lines, Mapping) or not any(lines.values()):
         raise CnncostError("there is no measured timeline", rule="this figure needs what `cnncost verify` measured",
                            nearest="--verification FILE of `cnncost verify SOURCE --format json`")  # fmt: skip
@@ -172,12 +173,12 @@ def measured(figure: Any, analysis: Analysis, verification: Verification = None)
                       label=f"{name}, peak {bytes_text(max(values))}", linewidth=1.3)  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(0, None), xlabel="share of the step's allocations and releases, %",
              ylabel=f"live {unit} over weights and input",
-             title=_title(analysis, "predicted and measured"))  # fmt: skip
+             title=_title(analysis, f"{said.get('mode', '')}, predicted and measured", said.get("batch")))  # fmt: skip
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
-def _title(analysis: Analysis, what: str) -> str:
-    return f"{clean(analysis.model, 60)}: {what} (batch {analysis.batch:,}, {clean(analysis.dtype)})"
+def _title(analysis: Analysis, what: str, batch: int | None = None) -> str:
+    return f"{clean(analysis.model, 60)}: {clean(what)} (batch {batch or analysis.batch:,}, {clean(analysis.dtype)})"
 
 
 KINDS: Mapping[str, Callable[[Any, Analysis, Verification], None]] = {
