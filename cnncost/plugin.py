@@ -6,6 +6,7 @@ Nothing of cnncost is loaded before a test asks for it, and TensorFlow only by a
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,7 +57,7 @@ def cnncost_report(request: pytest.FixtureRequest) -> Callable[..., Analysis]:
 
     def report(model: Any = None, **options: Any) -> Analysis:
         from cnncost import analyze
-        from cnncost.budgets.limits import AT
+        from cnncost.limitable import AT
 
         mark = request.node.get_closest_marker("cnncost")
         if model is None:
@@ -75,33 +76,46 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _items(session: pytest.Session, path: str) -> list[pytest.Item]:
-    from cnncost.budgets import reading
+    from cnncost.budgets import reading, targets
     from cnncost.errors import CnncostError
 
     try:
         file = reading.read(path)
-        found: list[pytest.Item] = []
-        for source, limits in reading.expand(file):
-            for number, limit in enumerate(limits):
-                name = f"{path}::{source}::{limit.metric.name} {limit.bound} [{limit.at.text()}] {number}"
-                found.append(BudgetItem.from_parent(session, name=name, source=source, limit=limit, file=file))
-        return found
     except CnncostError as error:
         raise pytest.UsageError(str(error)) from None
+    found: list[pytest.Item] = []
+    for source, limits, baseline in targets.of_file(file):
+        for number, limit in enumerate([limits] if isinstance(limits, CnncostError) else limits):
+            found.append(BudgetItem.from_parent(
+                session, name=_item_name(path, source, limit, number), source=source, limit=limit, baseline=baseline,
+                path=Path(path).absolute(),
+            ))  # fmt: skip
+    return found
+
+
+def _item_name(path: str, source: str, limit: Any, number: int) -> str:
+    from cnncost.errors import CnncostError, printable
+
+    rule = (
+        "" if isinstance(limit, CnncostError) else f"::{limit.metric.name} {limit.bound} [{limit.at.text()}] {number}"
+    )
+    return f"{path}::{printable(source, 200)}{rule}"
 
 
 class BudgetItem(pytest.Item):
-    """One limit on one model."""
+    """One limit on one model, or why a model has none."""
 
-    def __init__(self, *, source: str, limit: Any, file: Any, **rest: Any) -> None:
+    def __init__(self, *, source: str, limit: Any, baseline: Any, **rest: Any) -> None:
         super().__init__(**rest)
-        self.source, self.limit, self.file = source, limit, file
+        self.source, self.limit, self.baseline = source, limit, baseline
 
     def runtest(self) -> None:
-        from cnncost.budgets.baseline import load
-        from cnncost.budgets.evaluate import check
+        from cnncost.budgets.evaluate import check, unchecked
+        from cnncost.errors import CnncostError
 
-        (result,) = check(self.source, [self.limit], lambda limit: load(self.file.baseline, limit.location))
+        if isinstance(self.limit, CnncostError):
+            raise BudgetExceeded(unchecked(self.source, None, self.limit))
+        (result,) = check(self.source, [self.limit], self.baseline)
         if result.failed or result.problem is not None:
             raise BudgetExceeded(result)
         if not result.ok:
@@ -113,9 +127,9 @@ class BudgetItem(pytest.Item):
             return f"{place}{_told(excinfo.value.result)}"
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self) -> tuple[str, int | None, str]:
+    def reportinfo(self) -> tuple[Path, int | None, str]:
         place = self.limit.location
-        return self.file.path, place.line - 1 if place and place.line else None, self.name
+        return self.path, place.line - 1 if place and place.line else None, self.name
 
 
 class BudgetExceeded(Exception):

@@ -12,7 +12,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Written(NamedTuple):
-    """``value`` is plain data; ``parts`` are the members of a mapping."""
+    """``value`` is plain data; ``parts`` are the members of a mapping, or those of a list by their number."""
 
     value: Any
     location: Location | None = None
@@ -52,9 +52,8 @@ def written(value: Any, location: Location | None = None) -> Written:
     >>> written({"max": "26M"}).parts["max"].value
     '26M'
     """
-    if not isinstance(value, Mapping):
-        return Written(value, location, location)
-    return Written(value, location, location, {str(name): written(part, location) for name, part in value.items()})
+    members = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    return Written(value, location, location, {str(name): written(part, location) for name, part in members})
 
 
 def _shown(value: Any) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.budgets.evaluate import Result, check, held, unchecked
-from cnncost.budgets.limits import AT, Limit, read_conditions, read_limits
+from cnncost.budgets.limits import Limit, read_conditions, read_limits
 from cnncost.budgets.wording import advice, headline
 from cnncost.errors import CnncostError
+from cnncost.limitable import AT
 from cnncost.results import Analysis
 from cnncost.written import Written, written
 
@@ -37,7 +38,7 @@ def results_of(model: Any, keywords: dict[str, Any]) -> list[Result]:
         try:
             results.append(held(model, limit, model.source))
         except CnncostError as error:
-            results.append(unchecked(model.source, limit, error.message, limit.location))
+            results.append(unchecked(model.source, limit, error))
     return results
 
 

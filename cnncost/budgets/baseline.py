@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,20 +18,37 @@ from cnncost.budgets.limits import Conditions
 from cnncost.budgets.metrics import METRICS
 from cnncost.errors import CnncostError, Location, nearest, printable
 from cnncost.results import Analysis
+from cnncost.sources.places import Origin, parse_json
+from cnncost.sources.spec.files import text_of
 
 SCHEMA = "cnncost/baseline/1"
 FORMULAS = 1  # raised when a formula changes, so that old figures are no measure any more
+SUFFIXES = (".yaml", ".yml", ".keras", ".h5", ".hdf5", ".json")  # of sources that are files
 LIMIT = 2**25  # bytes of a baseline that are read
 FIGURES = tuple(name for name, metric in METRICS.items() if not metric.per_layer)
 
 
-def key_of(source: str, conditions: Conditions) -> str:
-    """What a record stands under: the source, and the conditions where they are not the plain ones.
+def key_of(source: str, conditions: Conditions, path: str = "") -> str:
+    """What a record stands under: the source (a file relative to the baseline's folder, so that it is the same from
+    any directory), and the conditions where they are not the plain ones.
 
-    >>> key_of("models/a.yaml", Conditions(batch=8))
-    'models/a.yaml [batch 8]'
+    >>> key_of("models/a.yaml", Conditions(batch=8)), key_of("ci/../zoo.yaml", Conditions(), "ci/base.json")
+    ('models/a.yaml [batch 8]', '../zoo.yaml')
     """
-    return source.replace(os.sep, "/") + (f" [{conditions.text()}]" if conditions != Conditions() else "")
+    run = conditions.run()
+    if is_file(source):
+        with suppress(ValueError):  # two drives
+            source = os.path.relpath(source, os.path.dirname(path) or os.curdir)
+    return source.replace(os.sep, "/") + (f" [{run.text()}]" if run != Conditions() else "")
+
+
+def is_file(source: str) -> bool:
+    """Not ``zoo:NAME``, ``keras:NAME`` or ``package.module:attribute``.
+
+    >>> is_file("a.yaml"), is_file("zoo:resnet50"), is_file("models:build")
+    (True, False, False)
+    """
+    return ":" not in source or os.path.exists(source) or source.endswith(SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,13 @@ class Baseline:
                 nearest="run: cnncost baseline update",
             )  # fmt: skip
         return self.records[key][name]
+
+    def stale(self, key: str, source: str) -> str:
+        """That the source is not the one whose figures these are; empty where it is, or where nobody can know."""
+        then, now = self.digests.get(key, ""), digest(source)
+        if not then or not now or then == now:
+            return ""
+        return f"'{printable(source, 200)}' has changed since its baseline was written"
 
     def text(self) -> str:
         """The file: sorted keys, one figure a line, so that a diff of it reads well."""
@@ -98,40 +123,50 @@ def digest(source: str) -> str:
 
 def load(path: str, asked: Location | None = None) -> Baseline:
     """A baseline file. Raises CnncostError where it is missing, corrupt, or of other formulas."""
-    place = Location(path)
+    place = Location(path, 1, 1)
     try:
-        with open(path, "rb") as stream:
-            data = json.loads(stream.read(LIMIT).decode("utf-8"))
-    except FileNotFoundError:
-        raise CnncostError(
-            f"there is no baseline '{printable(path, 200)}'", rule="growth is measured against a committed baseline",
-            nearest="run: cnncost baseline update", location=asked,
-        ) from None  # fmt: skip
-    except (OSError, ValueError, RecursionError) as error:
-        raise CnncostError("a corrupt baseline", rule="it is JSON that `cnncost baseline update` writes",
-                           received=printable(error, 200), location=place) from None  # fmt: skip
-    return _checked(data, path, place)
+        text = text_of(path, LIMIT, "baseline")
+        data = parse_json(Origin(path, text), strict=True)
+    except CnncostError as error:
+        if not os.path.exists(path):
+            raise CnncostError(
+                f"there is no baseline '{printable(path, 200)}'", rule="growth is measured against a committed "
+                "baseline", nearest="run: cnncost baseline update", location=asked,
+            ) from None  # fmt: skip
+        if error.location is None or error.location.line is None:
+            error.location = place
+        raise CnncostError(f"a corrupt baseline: {error.problem}", rule="it is JSON that `cnncost baseline update` "
+                           "writes", received=error.received, location=error.location) from None  # fmt: skip
+    return _checked(data, path, text)
 
 
-def _checked(data: Any, path: str, place: Location) -> Baseline:
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        schema = data.get("schema") if isinstance(data, dict) else None
+def _checked(data: Any, path: str, text: str) -> Baseline:
+    origin = Origin(path, text)
+
+    def place(word: str) -> Location:
+        return origin.at(max(text.find(json.dumps(word, ensure_ascii=False)), 0))
+
+    schema, formulas = (data.get("schema"), data.get("formulas")) if isinstance(data, dict) else (None, None)
+    if schema != SCHEMA:
         raise CnncostError("not a baseline of this version", rule=f"its schema is {SCHEMA}",
-                           received=printable(schema), location=place)  # fmt: skip
-    if data.get("formulas") != FORMULAS:
+                           received="nothing" if schema is None else printable(schema),
+                           location=place("schema"))  # fmt: skip
+    if formulas != FORMULAS or isinstance(formulas, bool):
         raise CnncostError(
-            "a baseline of other formulas", rule=f"this version's are number {FORMULAS}", location=place,
-            received=printable(data.get("formulas")), nearest="run: cnncost baseline update",
+            "a baseline of other formulas", rule=f"this version's are number {FORMULAS}", location=place("formulas"),
+            received="nothing" if formulas is None else printable(formulas), nearest="run: cnncost baseline update",
         )  # fmt: skip
     models = data.get("models")
+    if not isinstance(models, dict):
+        raise CnncostError("a corrupt baseline: it has no 'models'", location=place("models"))
     records: dict[str, dict[str, int]] = {}
     digests: dict[str, str] = {}
-    for key, record in models.items() if isinstance(models, dict) else ():
+    for key, record in models.items():
         own = record.get("figures") if isinstance(record, dict) else None
         good = isinstance(own, dict) and all(type(v) is int and v >= 0 for v in own.values())
         if not good or not isinstance(record.get("digest"), str):
-            raise CnncostError(f"a corrupt baseline: '{printable(key, 200)}' has no whole figures", location=place)
+            raise CnncostError(
+                f"a corrupt baseline: '{printable(key, 200)}' has no digest and whole figures", location=place(key)
+            )
         records[key], digests[key] = dict(own or {}), record["digest"]
-    if not isinstance(models, dict):
-        raise CnncostError("a corrupt baseline: it has no 'models'", location=place)
     return Baseline(records, digests, path)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cnncost.api import analyze
@@ -40,6 +41,7 @@ class Result:
     baseline: int | None = None
     blame: tuple[Blamed, ...] = ()
     problem: str | None = None
+    note: str = ""  # what else there is to know, such as a source that has changed since its baseline
 
     @property
     def failed(self) -> bool:
@@ -78,7 +80,7 @@ class Result:
             "at": self.at.text(), "written": self.written, "why": self.why,
             "location": str(self.location) if self.location else None, "layer": self.layer, "excess": self.excess,
             "percent": self.percent, "baseline": self.baseline, "blame": [part.to_dict() for part in self.blame],
-            "problem": self.problem,
+            "problem": self.problem, "note": self.note,
         }  # fmt: skip
 
 
@@ -100,7 +102,7 @@ def check(
     known: dict[Conditions, Analysis | CnncostError] = {}
     results = []
     for limit in limits:
-        at = replace(limit.at, mode=limit.at.mode or "inference")
+        at = limit.at.run()
         if at not in known:
             try:
                 known[at] = analyzer(source, at)
@@ -108,35 +110,48 @@ def check(
                 known[at] = error
         found = known[at]
         if isinstance(found, CnncostError):
-            results.append(unchecked(source, limit, str(found), found.location))
+            results.append(unchecked(source, limit, found))
             continue
         try:
-            results.append(held(found, limit, str(source), baseline))
+            results.append(held(found, limit, named(source), baseline))
         except CnncostError as error:
-            results.append(unchecked(source, limit, error.message, error.location or limit.location))
+            results.append(unchecked(source, limit, error))
     return results
 
 
-def unchecked(source: Any, limit: Limit | None, problem: str, location: Location | None) -> Result:
-    """A limit that could not be held against anything."""
-    name = limit.metric.name if limit else ""
-    return Result(str(source), str(source), name, None, None, limit.bound if limit else "", False, ERROR,
-                  at=limit.at if limit else PLAIN, location=location, problem=problem)  # fmt: skip
+def unchecked(source: Any, limit: Limit | None, error: CnncostError) -> Result:
+    """A limit that could not be held against anything; it stands where the error does, else where the limit does."""
+    name, place = limit.metric.name if limit else "", error.location
+    if limit and (place is None or place.line is None):
+        place = limit.location or place
+    expanded = f" (in {error.location.path})" if error.location and error.location.path else ""
+    return Result(named(source), named(source), name, None, None, limit.bound if limit else "", False, ERROR,
+                  at=limit.at if limit else PLAIN, location=place, problem=error.message + expanded)  # fmt: skip
+
+
+def named(source: Any) -> str:
+    """A source's name, for a live model its own."""
+    if isinstance(source, str) or hasattr(source, "__fspath__"):
+        return str(os.fspath(source))
+    name = source.get("name") if isinstance(source, dict) else getattr(source, "name", None)
+    return str(name or type(source).__name__)
 
 
 def held(analysis: Analysis, limit: Limit, source: str, baseline: Callable[[Limit], Baseline] | None = None) -> Result:
     """One limit against one analysis. Raises CnncostError where the figure or the baseline is not known."""
     layer, value, blame = _figure(analysis, limit)
-    base = None
+    base, note = None, ""
     if limit.bound == "growth":
         if baseline is None:
             raise CnncostError("growth needs a baseline", rule="it is committed beside the budget file",
                                nearest="run: cnncost baseline update", location=limit.location)  # fmt: skip
-        base = baseline(limit).figure(key_of(source, limit.at), limit.metric.name, limit.location)
+        record = baseline(limit)
+        key = key_of(source, limit.at, record.path)
+        base, note = record.figure(key, limit.metric.name, limit.location), record.stale(key, source)
     ok = limit.holds(value, base)
     return Result(
         analysis.model, source, limit.metric.name, value, limit.ceiling(base), limit.bound, ok, limit.level,
-        limit.metric.unit, limit.at, limit.text, limit.why, limit.location, layer, base, () if ok else blame,
+        limit.metric.unit, limit.at, limit.text, limit.why, limit.location, layer, base, () if ok else blame, note=note,
     )  # fmt: skip
 
 

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
-from cnncost.analysis import OPTIMIZERS
 from cnncost.budgets.metrics import Metric, metric
 from cnncost.errors import CnncostError, Location, one_of, printable
-from cnncost.results import ALLOCATORS, EXECUTORS, MODES
-from cnncost.tensor import DTYPES
+from cnncost.limitable import ALLOCATORS, AT, BOUNDS, EXECUTORS, KEYS, LEVELS, MAX_BATCH, MODES, OPTIMIZERS
+from cnncost.tensor import POLICY_NAMES
 from cnncost.units import parse_quantity
 from cnncost.written import Written
-
-BOUNDS = ("max", "min", "warn", "growth")
-LEVELS = ("error", "warning")
-AT = ("batch", "dtype", "mode", "optimizer", "executor", "allocator", "input")
-KEYS = (*BOUNDS, "level", "at", "layers", "kind", "why", *AT)
-MAX_BATCH = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +34,14 @@ class Conditions:
             f.name: getattr(self if getattr(self, f.name) != getattr(plain, f.name) else below, f.name)
             for f in fields(self)
         })  # fmt: skip
+
+    def run(self) -> Conditions:
+        """The run that they ask for: without a mode it is inference, and where only the defaults are named, plain.
+
+        >>> Conditions(mode="inference").run() == Conditions().run()
+        True
+        """
+        return replace(self, mode=None) if self.mode == "inference" else self
 
     def text(self) -> str:
         """
@@ -93,12 +94,34 @@ def read_limits(entry: Mapping[str, Written], at: Conditions | None = None) -> I
     >>> [(limit.metric.name, limit.bound, limit.amount) for limit in read_limits(written({"params": "26M"}).parts)]
     [('params', 'max', 26000000)]
     """
+    seen: dict[tuple[object, ...], Limit] = {}
     for name, node in entry.items():
         found = metric(name, node.key or node.location)
-        if isinstance(node.value, Mapping):
-            yield from _detailed(found, node, at or Conditions())
-        else:
-            yield Limit(found, "max", _amount(found, node), _text(node), at=_for(found, at), location=node.location)
+        if node.value == []:
+            raise node.error(f"an empty list limits nothing of {found.name}", nearest="write [{max: 26M, batch: 8}]")
+        for part in node.parts.values() if isinstance(node.value, list) else (node,):
+            for limit in _of_metric(found, part, at):
+                yield _once(limit, seen)
+
+
+def _of_metric(found: Metric, node: Written, at: Conditions | None) -> Iterator[Limit]:
+    if isinstance(node.value, Mapping):
+        yield from _detailed(found, node, at or Conditions())
+    else:
+        yield Limit(found, "max", _amount(found, node), _text(node), at=_for(found, at), location=node.location)
+
+
+def _once(limit: Limit, seen: dict[tuple[object, ...], Limit]) -> Limit:
+    """The limit; an error where the same bound of the same figure stands there already, whatever it is called."""
+    key = (limit.metric.name, limit.bound, limit.at.run(), limit.layers, limit.kind)
+    if key in seen:
+        first = f", first at {seen[key].location}" if seen[key].location else ""
+        raise CnncostError(
+            f"{limit.bound} of {limit.metric.name} stands twice under the same conditions{first}",
+            rule="a bound may stand once", location=limit.location,
+        )  # fmt: skip
+    seen[key] = limit
+    return limit
 
 
 def _detailed(found: Metric, node: Written, below: Conditions) -> Iterator[Limit]:
@@ -150,7 +173,7 @@ def read_conditions(parts: Mapping[str, Written]) -> Conditions:
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "dtype": (*DTYPES, "mixed_float16", "mixed_bfloat16"), "mode": MODES, "optimizer": OPTIMIZERS,
+    "dtype": POLICY_NAMES, "mode": MODES, "optimizer": OPTIMIZERS,
     "executor": EXECUTORS, "allocator": ALLOCATORS,
 }  # fmt: skip
 

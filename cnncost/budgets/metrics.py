@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cnncost.errors import CnncostError, Location, nearest, printable
+from cnncost.limitable import ALIASES, BYTES, FIGURES, LAYER
 from cnncost.results import Analysis, LayerCost
-
-COUNT, BYTES, PIXELS = "count", "bytes", "positions"
-LAYER = "layer."  # begins the names of figures of single layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +30,26 @@ class Metric:
         return self.unit == BYTES
 
 
-def _total(name: str, unit: str, doc: str, layered: bool = True) -> Metric:
-    return Metric(
-        name, unit, doc, lambda analysis: int(getattr(analysis.totals, name)),
+def _total(name: str, layered: bool = True) -> Metric:
+    return _metric(
+        name, lambda analysis: int(getattr(analysis.totals, name)),
         (lambda row: int(getattr(row, name))) if layered else None,
     )  # fmt: skip
 
 
-def _layer(name: str, unit: str, doc: str, step: str | None = None) -> Metric:
+def _layer(name: str, step: str | None = None) -> Metric:
     def own(row: LayerCost) -> int | None:
         value: int | None = getattr(row, name)
         return value
 
-    return Metric(LAYER + name, unit, doc, None, own, step)
+    return _metric(LAYER + name, None, own, step)
+
+
+def _metric(
+    name: str, read: Callable[[Analysis], int | None] | None, of_layer: Callable[[LayerCost], int | None] | None = None,
+    step: str | None = None,
+) -> Metric:  # fmt: skip
+    return Metric(name, FIGURES[name].unit, FIGURES[name].doc, read, of_layer, step)
 
 
 def field_of(row: LayerCost) -> int | None:
@@ -60,52 +65,29 @@ def model_field(analysis: Analysis) -> int | None:
 
 
 def _peak(mode: str) -> Metric:
-    return Metric(
-        f"{mode}_peak_bytes", BYTES, f"most bytes that one step of {mode} holds over weights and input, simulated",
-        lambda analysis: getattr(analysis.memory, f"{mode}_peak_bytes"), lambda row: row.peak_bytes, mode,
-    )  # fmt: skip
+    name = f"{mode}_peak_bytes"
+    return _metric(name, lambda analysis: getattr(analysis.memory, name), lambda row: row.peak_bytes, mode)
 
 
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        _total("params", COUNT, "scalars of all weights"),
-        _total("trainable_params", COUNT, "scalars of the weights that training updates"),
-        _total("macs", COUNT, "multiplications of the weighted sums, per instance"),
-        _total("training_macs", COUNT, "multiplications of one training step, per instance"),
-        _total("flops", COUNT, "floating-point operations, per instance"),
-        _total("weight_bytes", BYTES, "bytes of the weights in their storage dtype"),
-        _total("activation_bytes", BYTES, "bytes of all outputs, for the batch"),
-        _total("layers", COUNT, "layers", layered=False),
+        *map(_total, ("params", "trainable_params", "macs", "training_macs", "flops", "weight_bytes",
+                      "activation_bytes")),
+        _total("layers", layered=False),
         _peak("inference"),
         _peak("training"),
-        Metric("resident_bytes", BYTES, "bytes of weights, optimizer slots and the input batch",
-               lambda analysis: analysis.memory.resident_bytes, lambda row: row.weight_bytes),
-        Metric("textbook_training_bytes", BYTES, "bytes of all outputs, as training keeps them in textbooks",
-               lambda analysis: analysis.memory.textbook.training_bytes, lambda row: row.activation_bytes),
-        Metric("textbook_inference_bytes", BYTES, "bytes of the largest pair of input and output",
-               lambda analysis: analysis.memory.textbook.inference_bytes, lambda row: row.activation_bytes),
-        Metric("receptive_field", PIXELS, "input positions that a neuron of the last layer with places sees (the "
-               "smaller side)", model_field),
-        _layer("params", COUNT, "scalars of one layer's weights"),
-        _layer("trainable_params", COUNT, "scalars that training updates in one layer"),
-        _layer("macs", COUNT, "multiplications of one layer, per instance"),
-        _layer("training_macs", COUNT, "multiplications of one layer in a training step, per instance"),
-        _layer("flops", COUNT, "floating-point operations of one layer, per instance"),
-        _layer("weight_bytes", BYTES, "bytes of one layer's weights"),
-        _layer("activation_bytes", BYTES, "bytes of one layer's outputs, for the batch"),
-        _layer("peak_bytes", BYTES, "bytes that one layer's buffers add to the simulated peak", "inference"),
-        Metric(LAYER + "receptive_field", PIXELS, "input positions that a neuron of one layer sees (the smaller side)",
-               None, field_of),
+        _metric("resident_bytes", lambda analysis: analysis.memory.resident_bytes, lambda row: row.weight_bytes),
+        _metric("textbook_training_bytes", lambda analysis: analysis.memory.textbook.training_bytes,
+                lambda row: row.activation_bytes),
+        _metric("textbook_inference_bytes", lambda analysis: analysis.memory.textbook.inference_bytes,
+                lambda row: row.activation_bytes),
+        _metric("receptive_field", model_field),
+        *map(_layer, ("params", "trainable_params", "macs", "training_macs", "flops", "weight_bytes",
+                      "activation_bytes")),
+        _layer("peak_bytes", "inference"),
+        _metric("layer.receptive_field", None, field_of),
     )
-}  # fmt: skip
-# What people write: the same names without their unit, and the plain words.
-ALIASES: Mapping[str, str] = {
-    "inference_peak": "inference_peak_bytes", "training_peak": "training_peak_bytes", "peak": "inference_peak_bytes",
-    "resident": "resident_bytes", "weights": "weight_bytes", "weight": "weight_bytes",
-    "activations": "activation_bytes", "activation": "activation_bytes", "parameters": "params", "mult_adds": "macs",
-    "layer.activation": "layer.activation_bytes", "layer.activations": "layer.activation_bytes",
-    "layer.weights": "layer.weight_bytes", "layer.weight": "layer.weight_bytes", "layer.peak": "layer.peak_bytes",
 }  # fmt: skip
 LATENCY = ("latency", "inference_seconds", "training_step_seconds")
 

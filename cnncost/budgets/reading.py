@@ -7,15 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from cnncost.budgets.limits import AT, Conditions, Limit, read_conditions, read_limits
-from cnncost.errors import CnncostError, Location, printable
+from cnncost.budgets.baseline import SUFFIXES, is_file
+from cnncost.budgets.limits import Conditions, Limit, read_conditions, read_limits
+from cnncost.errors import CnncostError, Location, nearest, printable
+from cnncost.limitable import AT
 from cnncost.written import Written
 
 NAMES = ("cnncost-budget.yaml", "cnncost-budget.yml", "pyproject.toml")
 BASELINE = "cnncost-baseline.json"
 TOP = ("models", "at", "baseline", "description")
-SUFFIXES = (".yaml", ".yml", ".keras", ".h5", ".hdf5", ".json")
 MAX_MODELS = 10_000
+MODELS_RULE = "'models' has patterns of sources, and their limits"
+EXAMPLE = 'write models: {"models/*.yaml": {params: 26M}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class BudgetFile:
     path: str
     folder: str
     entries: tuple[Entry, ...]
-    baseline: str
+    baseline: str  # its path
     baseline_location: Location | None = None
 
     def matching(self, source: str) -> tuple[Limit, ...]:
@@ -73,23 +76,30 @@ def read(path: str) -> BudgetFile:
     """A budget file. Raises CnncostError with the place of what is wrong."""
     from cnncost.sources.spec.files import text_of
 
-    text = text_of(path, what="budget file")
+    try:
+        return _file(path, _root(path, text_of(path, what="budget file")))
+    except CnncostError as error:
+        if error.location and error.location.line is None and os.path.isfile(error.location.file):
+            error.location = error.location._replace(line=1, column=1)
+        raise
+
+
+def _root(path: str, text: str) -> Written:
     if path.endswith(".toml"):
         from cnncost.budgets.toml import tool_table
 
-        root = tool_table(text, path)
-    else:
-        from cnncost.sources.spec import read_data
+        return tool_table(text, path)
+    from cnncost.sources.spec import read_data
 
-        root = read_data(text, path)
-    return _file(path, root)
+    if not text.strip():
+        raise CnncostError("the budget file is empty", rule=MODELS_RULE, nearest=EXAMPLE, location=Location(path))
+    return read_data(text, path)
 
 
 def _file(path: str, root: Written) -> BudgetFile:
     parts = root.mapping("a budget file", TOP)
     if "models" not in parts:
-        raise root.error("the budget file limits nothing", rule="'models' has patterns of sources, and their limits",
-                         nearest="write models: {\"models/*.yaml\": {params: 26M}}")  # fmt: skip
+        raise root.error("the budget file limits nothing", rule=MODELS_RULE, nearest=EXAMPLE)
     at = read_conditions(parts["at"].mapping("'at'", AT)) if "at" in parts else Conditions()
     entries = []
     for pattern, node in parts["models"].mapping("'models'").items():
@@ -101,35 +111,53 @@ def _file(path: str, root: Written) -> BudgetFile:
     folder = os.path.dirname(path) or os.curdir
     named = parts["baseline"].text("'baseline'") if "baseline" in parts else BASELINE
     place = parts["baseline"].location if "baseline" in parts else None
-    return BudgetFile(path, folder, tuple(entries), os.path.join(folder, named), place)
+    return BudgetFile(path, folder, tuple(entries), os.path.normpath(os.path.join(folder, named)), place)
 
 
-def expand(file: BudgetFile) -> Iterator[tuple[str, tuple[Limit, ...]]]:
-    """(source, limits) of everything that the file's patterns name. Raises CnncostError for a pattern that matches
-    nothing: a gate never passes by default."""
+def expand(file: BudgetFile) -> Iterator[tuple[str, tuple[Limit, ...] | CnncostError]]:
+    """(source, limits) of everything that the file's patterns name; (pattern, error) for a pattern that matches
+    nothing: a gate never passes by default, and one wrong pattern hides no model."""
     found: dict[str, list[Limit]] = {}
     for entry in file.entries:
-        sources = sources_of(entry.pattern, file.folder)
-        if not sources:
-            raise CnncostError(
-                f"'{printable(entry.pattern)}' matches no model", rule="every pattern must name one",
-                nearest=f"patterns are relative to '{printable(file.folder)}'", location=entry.location,
-            )  # fmt: skip
-        for source in sources:
-            found.setdefault(source, []).extend(entry.limits)
+        try:
+            for source in sources_of(entry.pattern, file.folder):
+                found.setdefault(source, []).extend(entry.limits)
+        except CnncostError as error:
+            yield entry.pattern, error.at(entry.location)
     yield from ((source, tuple(limits)) for source, limits in found.items())
 
 
 def sources_of(pattern: str, folder: str) -> Sequence[str]:
-    """The sources that a pattern names: files, specs of the zoo, or the one source that it is."""
+    """The sources that a pattern names: files, specs of the zoo, or the one source that it is. Raises CnncostError
+    where there is none."""
     if pattern.startswith("zoo:"):
         from cnncost.sources.zoo import names
 
-        return [f"zoo:{name}" for name in names() if fnmatchcase(name, pattern[4:])]
+        found = [f"zoo:{name}" for name in names() if fnmatchcase(name, pattern[4:])]
+        return found or [_matches_nothing(pattern, "the zoo", names())]
     if not any(sign in pattern for sign in "*?["):
-        return [pattern if is_named(pattern) else os.path.normpath(os.path.join(folder, pattern))]
-    if is_named(pattern):
+        return [os.path.normpath(os.path.join(folder, pattern)) if _is_path(pattern, folder) else pattern]
+    if not is_file(pattern):
         raise CnncostError(f"'{printable(pattern)}' is a pattern", rule="patterns are of files and of zoo:NAME")
+    return _globbed(pattern, folder)
+
+
+def _is_path(pattern: str, folder: str) -> bool:
+    """Whether a pattern without wildcards is a file, which must then exist."""
+    if not is_file(pattern):
+        return False
+    if os.path.exists(os.path.join(folder, pattern)):
+        return True
+    try:
+        near = os.listdir(os.path.dirname(os.path.join(folder, pattern)) or os.curdir)[:MAX_MODELS]
+    except (OSError, ValueError):
+        near = []
+    base = os.path.dirname(pattern)
+    _matches_nothing(pattern, folder, [os.path.join(base, name) for name in near])
+    return False
+
+
+def _globbed(pattern: str, folder: str) -> Sequence[str]:
     from glob import iglob
 
     found = []
@@ -139,16 +167,18 @@ def sources_of(pattern: str, folder: str) -> Sequence[str]:
             found.append(os.path.normpath(os.path.join(folder, path)))
         if len(found) > MAX_MODELS:
             raise CnncostError(f"'{printable(pattern)}' matches more than {MAX_MODELS:,} files")
-    return sorted(found)
+    return sorted(found) or [_matches_nothing(pattern, folder, [])]
 
 
-def is_named(source: str) -> bool:
-    """Not a file: ``zoo:NAME``, ``keras:NAME``, ``package.module:attribute``."""
-    return ":" in source and not os.path.exists(source) and not source.endswith(SUFFIXES)
+def _matches_nothing(pattern: str, where: str, known: Sequence[str]) -> str:
+    raise CnncostError(
+        f"'{printable(pattern, 200)}' matches no model", rule="every pattern must name one",
+        nearest=nearest(pattern.removeprefix("zoo:"), known) or f"patterns are relative to '{printable(where, 200)}'",
+    )  # fmt: skip
 
 
 def _normal(pattern: str, folder: str) -> str:
-    return pattern if is_named(pattern) else os.path.normpath(os.path.join(os.path.abspath(folder), pattern))
+    return os.path.normpath(os.path.join(os.path.abspath(folder), pattern)) if is_file(pattern) else pattern
 
 
 def _has_table(path: str) -> bool:

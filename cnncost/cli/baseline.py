@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cnncost.budgets.baseline import Baseline
-    from cnncost.budgets.limits import Conditions
+    from cnncost.budgets.limits import Conditions, Limit
     from cnncost.budgets.reading import BudgetFile
 
+DIFFERENCE = "cnncost/baseline-difference/1"
 EXAMPLE = """examples:
   cnncost baseline update                 figures of every model of the budget file, into its baseline
   cnncost baseline update zoo:resnet50 --baseline figures.json
@@ -34,25 +35,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from cnncost.budgets import baseline, reading
+    from cnncost.budgets.targets import project_file
     from cnncost.cli.streams import emit
 
-    budget = args.budget or reading.find()
-    file = reading.read(budget) if budget else None
+    file = project_file(args.budget)
     path = args.baseline or (file.baseline if file else reading.BASELINE)
     if args.action == "show":
         emit(_shown(baseline.load(path), args.sources, args.format), data=args.format == "json")
         return 0
-    now, digests = _figures(args.sources, file)
+    before = None if args.action == "update" and not (args.sources and os.path.exists(path)) else baseline.load(path)
+    now, digests = _figures(_wanted(args.sources, file), path)
     if args.action == "update":
-        before = baseline.load(path) if os.path.exists(path) else baseline.Baseline(path=path)
-        after = before.with_records(now, digests) if args.sources else baseline.Baseline(now, digests, path)
+        after = before.with_records(now, digests) if before else baseline.Baseline(now, digests, path)
         emit(after.text(), path)
         emit(f"{printable(path, 200)}: {len(now):,} record{'s'[: len(now) != 1]} written\n")
         return 0
-    return _difference(baseline.load(path), now, args.format, whole=not args.sources)
+    assert before is not None
+    return _difference(before, now, digests, args.format, whole=not args.sources)
 
 
-def _figures(sources: Sequence[str], file: BudgetFile | None) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+def _figures(
+    wanted: Sequence[tuple[str, list[Conditions]]], path: str
+) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
     """Figures and digests by key, for every set of conditions that a limit asks for."""
     from cnncost.budgets.baseline import digest, figures, key_of
     from cnncost.budgets.evaluate import analyzed
@@ -60,31 +64,36 @@ def _figures(sources: Sequence[str], file: BudgetFile | None) -> tuple[dict[str,
 
     now: dict[str, dict[str, int]] = {}
     digests: dict[str, str] = {}
-    for source, conditions in _wanted(sources, file):
+    for source, conditions in wanted:
         for at in conditions:
             with progress(f"analyzing {printable(source, 100)}"):
-                key = key_of(source, at)
+                key = key_of(source, at, path)
                 now[key], digests[key] = figures(analyzed(source, at)), digest(source)
     return now, digests
 
 
 def _wanted(sources: Sequence[str], file: BudgetFile | None) -> list[tuple[str, list[Conditions]]]:
-    from cnncost.budgets.limits import Conditions
-    from cnncost.budgets.reading import expand
+    """Each source with the conditions of all limits on it, its own and the budget file's."""
+    from cnncost.budgets.targets import of_file, own_limits
 
     if sources:
-        return [(source, _conditions(file.matching(source)) if file else [Conditions()]) for source in sources]
+        return [(s, _conditions((*own_limits(s), *(file.matching(s) if file else ())))) for s in sources]
     if file is None:
         raise CnncostError("there is no budget file here", rule="the baseline has the models that it names",
                            nearest="name a source")  # fmt: skip
-    return [(source, _conditions(limits)) for source, limits in expand(file)]
+    found = []
+    for target in of_file(file):
+        if isinstance(target.limits, CnncostError):
+            raise target.limits
+        found.append((target.source, _conditions(target.limits)))
+    return found
 
 
-def _conditions(limits: Sequence[object]) -> list[Conditions]:
+def _conditions(limits: Sequence[Limit]) -> list[Conditions]:
     """Those of the limits; the plain ones where there is no limit."""
-    from cnncost.budgets.limits import Conditions, Limit
+    from cnncost.budgets.limits import Conditions
 
-    return list(dict.fromkeys(limit.at for limit in limits if isinstance(limit, Limit))) or [Conditions()]
+    return list(dict.fromkeys(limit.at.run() for limit in limits)) or [Conditions()]
 
 
 def _shown(found: Baseline, sources: Sequence[str], form: str) -> str:
@@ -104,23 +113,27 @@ def _shown(found: Baseline, sources: Sequence[str], form: str) -> str:
     ) + "\n"  # fmt: skip
 
 
-def _difference(before: Baseline, now: Mapping[str, Mapping[str, int]], form: str, whole: bool) -> int:
-    """Print what has changed; 1 when something has."""
+def _difference(
+    before: Baseline, now: Mapping[str, Mapping[str, int]], digests: Mapping[str, str], form: str, whole: bool
+) -> int:
+    """Print what has changed; 1 when a figure has. A source that was edited and costs the same is only mentioned."""
     import json
 
     from cnncost.cli.streams import emit
 
     rows = []
-    keys = sorted({*now, *(before.records if whole else ())})
-    for key in keys:
+    edited = [key for key in sorted(now) if before.digests.get(key, digests[key]) != digests[key]]
+    for key in sorted({*now, *(before.records if whole else ())}):
         old, new = before.records.get(key, {}), now.get(key, {})
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 rows.append({"model": key, "metric": name, "before": old.get(name), "after": new.get(name)})
     if form == "json":
-        emit(json.dumps({"changed": bool(rows), "changes": rows}, indent=1) + "\n", data=True)
+        data = {"schema": DIFFERENCE, "changed": bool(rows), "changes": rows, "edited": edited}
+        emit(json.dumps(data, indent=1) + "\n", data=True)
     else:
-        emit("".join(map(_line, rows)) or "nothing has changed\n")
+        told = [f"{printable(key, 200)}: the source has changed since the baseline was written\n" for key in edited]
+        emit("".join([*told, *map(_line, rows)] if rows else [*told, "no figure has changed\n"]))
     return int(bool(rows))
 
 

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 from cnncost.errors import CnncostError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from cnncost.budgets.baseline import Baseline
     from cnncost.budgets.evaluate import Result
-    from cnncost.budgets.limits import Limit
-    from cnncost.budgets.reading import BudgetFile
-
-    Target = tuple[str, Sequence[Limit] | CnncostError, Callable[[Limit], Baseline]]
 
 EXAMPLE = """examples:
   cnncost check                              the models of cnncost-budget.yaml or [tool.cnncost]
@@ -48,97 +43,28 @@ def run(args: argparse.Namespace) -> int:
 
     outputs = [_output(text) for text in args.outputs]
     results = results_of(args)
+    color = args.format == "text" and _color()
+    emit(render(results, args.format, args.strict, color), data=args.format in DATA)
     _summarize(results, args)
     for form, path in outputs:
         emit(render(results, form, args.strict), path)
-    color = args.format == "text" and _color()
-    emit(render(results, args.format, args.strict, color), data=args.format in DATA)
     return exit_code(results, args.strict, args.report_only)
 
 
 def results_of(args: argparse.Namespace) -> list[Result]:
     """The results of everything that the arguments name. Raises CnncostError where nothing is limited."""
     from cnncost.budgets.evaluate import check, unchecked
+    from cnncost.budgets.targets import targets
     from cnncost.cli.progress import progress
 
     results: list[Result] = []
-    for source, limits, baseline in targets(args):
+    for source, limits, baseline in targets(args.files, args.budget, args.baseline):
         with progress(f"checking {printable(source, 100)}"):
             if isinstance(limits, CnncostError):
-                results.append(unchecked(source, None, str(limits), limits.location))
+                results.append(unchecked(source, None, limits))
             else:
                 results += check(source, limits, baseline)
     return results
-
-
-def targets(args: argparse.Namespace) -> list[Target]:
-    """(source, limits or why there are none, where its baseline comes from) of everything to check."""
-    from cnncost.budgets import reading
-
-    project = _project(args)
-    sources = [path for path in args.files if not reading.is_budget_file(path)]
-    files = [reading.read(path) for path in args.files if path not in sources]
-    if not args.files:
-        if project is None:
-            raise CnncostError(
-                "there is no budget file here", rule=f"it is {', '.join(reading.NAMES[:1])} or [tool.cnncost] of a "
-                "pyproject.toml", nearest="name a file, or a source that has budgets of its own",
-            )  # fmt: skip
-        files = [project]
-    found: list[Target] = []
-    for file in files:
-        found += [(source, limits, baseline_of(args.baseline, file)) for source, limits in reading.expand(file)]
-    for source in sources:
-        baseline = baseline_of(args.baseline, project)
-        try:
-            limits = (*_own(source), *(project.matching(source) if project else ()))
-        except CnncostError as error:  # one broken model hides no other
-            found.append((source, error, baseline))
-            continue
-        found.append((source, limits, baseline))
-        if not limits:
-            raise CnncostError(
-                f"'{printable(source, 200)}' has no budget", rule="a gate never passes by default",
-                nearest="write budgets: {params: 26M} into it, or name it in cnncost-budget.yaml",
-            )  # fmt: skip
-    return found
-
-
-def _project(args: argparse.Namespace) -> BudgetFile | None:
-    from cnncost.budgets import reading
-
-    path = args.budget or reading.find()
-    return reading.read(path) if path else None
-
-
-def _own(source: str) -> Sequence[Limit]:
-    """The limits in a source itself."""
-    from cnncost.budgets.reading import own_limits
-    from cnncost.sources import load
-
-    return own_limits(load(source).budgets)
-
-
-def baseline_of(named: str | None, file: BudgetFile | None) -> Callable[[Limit], Baseline]:
-    """Reads the baseline (the named one, or the budget file's) when a limit first asks for it."""
-    from functools import cache
-
-    from cnncost.budgets import baseline
-    from cnncost.budgets.reading import BASELINE
-
-    path = named or (file.baseline if file else BASELINE)
-
-    @cache
-    def once() -> Baseline:
-        return baseline.load(path)
-
-    def loaded(limit: Limit) -> Baseline:
-        try:
-            return once()
-        except CnncostError as error:
-            raise error.at(limit.location) from None
-
-    return loaded
 
 
 def _output(text: str) -> tuple[str, str]:
@@ -159,11 +85,11 @@ def _summarize(results: Sequence[Result], args: argparse.Namespace) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if args.format != "github" or not path:
         return
-    from cnncost.budgets.formats.markdown import render
+    from cnncost.budgets.formats.markdown import SUMMARY, render
 
     try:
         with open(path, "a", encoding="utf-8") as stream:
-            stream.write(render(results, args.strict, limit=1_000_000) + "\n")
+            stream.write(render(results, args.strict, limit=SUMMARY) + "\n")
     except OSError as problem:
         print(f"warning: cannot write the job's summary: {problem.strerror}", file=sys.stderr)
 

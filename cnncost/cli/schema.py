@@ -1,4 +1,4 @@
-"""Print the JSON Schema (draft-07) of the spec language, from which editors complete and check a spec."""
+"""Print the JSON Schema (draft-07) of the spec language, or of budget files: editors complete and check with it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 EXAMPLE = """example:
   cnncost schema -o cnncost.schema.json
+  cnncost schema --budget -o cnncost-budget.schema.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--budget", action="store_true", help="the schema of cnncost-budget.yaml")
     parser.add_argument("--format", choices=("json",), default="json")
     parser.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")
 
@@ -18,14 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
 
-    emit(text(), args.output, data=True)
+    emit(text(args.budget), args.output, data=True)
     return 0
 
 
-def text() -> str:
+def text(budget: bool = False) -> str:
     """The schema as a file's text, one definition to a line; ``schema.json`` of the package is the same."""
     from json import dumps
 
+    from cnncost.limitable import budget_schema
     from cnncost.sources.spec.schema import json_schema
 
     def lines(value: dict[str, Any], indent: str) -> str:
@@ -36,4 +39,4 @@ def text() -> str:
         )
         return "{\n" + ",\n".join(members) + f"\n{indent}}}"
 
-    return lines(json_schema(), "") + "\n"
+    return lines(budget_schema() if budget else json_schema(), "") + "\n"

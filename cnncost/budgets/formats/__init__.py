@@ -35,10 +35,11 @@ def summary(results: Sequence[Result], strict: bool) -> str:
     """
     if not results:
         return "nothing was checked"
+    models = len({result.source for result in results})
     unknown = sum(result.problem is not None for result in results)
     failed = sum(not passed(result, strict) for result in results) - unknown
     warned = sum(not result.ok and passed(result, strict) for result in results)
-    counted = f"{len(results):,} limit{'s'[: len(results) > 1]} of {len({r.source for r in results}):,} models"
+    counted = f"{len(results):,} limit{'s'[: len(results) > 1]} of {models:,} model{'s'[: models != 1]}"
     parts = [f"{failed:,} beyond"] if failed else []
     parts += [f"{unknown:,} could not be checked"] if unknown else []
     parts += [f"{warned:,} warned of"] if warned else []

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cnncost.budgets.evaluate import Result
 from cnncost.budgets.formats import passed, summary
-from cnncost.budgets.wording import advice, headline, place_of
+from cnncost.budgets.wording import advice, failures, headline, notes, place_of
 
 MOST = 10
 
@@ -20,13 +20,14 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
     lines: list[str] = []
     for level in ("error", "warning"):
         own = [
-            result for result in results
-            if not result.ok and level == ("warning" if passed(result, strict) else "error")
+            result for result in failures(results)
+            if level == ("warning" if passed(result, strict) else "error")
         ]  # fmt: skip
         shown = own if len(own) <= MOST else own[: MOST - 1]
         lines += [_annotation(level, result) for result in shown]
         if len(shown) < len(own):
             lines.append(f"::{level} title=cnncost::{len(own) - len(shown):,} more limits do not hold; the log has all")
+    lines += [f"::notice title=cnncost::{_data(note)}" for note in notes(results)[:MOST]]
     return "\n".join([*lines, _data(summary(results, strict))]) + "\n"
 
 

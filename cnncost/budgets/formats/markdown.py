@@ -6,48 +6,66 @@ from collections.abc import Sequence
 
 from cnncost.budgets.evaluate import Result
 from cnncost.budgets.formats import passed, summary
-from cnncost.budgets.wording import advice, bound_text, headline, percent
+from cnncost.budgets.wording import advice, bound_text, distance, failures, headline, notes
 from cnncost.escaping import escaped
 
-LIMIT = 65_000  # characters: a comment on GitHub holds 65,536
-TITLES = "| | model | figure | value | limit | excess | at |\n|:--|:--|:--|--:|--:|--:|:--|"
+LIMIT = 65_000  # bytes: a comment on GitHub holds 65,536 characters
+SUMMARY = 1_000_000  # a job's summary holds 1 MiB
+MOST = 50  # failures in words
+TITLES = "| | model | figure | value | limit | distance | at |\n|:--|:--|:--|--:|--:|--:|:--|"
+END = ["", "</details>"]
 
 
 def render(results: Sequence[Result], strict: bool = False, color: bool = False, limit: int = LIMIT) -> str:
-    bad = [result for result in results if not result.ok]
     failed = any(not passed(result, strict) for result in results)
-    lines = [f"## {'❌' if failed or not results else '✅'} Budgets: {escaped(summary(results, strict))}", ""]
-    for result in bad[:50]:
-        lines += [f"- **{'error' if not passed(result, strict) else 'warning'}** {_place(result)}"
-                  f"{escaped(headline(result))}"]  # fmt: skip
-        lines += [f"  - {escaped(line)}" for line in advice(result)]
-    if len(bad) > 50:
-        lines.append(f"- {len(bad) - 50:,} more do not hold")
-    lines += [""] if bad else []
-    lines += ["<details><summary>Every limit</summary>", "", *TITLES.splitlines()]
-    end = ["", "</details>"]
-    room = limit - sum(len(line) + 1 for line in (*lines, *end)) - 100
-    shown = 0
-    for result in (*bad, *(result for result in results if result.ok)):
-        row = _row(result, strict)
-        if len(row) + 1 > room:
+    room = _Room(limit - 400)  # 400 bytes: what is said of what was left out, and the end
+    room.add([f"## {'❌' if failed or not results else '✅'} Budgets: {escaped(summary(results, strict))}", ""])
+    told = failures(results)
+    half = _Room(room.left // 2)  # the table has the other half
+    shown = sum(half.add(_told(result, strict)) for result in told[:MOST])
+    room.add(half.lines)
+    if len(told) > shown:
+        room.add([f"- {len(told) - shown:,} more do not hold"])
+    room.add([f"- {escaped(note)}" for note in notes(results)[:MOST]])
+    room.add([*([""] if told else []), "<details><summary>Every limit</summary>", "", *TITLES.splitlines()])
+    ordered = (*(result for result in results if not result.ok), *(result for result in results if result.ok))
+    rows = 0
+    for result in ordered:
+        if not room.add([_row(result, strict)]):
             break
-        lines.append(row)
-        room -= len(row) + 1
-        shown += 1
-    if shown < len(results):
-        lines += ["", f"{len(results) - shown:,} of {len(results):,} rows are left out for want of room."]
-    return "\n".join([*lines, *end]) + "\n"
+        rows += 1
+    lines = room.lines
+    if rows < len(results):
+        lines += ["", f"{len(results) - rows:,} of {len(results):,} rows are left out for want of room."]
+    return "\n".join([*lines, *END]) + "\n"
 
 
-def _place(result: Result) -> str:
-    return f"`{escaped(str(result.location))}`: " if result.location else ""
+class _Room:
+    """Lines up to a number of bytes."""
+
+    def __init__(self, left: int) -> None:
+        self.left, self.lines = left, list[str]()
+
+    def add(self, lines: Sequence[str]) -> bool:
+        """Take all of the lines, or none where they do not fit."""
+        size = sum(len(line.encode("utf-8", "backslashreplace")) + 1 for line in lines)
+        if size > self.left:
+            self.left = -1  # nothing after a gap
+            return False
+        self.left -= size
+        self.lines += lines
+        return True
+
+
+def _told(result: Result, strict: bool) -> list[str]:
+    word = "error" if not passed(result, strict) else "warning"
+    place = f"`{escaped(str(result.location))}`: " if result.location else ""
+    return [f"- **{word}** {place}{escaped(headline(result))}", *(f"  - {escaped(line)}" for line in advice(result))]
 
 
 def _row(result: Result, strict: bool) -> str:
     mark = "✅" if result.ok else "⚠️" if passed(result, strict) else "❌"
-    figure = f"{result.metric}{f' of {result.layer}' if result.layer else ''}"
+    figure = f"{result.metric or 'the model'}{f' of {result.layer}' if result.layer else ''}"
     limit = bound_text(result) if result.limit is not None else ""
-    over = percent(result.percent) if not result.ok else ""
-    cells = [mark, result.model, figure, result.shown(result.value), limit, over, result.at.text()]
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+    cells = [mark, result.model, figure, result.shown(result.value), limit, distance(result), result.at.text()]
+    return "| " + " | ".join(escaped(cell, 300) for cell in cells) + " |"

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from cnncost.budgets.evaluate import Result
 from cnncost.budgets.formats import passed, summary
-from cnncost.budgets.wording import NAME, advice, bound_text, headline, percent
+from cnncost.budgets.wording import NAME, advice, bound_text, distance, failures, headline, notes
 from cnncost.errors import printable
 
 GOOD, WARN, BAD, BOLD, DIM = "32", "33", "1;31", "1", "2"
@@ -20,12 +20,13 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
         name = f"  ({printable(own[0].model, NAME)})" if own[0].model not in (source, "") else ""
         lines.append(_paint(printable(source, NAME), BOLD, color) + name)
         lines += _table(own, strict, color)
-    for result in results:
-        if not result.ok:
-            place = f"{result.location}: " if result.location else ""
-            word = "error" if not passed(result, strict) else "warning"
-            lines += ["", f"{place}{_paint(word, BAD if word == 'error' else WARN, color)}: {headline(result)}"]
-            lines += [f"  {line}" for line in advice(result)]
+    for result in failures(results):
+        place = f"{result.location}: " if result.location else ""
+        word = "error" if not passed(result, strict) else "warning"
+        lines += ["", f"{place}{_paint(word, BAD if word == 'error' else WARN, color)}: {headline(result)}"]
+        lines += [f"  {line}" for line in advice(result)]
+    said = notes(results)
+    lines += ["", *(f"info: {note}" for note in said)] if said else []
     return "\n".join([*lines, *([""] if lines else []), summary(results, strict)]) + "\n"
 
 
@@ -33,7 +34,7 @@ def _table(results: Sequence[Result], strict: bool, color: bool) -> list[str]:
     """A line for each limit: its mark, figure, value, limit and how far from it."""
     rows = [
         (_figure(result), result.shown(result.value), bound_text(result) if result.limit is not None else "",
-         _room(result), result.at.text())
+         distance(result), result.at.text())
         for result in results
     ]  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
@@ -50,21 +51,11 @@ def _figure(result: Result) -> str:
     return f"{result.metric or 'the model'}{layer}"
 
 
-def _room(result: Result) -> str:
-    """
-    >>> _room(Result("m", "m", "params", 90, 100, "max", True, "error"))
-    '10.0 % left'
-    """
-    if result.percent is None:
-        return ""
-    if result.ok:
-        return f"{percent(result.percent)} left" if result.excess else "exactly"
-    return f"{percent(result.percent)} {'below' if result.bound == 'min' else 'over'}"
-
-
 def _mark(result: Result, strict: bool) -> tuple[str, str]:
     if result.ok:
         return "ok  ", GOOD
+    if result.problem is not None:
+        return "????", BAD
     return ("warn", WARN) if passed(result, strict) else ("FAIL", BAD)
 
 

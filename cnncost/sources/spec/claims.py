@@ -64,10 +64,11 @@ def budgets(reader: Reader, node: Node, env: Env, trail: Trail) -> dict[str, Wri
     limits = {}
     for metric, part in node.value.items():
         value = reader.value(part, env, trail)
-        if value is None or isinstance(value, bool | list):
+        if value is None or isinstance(value, bool) or value == []:
             raise reader.origin.error(
                 part.mark, f"a wrong budget for '{printable(metric)}'", trail, received=describe(part),
-                rule="a limit is a number, text such as 26M or 64 MiB, or a mapping such as {max: 64 MiB, batch: 8}",
+                rule="a limit is a number, text such as 26M or 64 MiB, a mapping such as {max: 64 MiB, batch: 8}, or a "
+                "list of those",
             )  # fmt: skip
         limits[metric] = as_written(reader, part, node.keys[metric], env, trail)
     return limits
@@ -78,6 +79,8 @@ def as_written(reader: Reader, node: Node, key: Mark | None, env: Env, trail: Tr
     parts = {}
     if isinstance(node, Map):
         parts = {name: as_written(reader, part, node.keys[name], env, trail) for name, part in node.value.items()}
+    elif isinstance(node, List):
+        parts = {str(i): as_written(reader, part, None, env, trail) for i, part in enumerate(node.value)}
     origin = reader.origin
     return Written(
         reader.value(node, env, trail), origin.location(node.mark, trail), origin.location(key, trail), parts

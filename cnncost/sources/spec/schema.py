@@ -10,6 +10,7 @@ from typing import Any
 from cnncost.graph import MAX_LAYERS
 from cnncost.kinds import registry
 from cnncost.kinds.base import Kind
+from cnncost.limitable import limits_schema
 from cnncost.sources.spec.entries import COMMON, FORMS
 from cnncost.sources.spec.names import MAX_NAME
 from cnncost.sources.spec.positional import positional
@@ -27,7 +28,7 @@ def json_schema() -> Schema:
     ['input', 'layers']
     """
     kinds = {name: registry.lookup(name) for name in registry.names() if name != "InputLayer"}
-    definitions = {**_shared(), **_claims()}
+    definitions = {**_shared(), **_claims(), **limits_schema()}
     for name, kind in kinds.items():
         definitions[f"{name}.arguments"] = _keywords(kind)
         definitions[name] = _call(name, kind)
@@ -83,11 +84,9 @@ def _claims() -> dict[str, Schema]:
     number = {"type": ["integer", "string"], "description": "a whole number, or rounded text such as 25.6M"}
     dims = {"type": "array", "items": {"type": ["integer", "null", "string", "array"]}}
     figures = {"type": "object", "additionalProperties": {"anyOf": [number, dims]}}
-    limit = {"type": ["number", "string", "object"], "description": "26M, 64 MiB or {max: 64 MiB, batch: 8}"}
     return {
         "figures": {**figures, "minProperties": 1},
         "layerClaim": {"anyOf": [dims, figures, EXPRESSION], "description": "the output shape, or figures by name"},
-        "budgets": {"type": "object", "additionalProperties": limit},
     }
 
 
@@ -123,7 +122,7 @@ def _top(spellings: dict[str, str]) -> dict[str, Schema]:
         "layers": {"description": "the model, first layer first"},
         "outputs": {"anyOf": [{"type": "string"}, names], "description": "names of the outputs; else the last layer"},
         "expect": {**_ref("figures")},
-        "budgets": {**_ref("budgets")},
+        "budgets": {**_ref("limits"), "description": "limits on figures, held by cnncost check"},
         "dtype": {**_ref("dtype")},
     }  # fmt: skip
 
