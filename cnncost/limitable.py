@@ -148,7 +148,7 @@ def budget_schema() -> dict[str, Any]:
             "models": {
                 "type": "object", "minProperties": 1,
                 "description": "limits by model: a pattern of files, zoo:PATTERN, or package.module:callable",
-                "additionalProperties": {"$ref": "#/definitions/limits", "minProperties": 1},
+                "additionalProperties": {"allOf": [{"$ref": "#/definitions/limits"}], "minProperties": 1},
             },
             "at": {"$ref": "#/definitions/conditions"},
             "baseline": {"type": "string", "description": "the baseline's file (cnncost-baseline.json)"},

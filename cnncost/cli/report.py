@@ -81,7 +81,7 @@ def budget_results(args: argparse.Namespace, analysis: Analysis) -> list[Any]:
     """The limits of the source itself and of the budget file, held against the source."""
     from cnncost.budgets import reading
     from cnncost.budgets.evaluate import check
-    from cnncost.cli.check import baseline_of
+    from cnncost.budgets.targets import baseline_of
 
     path = args.budget or reading.find()
     file = reading.read(path) if path else None
