@@ -22,8 +22,9 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
             suite.add_testcase(_case(junitparser, result, strict))
         file.add_testsuite(suite)
     file.update_statistics()
+    file._elem.attrib.pop("skipped", None)  # the schema of Jenkins knows it in suites alone
     text: bytes = file.tostring()
-    return text.decode("utf-8").rstrip("\n") + "\n"
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text.decode("utf-8").rstrip()}\n'
 
 
 def _junitparser() -> Any:

@@ -59,7 +59,7 @@ class _Room:
 
 def _told(result: Result, strict: bool) -> list[str]:
     word = "error" if not passed(result, strict) else "warning"
-    place = f"`{escaped(str(result.location))}`: " if result.location else ""
+    place = f"{escaped(str(result.location))}: " if result.location else ""
     return [f"- **{word}** {place}{escaped(headline(result))}", *(f"  - {escaped(line)}" for line in advice(result))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,4 +65,4 @@ def _location(file: str, line: int, column: int) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    return quote(file.replace("\\", "/").removeprefix("./"))
+    return quote(os.fsencode(file.replace("\\", "/").removeprefix("./")))
