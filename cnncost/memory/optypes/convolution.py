@@ -37,11 +37,16 @@ def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ..
     return (_columns(grad, kernel) * SIZES[kernel.dtype],)
 
 
+_POINTWISE_FIRST = 9_856  # the same for a kernel of one position and channels first, which needs no copies
+
+
 def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """With the channels first oneDNN computes on reordered copies of the input and the output."""
     if inputs[0].dtype not in ONEDNN:
         return ()
     if attrs.get("data_format") == "NCHW":
+        if all(taps == 1 for taps in inputs[1].shape[:-2]):
+            return (_POINTWISE_FIRST,)
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
     return (ONEDNN_CONVOLUTION,)
 
