@@ -46,6 +46,13 @@ def _unpadded(x: Hlo) -> Hlo:
     return x.inputs[0] if x.opcode == "pad" else x
 
 
+def grouped(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Groups keep a convolution what it is."""
+    x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    spec = op.outputs[0]
+    return [module.add("convolution", (_unpadded(x), kernel), spec.shape, spec.dtype)]
+
+
 def _undilated(op: Op) -> bool:
     return _ones(op.attrs.get("dilations") or ())
 
@@ -124,7 +131,7 @@ def bias_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
 
 
 RULES: dict[str, Any] = {
-    "Conv2D": convolution, "Conv3D": convolution, "StatefulPartitionedCall": convolution,
+    "Conv2D": convolution, "Conv3D": convolution, "StatefulPartitionedCall": grouped,
     "Conv2DBackpropInput": data_gradient, "Conv3DBackpropInputV2": data_gradient,
     "Conv2DBackpropFilter": filter_gradient, "Conv3DBackpropFilterV2": filter_gradient,
     "DepthwiseConv2dNative": depthwise,
