@@ -278,10 +278,16 @@ class Analysis:
     graph: Graph
     executor: str = "graph"  # how the simulated step runs
     allocator: str = "requested"  # which bytes its peaks are in
+    gradient_accumulation_steps: int = 0  # a training step updates the weights at every so many-th; 0: at each
+    between_updates: bool = False  # of those training steps, one that only adds its gradients up is simulated
 
     @property
     def input_shapes(self) -> list[list[int | None]]:
         return [list(self.layers[i].output_shape) for i in self.graph.inputs]
+
+    def _accumulation(self) -> dict[str, int]:
+        steps = self.gradient_accumulation_steps
+        return {"gradient_accumulation_steps": steps} if steps else {}
 
     @property
     def ok(self) -> bool:
@@ -300,6 +306,7 @@ class Analysis:
             "optimizer": self.optimizer,
             "executor": self.executor,
             "allocator": self.allocator,
+            **self._accumulation(),
             "input_shapes": self.input_shapes,
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),

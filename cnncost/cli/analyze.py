@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from cnncost.cli.shared import add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
+from cnncost.cli.shared import add_accumulation, add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
 
 EXAMPLE = """examples:
   cnncost analyze net.yaml --batch 100
@@ -21,6 +21,7 @@ DATA = ("json", "csv")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_accumulation(parser)
     add_simulation(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")

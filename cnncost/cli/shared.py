@@ -102,6 +102,14 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
 
 
+def add_accumulation(parser: argparse.ArgumentParser) -> None:
+    """Keras's ``gradient_accumulation_steps``."""
+    parser.add_argument_group("training").add_argument(
+        "--accumulate", metavar="N", type=whole_number(2),
+        help="the optimizer adds the gradients of N steps up before it updates the weights; the highest peak is told",
+    )  # fmt: skip
+
+
 def add_simulation(parser: argparse.ArgumentParser) -> None:
     """How the step runs whose memory is simulated."""
     group = parser.add_argument_group("simulation")
@@ -134,6 +142,7 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
             executor=getattr(args, "executor", None) or "graph",
             allocator=getattr(args, "allocator", None) or "requested",
+            gradient_accumulation_steps=getattr(args, "accumulate", None),
         )  # fmt: skip
 
 

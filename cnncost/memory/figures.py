@@ -53,6 +53,7 @@ def resident(analysis: Analysis) -> ResidentMemory:
         from cnncost.memory.training import state_variables
 
         choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
+        choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
         slots = slot_bytes(choice, state_variables(analysis))
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))

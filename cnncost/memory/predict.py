@@ -45,12 +45,37 @@ def predict(
     one_of("allocator", allocator, ALLOCATORS)
     if mode == "training" and "int8" in policies(analysis):
         raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
-    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer if mode == "training" else None)
+    if mode == "training" and analysis.gradient_accumulation_steps:
+        return _accumulating(analysis, optimizer, executor, allocator)
+    return _predicted(analysis, mode, optimizer if mode == "training" else None, executor, allocator)
+
+
+def _predicted(
+    analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str
+) -> MemoryPrediction:  # fmt: skip
+    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer)
     if "int8" in policies(analysis):
         made = replace(made, notes=(*made.notes, INT8))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made
+
+
+def _accumulating(analysis: Analysis, optimizer: str | None, executor: str, allocator: str) -> MemoryPrediction:
+    """Of N steps the one with the highest peak: one that only adds its gradients up, or the one that updates."""
+    if executor != "graph":
+        raise UnsupportedLayer(
+            f"the memory simulation does not know gradient accumulation with the executor '{executor}'",
+            rule="it follows the branches of a tf.function",
+        )  # fmt: skip
+    steps = [
+        _predicted(replace(analysis, between_updates=between), "training", optimizer, executor, allocator)
+        for between in (False, True)
+    ]
+    update, between = (step.peak_bytes for step in steps)
+    note = f"the step that updates the weights peaks at {update:,} bytes, those between updates at {between:,}"
+    highest = steps[between > update]
+    return replace(highest, notes=(*highest.notes, note))
 
 
 def predict_inference(analysis: Analysis) -> MemoryPrediction:
