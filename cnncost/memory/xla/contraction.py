@@ -47,10 +47,10 @@ def _unpadded(x: Hlo) -> Hlo:
 
 
 def grouped(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """Groups keep a convolution what it is."""
+    """Groups keep a convolution what it is; for its gradient it hands on what it has read."""
     x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
     spec = op.outputs[0]
-    return [module.add("convolution", (_unpadded(x), kernel), spec.shape, spec.dtype)]
+    return [module.add("convolution", (_unpadded(x), kernel), spec.shape, spec.dtype), x, kernel]
 
 
 def _undilated(op: Op) -> bool:

@@ -37,7 +37,10 @@ def emit(graph: OpGraph) -> Program:
     first: dict[Any, Op] = {}
     for op in graph.ops:
         module.op = op
-        module.dtype = op.outputs[0].dtype if op.outputs else module.dtype
+        if op.outputs:
+            module.dtype = op.outputs[0].dtype
+            if module.dtype in _HALVES:
+                raise _unknown(op, f"{module.dtype}, which the compiler widens for most of its kernels")
         if op.type == "_Arg":
             _argument(module, op, values, parameters, held)
         elif op.type == "ReadVariableOp":
@@ -101,12 +104,13 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
         return (value,)
     rule = _RULES.get(op.type)
     if rule is None:
-        unknown = UnsupportedLayer(
-            f"the simulation of XLA does not know TensorFlow's {op.type}",
-            rule="it follows the compiler instruction by instruction and guesses nothing",
-        )
-        raise NotSimulated(unknown, op.layer)
+        raise _unknown(op, f"TensorFlow's {op.type}")
     return rule(module, op, inputs)
+
+
+def _unknown(op: Op, what: str) -> NotSimulated:
+    rule = "it follows the compiler instruction by instruction and guesses nothing"
+    return NotSimulated(UnsupportedLayer(f"the simulation of XLA does not know {what}", rule=rule), op.layer)
 
 
 def _spec_of(op: Op, opcode: str) -> Spec:
@@ -343,6 +347,7 @@ def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     return (module.map("convert", (bits,), spec),)
 
 
+_HALVES = frozenset(("float16", "bfloat16"))
 # Never merged: random numbers, and what is as good as free.
 _OWN = frozenset(("RandomUniform", "RandomStandardNormal", "Const", "Identity", "IdentityN"))
 _ASSIGN = {"AssignVariableOp": "", "AssignAddVariableOp": "add", "AssignSubVariableOp": "subtract"}
