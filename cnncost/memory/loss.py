@@ -31,9 +31,19 @@ def add_loss(
 Part = tuple[Value, Value, Value]  # the scalar, what it was reduced from, and the gradient of that
 
 
+def _single(graph: OpGraph, value: Value) -> Value:
+    """Keras computes losses in float32; half-precision outputs are cast."""
+    if value.dtype not in ("float16", "bfloat16"):
+        return value
+    return graph.add("Cast", (value,), (Spec(value.shape, "float32"),), to="float32")
+
+
 def _cross_entropy(graph: OpGraph, value: Value, mask: Value | None) -> Part:
-    """Keras takes the softmax's own input when the op that made the probabilities is a Softmax."""
-    logits = value.op.inputs[0] if value.op.type == "Softmax" else value
+    """Keras takes the softmax's own input when the op that made the probabilities is a Softmax; from others, such as a
+    cast behind it, their logarithm."""
+    logits = _single(graph, value)
+    if value.op.type == "Softmax":
+        logits = value.op.inputs[0] if logits is value else _logarithm(graph, logits)
     batch = logits.shape[0]
     target = graph.argument("y", Spec((batch,), "int32"))
     labels = graph.add("Cast", (target,), (Spec((batch,), logits.dtype),), to=logits.dtype)
@@ -42,8 +52,16 @@ def _cross_entropy(graph: OpGraph, value: Value, mask: Value | None) -> Part:
     return _mean(graph, losses if mask is None else _masked(graph, losses, mask))
 
 
+def _logarithm(graph: OpGraph, value: Value) -> Value:
+    number = Spec((), value.dtype)
+    below = graph.add("Minimum", (value, graph.constant(1 - 1e-7, number)), (value.spec,))
+    clipped = graph.add("Maximum", (below, graph.constant(1e-7, number)), (value.spec,))
+    return graph.add("Log", (clipped,), (value.spec,))
+
+
 def _squares(graph: OpGraph, value: Value, mask: Value | None) -> Part:
     """(target - value)², its mean over the last axis, then over all: of the squares on, the gradient is a constant."""
+    value = _single(graph, value)
     target = graph.argument("y", value.spec)
     squares = graph.add("Square", (graph.add("Sub", (target, value), (value.spec,)),), (value.spec,))
     means = graph.add("Mean", (squares,), axes=(len(value.shape) - 1,), keepdims=False)
