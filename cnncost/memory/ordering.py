@@ -43,10 +43,11 @@ _REPLACED = frozenset(
 _STEERING: dict[str, tuple[int, str]] = {
     "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
     "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
-    "Min": (1, "axes"), "AvgPoolGrad": (0, "shape"), "DepthwiseConv2dNativeBackpropInput": (0, "shape"),
+    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"), "DepthwiseConv2dNativeBackpropInput": (0, "shape"),
     "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
+_BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
 _BEFORE = 1 << 40
@@ -125,6 +126,8 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
             place, attribute = steering
             key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
             places.insert(len(places) if place < 0 else place, constant(key))
+        elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
+            places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
         elif op.type in _SIZED:
             x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
             waits = [] if x is None else [x, *(source.index for source in read[:1] if source.type == "ReadVariableOp")]
