@@ -43,8 +43,8 @@ _REPLACED = frozenset(
 _STEERING: dict[str, tuple[int, str]] = {
     "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
     "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
-    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"), "DepthwiseConv2dNativeBackpropInput": (0, "shape"),
-    "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
+    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"),
+    "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
 _BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
