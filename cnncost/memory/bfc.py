@@ -5,7 +5,7 @@ before is laid out first, as Keras makes it: each weight from its initializer, t
 targets; then two steps run as warm-ups, then those that count. Constants of the graph take a chunk of 256 bytes each,
 and with it the smallest holes.
 
-Weights are made in the order of the model's layers. A constructor of branches may make them in another one, which leaves
+Weights are made in the order of the model's layers. A constructor of branches may make them in another, which leaves
 other holes: InceptionV3's inference at 160 × 160 is 24 % off for that.
 
 An update may put a weight into another chunk, and so the same requests lead to another peak in each step, in
