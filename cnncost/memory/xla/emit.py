@@ -232,6 +232,14 @@ def _erfc(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     return (module.map("select", (module.map("compare", (x,), Spec(spec.shape, "bool")), outer, inner), spec),)
 
 
+def _exp(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    """The slope of erf is exp(-x²); grappler moves the sign elsewhere, the compiler meets it here."""
+    x, spec = inputs[0], op.outputs[0]
+    if op.inputs[0].op.type == "Square":
+        x = module.map("negate", (x,), spec)
+    return (module.map("exponential", (x,), spec),)
+
+
 def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     x, spec = inputs[0], op.outputs[0]
     rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
@@ -340,10 +348,17 @@ def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Ope
     return (module.add("scatter", (zeros, rows, flat), spec.shape, spec.dtype),)
 
 
+def _key_counter(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    """A few scalars of the seed, once they are there."""
+    if inputs[0] is None:
+        return (None,) * len(op.outputs)
+    return (module.add("random-key", (inputs[0],), op.outputs[0].shape, op.outputs[0].dtype),) * len(op.outputs)
+
+
 def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Bits of Philox, then numbers of them."""
+    """Bits of Philox from the key, then numbers of them."""
     spec = op.outputs[0]
-    bits = module.add("random-bits", (), spec.shape, "int32")
+    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, "int32")
     return (module.map("convert", (bits,), spec),)
 
 
@@ -357,7 +372,7 @@ _VALUEWISE: dict[str, tuple[str, ...]] = {
     "MulNoNan": ("multiply",), "Div": ("divide",), "RealDiv": ("divide",), "DivNoNan": ("divide", "select"),
     "Maximum": ("maximum",), "Minimum": ("minimum",), "Pow": ("power",), "FloorDiv": ("divide",),
     "FloorMod": ("divide",), "Neg": ("negate",), "Abs": ("abs",), "Sign": ("sign",), "Floor": ("floor",),
-    "Ceil": ("ceil",), "Round": ("round",), "Exp": ("exponential",), "Expm1": ("expm1",), "Log": ("log",),
+    "Ceil": ("ceil",), "Round": ("round",),  "Expm1": ("expm1",), "Log": ("log",),
     "Log1p": ("log1p",), "Sqrt": ("sqrt",), "Rsqrt": ("rsqrt",), "Sin": ("sine",), "Cos": ("cosine",),
     "Tanh": ("tanh",), "Erf": ("erf",), "Reciprocal": ("divide",), "Inv": ("divide",),
     "Sigmoid": ("negate", "exponential", "add", "divide"), "Relu": ("maximum",), "Relu6": ("clamp",),
@@ -369,9 +384,9 @@ _VALUEWISE: dict[str, tuple[str, ...]] = {
 _RULES: dict[str, Rule] = {
     **contraction.RULES,
     "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
-    "Range": _constant, "StatelessRandomGetKeyCounter": _constant,
+    "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter,
     "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same, "NoOp": _same,
-    "Reshape": _reshape, "Squeeze": _reshape, "ExpandDims": _reshape,
+    "Exp": _exp, "Reshape": _reshape, "Squeeze": _reshape, "ExpandDims": _reshape,
     "Sum": _reduction, "Max": _reduction, "Min": _reduction, "Prod": _reduction, "Mean": _mean,
     "All": _reduction, "Any": _reduction,
     "AddN": _add_n, "Square": _square, "SquaredDifference": _squared_difference,
