@@ -361,14 +361,13 @@ def _lion(u: Updates, weight: Variable, grad: Value) -> None:
 
 
 def _ftrl(u: Updates, weight: Variable, grad: Value) -> None:
-    """The weight times 0 is added all the same; grappler makes a square root of the power 0.5."""
     rate, sums, linear = u.rate(), u.slot(weight, "accumulator"), u.slot(weight, "linear")
     penalty = u.add(0.0, u.div(0.0, u.mul(2.0, rate)))
-    used = u.add(u.mul(u.read(weight), 0.0), grad)
+    used = u.add(grad, u.mul(0.0, u.read(weight)))
     total = u.add(u.read(sums), u.square(grad))
-    growth = u.sub(u.sqrt(total), u.sqrt(u.read(sums)))
+    growth = u.sub(u.op("Pow", total, 0.5), u.op("Pow", u.read(sums), 0.5))
     u.assign(linear, u.sub(used, u.mul(u.div(growth, rate), u.read(weight))), "Add")
-    quadratic = u.add(u.div(u.sqrt(total), rate), u.mul(2.0, penalty))
+    quadratic = u.add(u.div(u.op("Pow", total, 0.5), rate), u.mul(2.0, penalty))
     clipped = u.op("Maximum", u.op("Minimum", u.read(linear), 0.0), 0.0)
     u.assign(weight, u.div(u.sub(clipped, u.read(linear)), quadratic))
     u.assign(sums, total)
