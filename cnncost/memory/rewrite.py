@@ -167,7 +167,8 @@ def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:
 
 
 def _fuse_product(product: Op, readers: list[list[Op | None]]) -> None:
-    """x·sigmoid(x), x·tanh(softplus(x)) and, behind a convolution's bias, (x/6)·relu6(x + 3) as one op."""
+    """x·sigmoid(x), x·tanh(softplus(x)) and, behind a convolution's bias, (x/6)·relu6(x + 3) as one op; the latter two
+    inside the convolution where it has a bias."""
     x, gate = product.inputs
     if _only_reader(gate.op, readers) is not product:
         return
@@ -177,6 +178,9 @@ def _fuse_product(product: Op, readers: list[list[Op | None]]) -> None:
     elif gate.op.type == "Tanh" and gate.op.inputs[0].op.type == "Softplus":
         inner = gate.op.inputs[0].op
         if inner.inputs[0] == x and _only_reader(inner, readers) is gate.op:
+            if x.op.type == "_FusedConv2D" and _bias_alone(x.op) and len(readers[x.op.index]) == 2:
+                _take_over(product, x.op, "Mish", readers)
+                return
             product.type = "_MklFusedMish"
             product.inputs = [x]
     elif gate.op.type == "Relu6" and x.op.type == "Mul":
@@ -187,15 +191,23 @@ def _fuse_hard_swish(product: Op, readers: list[list[Op | None]]) -> None:
     """A convolution with bias whose values x are read by x/6 and x + 3 alone."""
     sixth, shifted = product.inputs[0].op, product.inputs[1].op.inputs[0].op
     x = next((value for value in sixth.inputs if value.op.type != "Const"), None)
-    if x is None or x.op.attrs.get("fused") != ("BiasAdd",) or not x.op.type.endswith(_HARD) or len(sixth.inputs) < 2:
+    if x is None or not _bias_alone(x.op) or not x.op.type.endswith(_HARD) or len(sixth.inputs) < 2:
         return
     if shifted.type != "AddV2" or x not in shifted.inputs or len(readers[x.op.index]) != 2:
         return
     if _only_reader(sixth, readers) is not product or _only_reader(shifted, readers) is not product.inputs[1].op:
         return
-    convolution = x.op
+    _take_over(product, x.op, "_FusedHardSwish", readers)
+
+
+def _bias_alone(op: Op) -> bool:
+    return bool(op.attrs.get("fused") == ("BiasAdd",))
+
+
+def _take_over(product: Op, convolution: Op, activation: str, readers: list[list[Op | None]]) -> None:
+    """The product becomes the convolution, with the activation that it ends."""
     product.type = convolution.type
-    product.attrs = {**convolution.attrs, "fused": ("BiasAdd", "_FusedHardSwish")}
+    product.attrs = {**convolution.attrs, "fused": ("BiasAdd", activation)}
     product.inputs = list(convolution.inputs)
     for source, _ in product.inputs:
         readers[source.index] = [product if r is convolution else r for r in readers[source.index]]

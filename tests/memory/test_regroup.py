@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+import cnncost
+from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph, Spec, Value
 from cnncost.memory.rewrite import rewrite
 
@@ -104,3 +108,11 @@ def test_mish_is_one_op() -> None:
     (x,) = values(graph, BIG)
     graph.results = [graph.add("Mul", (x, graph.add("Tanh", (graph.add("Softplus", (x,)),))))]
     assert types(graph) == ["_MklFusedMish"]
+
+
+@pytest.mark.parametrize("name, fused", [("mish", "Mish"), ("hard_silu", "_FusedHardSwish")])
+def test_a_convolution_with_bias_takes_the_activation_in(name: str, fused: str) -> None:
+    conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "activation": name}}
+    graph = lower(cnncost.analyze({"input": [8, 8, 3], "layers": [conv]}, batch=1)).graph
+    (op,) = [op for op in rewrite(graph) if op.type not in ("_Arg", "Const", "ReadVariableOp", "Reshape", "Squeeze")]
+    assert op.type == "_FusedConv2D" and op.attrs["fused"] == ("BiasAdd", fused)
