@@ -18,6 +18,10 @@ from cnncost.memory.unfolding import unfold
 from cnncost.results import Analysis
 
 ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
+ONE_CHANNEL = (
+    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor and is "
+    "left out here: 57 to 590 KB were seen"
+)
 GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 
 
@@ -25,9 +29,14 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
         swept = _Simulation(analysis, mode, optimizer).run()
+    notes = (ONE_CHANNEL,) if any(_reads_one_channel(event.op) for event in swept.events) else ()
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at
+        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, notes
     )
+
+
+def _reads_one_channel(op: Op) -> bool:
+    return op.type in ("Conv2D", "_FusedConv2D") and op.inputs[1].shape[2] == 1
 
 
 def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:

@@ -52,7 +52,8 @@ def predict(
 
 
 def _predicted(
-    analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str, interval: bool
+    analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str,
+    interval: bool = False,
 ) -> MemoryPrediction:  # fmt: skip
     made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer)
     if interval and executor == "graph":

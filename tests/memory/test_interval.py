@@ -63,3 +63,9 @@ def test_only_asked_for() -> None:
 def test_chunks_keep_the_interval() -> None:
     bounded = predict(analyzed([CONV, "BatchNormalization", "ReLU"] * 12), allocator="bfc", interval=True)
     assert bounded.low_bytes <= bounded.peak_bytes <= bounded.high_bytes and bounded.low_bytes < bounded.high_bytes
+
+
+def test_a_one_channel_input_is_told_of() -> None:
+    """Its convolution takes a scratch that is not predicted."""
+    grey = cnncost.analyze({"input": [32, 32, 1], "layers": [CONV]}, batch=2)
+    assert "one channel" in predict(grey).notes[0] and not predict(analyzed([CONV])).notes
