@@ -322,8 +322,11 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
     titles = "| source | step | predicted B | measured B | of processes | error | allocations matched | step time |"
     lines += ["", "## Every run", "", titles, "|:--|:--|--:|--:|:--|--:|--:|--:|"]
     lines += [_row(case, good[case]) for case in all_cases if case in good]
-    left = [case for case in all_cases if case not in good]
-    lines += ["", "## Left out", ""] + [f"- {case}: {_why(rows.get(case))}" for case in left] if left else []
+    left = [f"- {case}: {_why(row)}" for case, row in rows.items() if case not in good]
+    for group in dict.fromkeys(case.group for case in all_cases):
+        waiting = [case.source for case in all_cases if case.group == group and case not in rows]
+        left += [f"- not run yet, {group}: {', '.join(waiting)}"] if waiting else []
+    lines += ["", "## Left out", "", *left] if left else []
     return "\n".join(lines) + "\n"
 
 
@@ -370,9 +373,7 @@ def _row(case: Case, row: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _why(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return "not run yet"
+def _why(row: dict[str, Any]) -> str:
     return str(row["error"]).removeprefix("error: ").removeprefix("left out: ")[:300].replace("|", "\\|")
 
 

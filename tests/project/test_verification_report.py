@@ -198,6 +198,6 @@ def test_the_report_names_what_is_left_out(report) -> None:
     assert f"| training, sgd, batch 2: zoo | {figures} |" in text
     assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | 2: 99 to 1,100 | -2.00% | 90.0% | 500.0 ms |" in text
     assert "- zoo:c training, sgd, batch 2: killed for lack of memory" in text
-    assert "- zoo:d training, sgd, batch 2: not run yet" in text
+    assert "- not run yet, training, sgd, batch 2: zoo:d\n" in text
     shown = report.distribution(rows, cases, 10)
     assert "-2.00%  zoo:a" in shown and "no peak    zoo:b" in shown and "zoo:c training" in shown
