@@ -30,6 +30,7 @@ def analyze(
     executor: str = "graph",
     allocator: str = "requested",
     gradient_accumulation_steps: int | None = None,
+    interval: bool = False,
 ) -> Analysis:
     """What a model costs: shapes, parameters, multiplications, activation memory.
 
@@ -37,7 +38,8 @@ def analyze(
     or a Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by
     name. ``executor`` (graph, xla, eager) and ``allocator`` (requested, bfc) say which step the runtime's memory
     figures are simulated for. ``gradient_accumulation_steps``, Keras's name: an optimizer adds the gradients of so many
-    training steps up before it updates the weights; their highest peak is told. Raises CnncostError with ``.location``.
+    training steps up before it updates the weights; their highest peak is told. ``interval`` bounds the peaks by other
+    orders that TensorFlow's processes take, at three times the work. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
@@ -52,7 +54,7 @@ def analyze(
     one_of("executor", executor, EXECUTORS)
     one_of("allocator", allocator, ALLOCATORS)
     counted = replace(
-        counted, executor=executor, allocator=allocator,
+        counted, executor=executor, allocator=allocator, interval=interval,
         gradient_accumulation_steps=_accumulation(gradient_accumulation_steps),
     )  # fmt: skip
     memory = replace(counted.memory, simulate=partial(_simulate, counted))

@@ -276,6 +276,7 @@ class Analysis:
     memory: Memory
     findings: tuple[Finding, ...]
     graph: Graph
+    interval: bool = False  # whether the simulated peaks are bounded by other orders, too
     executor: str = "graph"  # how the simulated step runs
     allocator: str = "requested"  # which bytes its peaks are in
     gradient_accumulation_steps: int = 0  # a training step updates the weights at every so many-th; 0: at each

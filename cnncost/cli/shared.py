@@ -117,6 +117,8 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
                        help="how TensorFlow runs the step: one graph, compiled by XLA, or op by op")  # fmt: skip
     group.add_argument("--allocator", choices=("requested", "bfc"),
                        help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
+    group.add_argument("--interval", action="store_true",
+                       help="bound the peak by other orders that TensorFlow may take (thrice the work)")  # fmt: skip
 
 
 def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
@@ -141,7 +143,7 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
             mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
             executor=getattr(args, "executor", None) or "graph",
-            allocator=getattr(args, "allocator", None) or "requested",
+            allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
             gradient_accumulation_steps=getattr(args, "accumulate", None),
         )  # fmt: skip
 

@@ -37,7 +37,10 @@ def simulate(analysis: Analysis) -> RuntimeMemory:
     findings: list[Finding] = []
     for mode in ("inference", "training") if analysis.mode == "training" else ("inference",):
         try:
-            steps[mode] = predict(analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator)
+            steps[mode] = predict(
+                analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator,
+                analysis.interval and mode == analysis.mode,
+            )  # fmt: skip
         except UnsupportedLayer as error:
             message = f"{mode}_peak_bytes is not known: {error.message}"
             findings.append(Finding("info", message, getattr(error, "layer", None), error.location))
