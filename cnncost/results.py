@@ -48,6 +48,7 @@ class LayerCost:
     compute: DType
     layer: Layer
     shared: bool  # a later call of a layer whose weights were counted before
+    recomputed_macs: int = 0  # its forward multiplications, where the reverse pass runs them again
     peak_bytes: int | None = None  # what its buffers add to the simulated peak, where that was asked for
 
     @property
@@ -111,6 +112,7 @@ class LayerCost:
             "trainable_params": self.trainable_params,
             "macs": self.macs,
             "training_macs": self.training_macs,
+            **({"recomputed_macs": self.recomputed_macs} if self.recomputed_macs else {}),
             "flops": self.flops,
             "activation_bytes": self.activation_bytes,
             "weight_bytes": self.weight_bytes,
@@ -146,9 +148,11 @@ class Totals:
     flops: int
     activation_bytes: int
     weight_bytes: int
+    recomputed_macs: int = 0  # forward multiplications that a training step does twice, beside ``training_macs``
 
     def to_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return found if self.recomputed_macs else {k: v for k, v in found.items() if k != "recomputed_macs"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,14 @@ def to_config(graph: Graph) -> Data:
     Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
     calls of one layer. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
     """
+    group = next((layer for layer in graph.layers if layer.recompute is not None), None)
+    if group is not None:
+        raise UnsupportedLayer(
+            f"layer '{printable(group.name)}' is recomputed, which no Keras file says",
+            rule="keras.remat wraps a function in code and is not saved with a model",
+            nearest="leave 'recompute' out to write or run the model without it",
+            location=group.location,
+        )
     return _Exporter(graph).config()
 
 

@@ -98,6 +98,7 @@ class OpGraph:
         self.variables: dict[str, Variable] = {}
         self.results: list[Value] = []  # what the step returns
         self.by_rows: set[str] = set()  # variables that are updated by rows
+        self.unrecorded: set[Op] = set()  # not on the tape: the reverse pass runs them again
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
         self.layer = ""
         self.phase = FORWARD

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cnncost.errors import UnsupportedLayer, one_of
+from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.results import ALLOCATORS, EXECUTORS, MODES, Analysis
@@ -46,6 +46,13 @@ def predict(
     one_of("allocator", allocator, ALLOCATORS)
     if mode == "training" and "int8" in policies(analysis):
         raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
+    if mode == "training" and executor != "graph":
+        again = next((row for row in analysis.layers if row.layer.recompute is not None), None)
+        if again is not None:
+            raise UnsupportedLayer(
+                f"layer '{printable(again.name)}' is recomputed, which is simulated for the executor 'graph' alone",
+                rule="the order in which other executors run the group again is not known here",
+            )
     if mode == "training" and analysis.gradient_accumulation_steps:
         return _accumulating(analysis, optimizer, executor, allocator, interval)
     return _predicted(analysis, mode, optimizer if mode == "training" else None, executor, allocator, interval)
