@@ -218,6 +218,9 @@ def _replaced(
     return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
+_WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
+
+
 class _Names:
     """Sort keys that stand for TensorFlow's node names: scope, then order of creation inside a layer."""
 
@@ -241,6 +244,8 @@ class _Names:
                 return "AssignVariableOp", 0
             return self._numbered(f"{self.scopes[UPDATE]}{op.type}"), op.index
         scope = self.scopes.get(op.phase)
+        if op.phase == BACKWARD and not op.layer:  # of the loss
+            return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         if op.name == REGROUPED:  # capitals sort before the names of other ops
             return f"{scope}{op.layer}_1/", -1
         if scope and op.type in _CAPITAL and op.phase == FORWARD:

@@ -120,3 +120,11 @@ def test_an_unknown_gradient_names_the_layer() -> None:
     y = graph.add("Prod", (graph.read(kernel),), axes=(0,))
     with pytest.raises(UnsupportedLayer, match="odd"):
         gradients(graph, [(y, graph.argument("g", y.spec))], [kernel])
+
+@pytest.mark.parametrize(("side", "buffers"), [(64, 2), (420, 3)])
+def test_a_large_mean_squared_error_makes_its_gradients_number_anew_in_each_step(side: int, buffers: int) -> None:
+    """Measured: 2 × 524,288 and 3 × 22,579,200 bytes beside small ones."""
+    conv = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
+    analysis = cnncost.analyze({"input": [side, side, 3], "layers": [conv]}, batch=2)
+    size = 2 * side * side * 16 * 4
+    assert predict_training(analysis).peak_bytes == pytest.approx(buffers * size, rel=0.01)
