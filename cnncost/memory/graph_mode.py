@@ -28,7 +28,9 @@ GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and 
 def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
-        swept = _Simulation(analysis, mode, optimizer).run()
+        simulation = _Simulation(analysis, mode, optimizer)
+        swept = simulation.run()
+        simulation.untie()
     notes = (ONE_CHANNEL,) if any(_reads_one_channel(event.op) for event in swept.events) else ()
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, notes
@@ -79,6 +81,12 @@ class _Simulation:
             self.graph = None
         return sweep(ops, schedule(ops, reads), graph.results)
 
+    def untie(self) -> None:
+        """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
+        at once."""
+        for variable in self.graph.variables.values() if self.graph else ():
+            variable.handle.attrs.pop("variable", None)
+
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph
         rewrite(graph)
@@ -105,11 +113,14 @@ def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Thousands of small objects are made and nearly all stay: looking for garbage among them would take a quarter of
-    the time."""
+    the time. What was made joins the old objects unsearched: freezing and unfreezing does that."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if hasattr(gc, "freeze") and not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

@@ -86,8 +86,8 @@ def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
     for op in ops:
         if op.phase == UPDATE:
-            for source, _ in op.inputs:
-                used.setdefault(source.index, op.type)
+            for value in op.inputs:
+                used.setdefault(value.op.index, op.type)
         if "variable" in op.attrs and op.type != "_Arg":
             found.append(op)
     keys = [(names.end(op, used), op.index) for op in found]
@@ -99,6 +99,7 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
     are nodes too, equal ones but one, and walks pass through them."""
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
+    numbers: dict[int, int] = {}  # the same by the place of the constant's op
     behind: list[list[int]] = []  # what each constant waits for
 
     def constant(key: Any, waits: Sequence[int] = ()) -> int:
@@ -111,7 +112,7 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
     data = _convolved(ops)
     for op in ops:
         places = []
-        read = [source for source, _ in op.inputs]
+        read = [value.op for value in op.inputs]
         if len(read) > 1 and op.type in _COMMUTATIVE:
             read.sort(key=names.operand)
         for source in read:
@@ -120,7 +121,10 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
             elif source.controls:
                 places.append(constant(source.index, [control.index for control in source.controls]))
             else:
-                places.append(constant((str(source.attrs.get("value")), source.outputs[0])))
+                place = numbers.get(source.index)
+                if place is None:
+                    place = numbers[source.index] = constant((str(source.attrs.get("value")), source.outputs[0]))
+                places.append(place)
         steering = _STEERING.get(op.type)
         if steering is not None:
             place, attribute = steering
