@@ -12,6 +12,7 @@ from cnncost.memory.ordering import graph_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import order_loops
+from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
 from cnncost.memory.unfolding import unfold
@@ -90,6 +91,7 @@ class _Simulation:
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph
         rewrite(graph)
+        accumulate_sums(graph)
         return graph
 
     def training_graph(self) -> OpGraph:
@@ -100,6 +102,7 @@ class _Simulation:
         graph = training_step(self.analysis, optimizer(self.optimizer)).graph
         rewrite(graph, last=False)
         graph.ops = rewrite_training(graph)
+        accumulate_sums(graph)
         return graph
 
 

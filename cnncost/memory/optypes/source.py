@@ -42,4 +42,6 @@ ROWS = (
     OpType("AssignSubVariableOp", _none),
     OpType("ResourceScatterAdd", _none),
     OpType("ResourceScatterSub", _none),
+    OpType("TemporaryVariable", given),  # of an accumulation; what follows are references to it
+    *(OpType(name, same, shares=FIRST) for name in ("Assign", "AssignAdd", "DestroyTemporaryVariable")),
 )
