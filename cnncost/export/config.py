@@ -25,6 +25,8 @@ _LISTED = frozenset({
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Attention",
     "AdditiveAttention", "CustomScaleLayer",
 })  # fmt: skip  # called as layer([a, b, …]), even with one tensor
+# Weightless layers whose constructors in Keras 3 take no `trainable`.
+_UNFREEZABLE = frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})
 Tensors = list[list[tuple[Shape, DType]]]
 
 
@@ -164,7 +166,10 @@ def _serialized(layer: Layer, name: str, dtype: str, output: tuple[Shape, DType]
             location=layer.location,
         )
     data = _adapt(config_of(kind), dtype, kind)
-    data["config"] = {"name": name, "trainable": layer.trainable, **data["config"]}
+    own: Data = {"name": name}
+    if kind.name() not in _UNFREEZABLE:
+        own["trainable"] = layer.trainable
+    data["config"] = {**own, **data["config"]}
     return data
 
 
