@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import graph_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
@@ -20,8 +21,8 @@ from cnncost.results import Analysis
 
 ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
 ONE_CHANNEL = (
-    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor and is "
-    "left out here: 57 to 590 KB were seen"
+    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that of "
+    f"{THREADS} threads with AVX-512 is counted"
 )
 GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
+from cnncost.memory.optypes.brgemm import convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
@@ -48,7 +49,10 @@ def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[i
         if all(taps == 1 for taps in inputs[1].shape[:-2]):
             return (_POINTWISE_FIRST,)
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
-    return (ONEDNN_CONVOLUTION,)
+    if inputs[0].dtype != "float32" or len(inputs[1].shape) != 4:
+        return (ONEDNN_CONVOLUTION,)
+    dilations = attrs.get("dilations") or (1, 1)
+    return (convolution_scratch(inputs[0], inputs[1], outputs[0], attrs["strides"], dilations),)
 
 
 def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
