@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cnncost.count import Count
 from cnncost.errors import CnncostError, GeometryError, nearest, printable
-from cnncost.graph import Graph, Layer
+from cnncost.graph import Graph, Layer, groups_of
 from cnncost.kinds.base import Kind, MacTerm, Weight, total
 from cnncost.reach import Seen, see
 from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
@@ -163,6 +163,10 @@ class _Walk:
                 raise error.at(layer.location or self.graph.location) from None
             except CnncostError as error:
                 raise error.at(layer.location or self.graph.location) from None
+        for group in groups_of(self.graph).values():
+            if any(self.wants_gradient[index] for index in group.members):
+                for index in group.members:
+                    self.rows[index] = replace(self.rows[index], recomputed_macs=self.rows[index].macs)
         return tuple(self.rows)
 
     def policy_of(self, layer: Layer) -> Policy:
@@ -303,6 +307,7 @@ def _totals(rows: Sequence[LayerCost]) -> Totals:
         flops=sum(row.flops for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
         weight_bytes=sum(row.weight_bytes for row in rows),
+        recomputed_macs=sum(row.recomputed_macs for row in rows),
     )
 
 

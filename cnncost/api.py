@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from cnncost.analysis import Analysis, analyze_graph
-from cnncost.errors import one_of
+from cnncost.errors import CnncostError, one_of, printable
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
 from cnncost.results import ALLOCATORS, EXECUTORS, RuntimeMemory
@@ -29,13 +29,17 @@ def analyze(
     variables: Mapping[str, Any] | None = None,
     executor: str = "graph",
     allocator: str = "requested",
+    gradient_accumulation_steps: int | None = None,
+    interval: bool = False,
 ) -> Analysis:
     """What a model costs: shapes, parameters, multiplications, activation memory.
 
     ``source`` is a path, a ``zoo:``/``keras:`` name, ``package.module:attribute``, a live Keras model, a dict (a spec
     or a Keras config) or a Graph. ``input`` overrides input shapes (no batch axis): one shape, several in order, or by
     name. ``executor`` (graph, xla, eager) and ``allocator`` (requested, bfc) say which step the runtime's memory
-    figures are simulated for. Raises CnncostError with ``.location``.
+    figures are simulated for. ``gradient_accumulation_steps``, Keras's name: an optimizer adds the gradients of so many
+    training steps up before it updates the weights; their highest peak is told. ``interval`` bounds the peaks by other
+    orders that TensorFlow's processes take, at three times the work. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
@@ -49,9 +53,23 @@ def analyze(
     counted = analyze_graph(graph, batch=batch, inputs=shapes, dtype=dtype, mode=mode, optimizer=optimizer)
     one_of("executor", executor, EXECUTORS)
     one_of("allocator", allocator, ALLOCATORS)
-    counted = replace(counted, executor=executor, allocator=allocator)
+    counted = replace(
+        counted, executor=executor, allocator=allocator, interval=interval,
+        gradient_accumulation_steps=_accumulation(gradient_accumulation_steps),
+    )  # fmt: skip
     memory = replace(counted.memory, simulate=partial(_simulate, counted))
     return with_findings(replace(counted, memory=memory))
+
+
+def _accumulation(steps: object) -> int:
+    if steps is None:
+        return 0
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps < 2**31:
+        raise CnncostError(
+            "a wrong number of gradient_accumulation_steps", received=printable(steps),
+            rule="it must be a whole number from 2 to 2^31 - 1, as Keras asks", nearest="leave it out",
+        )  # fmt: skip
+    return steps
 
 
 def _simulate(analysis: Analysis) -> RuntimeMemory:

@@ -198,7 +198,7 @@ def simulated(analysis: Analysis, job: Job, allocator: str = "requested") -> tup
     from cnncost.memory import predict as memory
 
     try:
-        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator), None
+        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator, interval=True), None
     except CnncostError as error:
         return None, error.message
 

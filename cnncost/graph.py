@@ -42,6 +42,7 @@ class Layer:
     shares: int | None = None  # index of the first call
     location: Location | None = None
     expects: tuple[Expected, ...] = ()
+    recompute: int | None = None  # a group whose forward pass the reverse pass runs again: its first layer's index
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +95,28 @@ class Graph:
         raise CnncostError(
             f"there is no layer '{printable(name)}'", nearest=nearest(name, [layer.name for layer in self.layers])
         )
+
+
+class Group(NamedTuple):
+    """Layers whose forward pass the reverse pass runs again (``recompute`` in a spec): their indices, the outputs of
+    other layers that they read, and their own that others read."""
+
+    members: tuple[int, ...]
+    given: tuple[Ref, ...]
+    left: tuple[Ref, ...]
+
+
+def groups_of(graph: Graph) -> dict[int | None, Group]:
+    """The groups of a graph by the index that their layers' ``recompute`` names."""
+    members: dict[int | None, list[int]] = {}
+    for index, layer in enumerate(graph.layers):
+        if layer.recompute is not None:
+            members.setdefault(layer.recompute, []).append(index)
+    found: dict[int | None, Group] = {}
+    for key, own in members.items():
+        inside = frozenset(own)
+        given = dict.fromkeys(ref for i in own for ref in graph.layers[i].inputs if ref.layer not in inside)
+        read = [ref for i, layer in enumerate(graph.layers) if i not in inside for ref in layer.inputs]
+        left = dict.fromkeys(ref for ref in (*read, *graph.outputs) if ref.layer in inside)
+        found[key] = Group(tuple(own), tuple(given), tuple(left))
+    return found

@@ -48,6 +48,7 @@ class LayerCost:
     compute: DType
     layer: Layer
     shared: bool  # a later call of a layer whose weights were counted before
+    recomputed_macs: int = 0  # its forward multiplications, where the reverse pass runs them again
     peak_bytes: int | None = None  # what its buffers add to the simulated peak, where that was asked for
 
     @property
@@ -117,6 +118,7 @@ class LayerCost:
             "trainable_params": self.trainable_params,
             "macs": self.macs,
             "training_macs": self.training_macs,
+            **({"recomputed_macs": self.recomputed_macs} if self.recomputed_macs else {}),
             "flops": self.flops,
             "activation_bytes": self.activation_bytes,
             "weight_bytes": self.weight_bytes,
@@ -152,9 +154,11 @@ class Totals:
     flops: int
     activation_bytes: int
     weight_bytes: int
+    recomputed_macs: int = 0  # forward multiplications that a training step does twice, beside ``training_macs``
 
     def to_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return found if self.recomputed_macs else {k: v for k, v in found.items() if k != "recomputed_macs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,12 +286,19 @@ class Analysis:
     memory: Memory
     findings: tuple[Finding, ...]
     graph: Graph
+    interval: bool = False  # whether the simulated peaks are bounded by other orders, too
     executor: str = "graph"  # how the simulated step runs
     allocator: str = "requested"  # which bytes its peaks are in
+    gradient_accumulation_steps: int = 0  # a training step updates the weights at every so many-th; 0: at each
+    between_updates: bool = False  # of those training steps, one that only adds its gradients up is simulated
 
     @property
     def input_shapes(self) -> list[list[int | None]]:
         return [list(self.layers[i].output_shape) for i in self.graph.inputs]
+
+    def _accumulation(self) -> dict[str, int]:
+        steps = self.gradient_accumulation_steps
+        return {"gradient_accumulation_steps": steps} if steps else {}
 
     @property
     def ok(self) -> bool:
@@ -306,6 +317,7 @@ class Analysis:
             "optimizer": self.optimizer,
             "executor": self.executor,
             "allocator": self.allocator,
+            **self._accumulation(),
             "input_shapes": self.input_shapes,
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),

@@ -18,7 +18,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +27,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from cnncost.measure import Job
+    from cnncost.measure import Job, Measurement
     from cnncost.results import Analysis
 
 HERE = Path(__file__).resolve().parent
@@ -181,27 +181,46 @@ def cases(store: Store) -> list[Case]:
 def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, processes: int = 1) -> dict[str, Any]:
     """What is stored of a case: the job and its whole measurement, or ``error`` with its one message.
 
-    A run that would not fit is not begun: ``left_out`` says so, and a rerun asks again.
+    A run that would not fit is not begun: ``left_out`` says so, and a rerun asks again. Where fewer processes are
+    stored than are asked for, those that are missing measure memory and join them.
     """
     from cnncost.errors import CnncostError
-    from cnncost.measure import LackOfMemory, run_often
+    from cnncost.measure import LackOfMemory, run, run_often
     from cnncost.measure.advice import footprint
     from cnncost.measure.environment import free_bytes
+    from cnncost.measure.repeat import merged
     from cnncost.units import bytes_text
 
+    kept = store.measured(case) or {}
     try:
         analysis = analysis_of(case, store)
         need, free = int(ROOM * footprint(analysis, case.mode)) + BASE, free_bytes()
         if free is not None and need > free:
             return {"left_out": True, "error": f"left out: about {bytes_text(need)} are needed, {bytes_text(free)} "
                                                "were free"}  # fmt: skip
-        job = job_of(case, analysis, steps, limit)
-        measured = run_often(job, limit, processes)
+        if "measurement" in kept:
+            job, first = _stored(kept)
+            again = replace(job, steps=0)
+            measured = merged([first, *(run(again, limit) for _ in range(processes - _processes(kept)))])
+        else:
+            job = job_of(case, analysis, steps, limit)
+            measured = run_often(job, limit, processes)
     except LackOfMemory as error:
         return {"left_out": True, "error": str(error)[-1000:]}
     except CnncostError as error:
         return {"error": str(error)[-1000:]}
     return {"job": asdict(job), "measurement": asdict(measured)}
+
+
+def _processes(kept: dict[str, Any]) -> int:
+    return max(1, len(kept["measurement"].get("runs", ())))
+
+
+def _stored(kept: dict[str, Any]) -> tuple[Job, Measurement]:
+    from cnncost.measure import Job, Measurement
+
+    job = Job(**{**kept["job"], "names": tuple(tuple(name) for name in kept["job"]["names"])})
+    return job, Measurement.from_dict(kept["measurement"])
 
 
 def versions() -> dict[str, str]:
@@ -213,17 +232,22 @@ def versions() -> dict[str, str]:
     return found
 
 
-def work(todo: Sequence[Case], store: Store, end: float, run: Callable[[Case], dict[str, Any]]) -> None:
-    """Measure what is not there yet; every measurement is on disk before the next begins."""
+def work(
+    todo: Sequence[Case], store: Store, end: float, run: Callable[[Case], dict[str, Any]], processes: int = 1
+) -> None:
+    """Measure what is not there yet; every measurement is on disk before the next begins. What is stored is only
+    replaced by a measurement."""
     for case in todo:
         kept = store.measured(case)
-        if kept is not None and not kept.get("left_out"):
+        whole = kept is not None and "measurement" in kept
+        if kept is not None and (_processes(kept) >= processes if whole else not kept.get("left_out")):
             continue
         if time.monotonic() > end:
             break
         begun = time.monotonic()
         found = run(case)
-        store.keep(case, found)
+        if not whole or "measurement" in found:
+            store.keep(case, found)
         print(f"{case}: {found.get('error') or 'measured'}, {time.monotonic() - begun:.0f} s", flush=True)
 
 
@@ -231,17 +255,15 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
     """The row of a case: its stored measurement beside what the analysis says today."""
     from cnncost.compare import compare, simulated
     from cnncost.errors import CnncostError
-    from cnncost.measure import Job, Measurement
 
     if "error" in kept:
         return {"error": kept["error"]}
     begun = time.process_time()
     try:
         analysis = analysis_of(case, store)
-        job = Job(**{**kept["job"], "names": tuple(tuple(name) for name in kept["job"]["names"])})
+        job, measured = _stored(kept)
         if len(job.names) != len(analysis.layers):
             return {"error": "the model has changed since it was measured"}
-        measured = Measurement.from_dict(kept["measurement"])
         data = compare(analysis, job, measured).to_dict()
         chunks, _ = simulated(analysis, job, "bfc")
     except CnncostError as error:
@@ -297,11 +319,14 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
     ]  # fmt: skip
     for title, own in _groups(good, all_cases):
         lines.append(_summary(title, list(own.values())))
-    titles = "| source | step | predicted B | measured B | error | allocations matched | step time |"
-    lines += ["", "## Every run", "", titles, "|:--|:--|--:|--:|--:|--:|--:|"]
+    titles = "| source | step | predicted B | measured B | of processes | error | allocations matched | step time |"
+    lines += ["", "## Every run", "", titles, "|:--|:--|--:|--:|:--|--:|--:|--:|"]
     lines += [_row(case, good[case]) for case in all_cases if case in good]
-    left = [case for case in all_cases if case not in good]
-    lines += ["", "## Left out", ""] + [f"- {case}: {_why(rows.get(case))}" for case in left] if left else []
+    left = [f"- {case}: {_why(row)}" for case, row in rows.items() if case not in good]
+    for group in dict.fromkeys(case.group for case in all_cases):
+        waiting = [case.source for case in all_cases if case.group == group and case not in rows]
+        left += [f"- not run yet, {group}: {', '.join(waiting)}"] if waiting else []
+    lines += ["", "## Left out", "", *left] if left else []
     return "\n".join(lines) + "\n"
 
 
@@ -341,12 +366,14 @@ def _row(case: Case, row: dict[str, Any]) -> str:
     error = "" if peak["error"] is None else f"{peak['error']:+.2%}"
     share = "" if found["matched"] is None or not found["total"] else f"{found['matched'] / found['total']:.1%}"
     seconds = row["step_seconds"]["median"]
-    return f"| {case.source} | {case.group} | {expected} | {measured} | {error} | {share} | {seconds * 1000:.1f} ms |"
+    several = ""
+    if peak["processes"] > 1:
+        several = f"{peak['processes']}: {peak['measured_low_bytes']:,} to {peak['measured_high_bytes']:,}"
+    cells = [case.source, case.group, expected, measured, several, error, share, f"{seconds * 1000:.1f} ms"]
+    return f"| {' | '.join(cells)} |"
 
 
-def _why(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return "not run yet"
+def _why(row: dict[str, Any]) -> str:
     return str(row["error"]).removeprefix("error: ").removeprefix("left out: ")[:300].replace("|", "\\|")
 
 
@@ -395,7 +422,13 @@ def main() -> None:
     try:
         if not args.predict_only:
             end = time.monotonic() + args.minutes * 60
-            work(wanted, store, end, lambda case: measure(case, store, args.steps, args.limit, args.processes))
+            work(
+                wanted,
+                store,
+                end,
+                lambda case: measure(case, store, args.steps, args.limit, args.processes),
+                args.processes,
+            )
     finally:
         if not args.measure_only:
             report(store, known, wanted if args.predict_only else known, args.output, args.worst)

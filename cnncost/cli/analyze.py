@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from cnncost.cli.shared import add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
+from cnncost.cli.shared import add_accumulation, add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
 
 EXAMPLE = """examples:
   cnncost analyze net.yaml --batch 100
@@ -22,6 +22,7 @@ DATA = ("json", "csv", "html")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_accumulation(parser)
     add_simulation(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
         width=width, color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
-        runtime=bool(args.mode or args.executor or args.allocator),
+        runtime=bool(args.mode or args.executor or args.allocator or args.interval),
     )  # fmt: skip
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)

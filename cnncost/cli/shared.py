@@ -107,6 +107,14 @@ def add_step(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
 
 
+def add_accumulation(parser: argparse.ArgumentParser) -> None:
+    """Keras's ``gradient_accumulation_steps``."""
+    parser.add_argument_group("training").add_argument(
+        "--accumulate", metavar="N", type=whole_number(2),
+        help="the optimizer adds the gradients of N steps up before it updates the weights; the highest peak is told",
+    )  # fmt: skip
+
+
 def add_simulation(parser: argparse.ArgumentParser) -> None:
     """How the step runs whose memory is simulated."""
     group = parser.add_argument_group("simulation")
@@ -114,6 +122,8 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
                        help="how TensorFlow runs the step: one graph, compiled by XLA, or op by op")  # fmt: skip
     group.add_argument("--allocator", choices=("requested", "bfc"),
                        help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
+    group.add_argument("--interval", action="store_true",
+                       help="bound the peak by other orders that TensorFlow may take (thrice the work)")  # fmt: skip
 
 
 def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
@@ -138,7 +148,8 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
             mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
             executor=getattr(args, "executor", None) or "graph",
-            allocator=getattr(args, "allocator", None) or "requested",
+            allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
+            gradient_accumulation_steps=getattr(args, "accumulate", None),
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from cnncost.cli.shared import add_source, analysis_of, whole_number
+from cnncost.cli.shared import add_accumulation, add_source, analysis_of, whole_number
 from cnncost.errors import CnncostError, OutsideError, printable
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def tolerance(text: str) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser)
+    add_accumulation(parser)
     group = parser.add_argument_group("run")
     group.add_argument("--executor", choices=("graph", "xla", "eager"), default="graph",
                        help="how the step runs: a tf.function (graph), compiled by XLA, or op by op")  # fmt: skip
@@ -128,6 +129,7 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
     return Job(
         model=model, names=names, mode=args.mode, optimizer=optimizer, batch=args.batch, executor=args.executor,
         device=device, backend=args.backend, steps=args.steps, seconds=args.timeout / 4,
+        gradient_accumulation_steps=analysis.gradient_accumulation_steps if optimizer else 0,
     )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ _LISTED = frozenset({
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Attention",
     "AdditiveAttention", "CustomScaleLayer",
 })  # fmt: skip  # called as layer([a, b, …]), even with one tensor
+# Weightless layers whose constructors in Keras 3 take no `trainable`.
+_UNFREEZABLE = frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})
 Tensors = list[list[tuple[Shape, DType]]]
 
 
@@ -34,6 +36,14 @@ def to_config(graph: Graph) -> Data:
     Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
     calls of one layer. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
     """
+    group = next((layer for layer in graph.layers if layer.recompute is not None), None)
+    if group is not None:
+        raise UnsupportedLayer(
+            f"layer '{printable(group.name)}' is recomputed, which no Keras file says",
+            rule="keras.remat wraps a function in code and is not saved with a model",
+            nearest="leave 'recompute' out to write or run the model without it",
+            location=group.location,
+        )
     return _Exporter(graph).config()
 
 
@@ -156,7 +166,10 @@ def _serialized(layer: Layer, name: str, dtype: str, output: tuple[Shape, DType]
             location=layer.location,
         )
     data = _adapt(config_of(kind), dtype, kind)
-    data["config"] = {"name": name, "trainable": layer.trainable, **data["config"]}
+    own: Data = {"name": name}
+    if kind.name() not in _UNFREEZABLE:
+        own["trainable"] = layer.trainable
+    data["config"] = {**own, **data["config"]}
     return data
 
 

@@ -32,8 +32,17 @@ def build_config(config: dict[str, Any]) -> Any:
         return model
     except Exception as error:
         raise CnncostError(
-            f"Keras cannot build this model: {type(error).__name__}: {printable(str(error), 300)}"
+            f"Keras cannot build this model: {type(error).__name__}: {printable(_cause(str(error)), 300)}"
         ) from error
+
+
+def _cause(text: str) -> str:
+    """What went wrong innermost: Keras quotes whole configs around it.
+
+    >>> _cause("no Functional. config={} Exception encountered: no Dense. config={} Exception encountered: units < 1")
+    'units < 1'
+    """
+    return text.rpartition("Exception encountered: ")[2]
 
 
 def write(graph: Graph, path: str) -> None:

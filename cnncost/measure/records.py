@@ -27,6 +27,7 @@ class Job:
     backend: str = "tensorflow"
     steps: int = 10  # timed ones; 0: memory alone is measured
     seconds: float = 200.0  # timed repeats end after this, however many were asked for
+    gradient_accumulation_steps: int = 0  # the optimizer's; 0: none
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

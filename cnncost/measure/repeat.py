@@ -20,14 +20,21 @@ def run_often(job: Job, timeout: float, processes: int = 1, runner: Runner = run
 
 
 def merged(found: Sequence[Measurement]) -> Measurement:
-    """One measurement of several: the first one's layers and times, the median peaks (of an even number the lower of
-    the middle two, which one process really had), the timeline of the process with the median requested peak."""
+    """One measurement of several, each of one process or merged before: the first one's layers and times, the median
+    peaks of all processes (of an even number the lower of the middle two, which one process really had), and of the
+    timelines that are there the one whose peak is nearest to the median."""
     first = found[0]
-    runs = tuple((one.peak_bytes, one.chunk_bytes) for one in found)
-    requested = [one.peak_bytes for one in found if one.peak_bytes is not None]
-    chunks = [one.chunk_bytes for one in found if one.chunk_bytes is not None]
-    middle = next((one for one in found if requested and one.peak_bytes == median_low(requested)), first)
+    runs = tuple(run for one in found for run in one.runs or ((one.peak_bytes, one.chunk_bytes),))
+    requested = [peak for peak, _ in runs if peak is not None]
+    chunks = [chunk for _, chunk in runs if chunk is not None]
+    middle, nearest = median_low(requested) if requested else None, first
+    if middle is not None:
+        nearest = min((one for one in found if one.peak_bytes is not None), key=lambda one: _distance(one, middle))
     return replace(
-        first, peak_bytes=middle.peak_bytes, chunk_bytes=median_low(chunks) if chunks else None,
-        changes=middle.changes, process_bytes=max(one.process_bytes for one in found), runs=runs,
+        first, peak_bytes=middle, chunk_bytes=median_low(chunks) if chunks else None,
+        changes=nearest.changes, process_bytes=max(one.process_bytes for one in found), runs=runs,
     )  # fmt: skip
+
+
+def _distance(one: Measurement, middle: int) -> int:
+    return abs((one.peak_bytes or 0) - middle)

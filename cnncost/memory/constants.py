@@ -1,12 +1,15 @@
 """Constants in trees of products (constant_folding.cc of TensorFlow 2.21: ConstantPushDown): C·(a·b), where nobody else
 reads a·b, becomes a·(C·b), and of two constants one. In a reverse pass a is the gradient, so that C·b hangs on the
 forward pass alone: it is computed there, early, and lives until the gradient comes. Seen in captured steps of GELU.
-Dividing by a constant is multiplying by its reciprocal (ReduceDivToReciprocalMul).
+Dividing by a constant is multiplying by its reciprocal (ReduceDivToReciprocalMul), and some powers are ops of one
+operand (ConvertPow).
 """
 
 from __future__ import annotations
 
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
+
+_POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
 
 def push_constants(graph: OpGraph) -> None:
@@ -22,6 +25,8 @@ def push_constants(graph: OpGraph) -> None:
     for op in graph.ops:
         if op.type == "RealDiv" and _plain(op.inputs[1]) and op.inputs[0].spec == op.outputs[0]:
             op.type, op.inputs = "Mul", [op.inputs[1], op.inputs[0]]
+        elif op.type == "Pow" and _plain(op.inputs[1]) and op.inputs[1].op.attrs["value"] in _POWERS:
+            op.type, op.inputs = _POWERS[op.inputs[1].op.attrs["value"]], [op.inputs[0]]
         if op.type == "Mul" and op.phase == BACKWARD and not op.controls:
             _push(op, reads)
 

@@ -85,6 +85,17 @@ class Kept:
                 for index in range(len(op.outputs)):
                     self.hold(Value(op, index), end)
 
+    def hold_locals(self, layers: frozenset[str]) -> None:
+        """Normalizations end in ``x * inv + res``: ``inv`` and ``res`` are names that last until they return."""
+        ends: dict[str, tuple[int, int]] = {}
+        for op in self.graph.ops:
+            if op.layer in layers and op.phase == FORWARD:
+                ends[op.layer] = ends.get(op.layer, (0, 0))[1], op.index
+        for before, last in ends.values():
+            for value in self.graph.ops[before].inputs:
+                if self.last(value) == before:
+                    self.hold(value, last)
+
     def hold_logits(self) -> None:
         """What a sigmoid or a softmax was taken of hangs on its output, for the loss (``_keras_logits``)."""
         for op in reversed(self.graph.ops):

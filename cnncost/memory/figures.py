@@ -37,7 +37,10 @@ def simulate(analysis: Analysis) -> RuntimeMemory:
     findings: list[Finding] = []
     for mode in ("inference", "training") if analysis.mode == "training" else ("inference",):
         try:
-            steps[mode] = predict(analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator)
+            steps[mode] = predict(
+                analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator,
+                analysis.interval and mode == analysis.mode,
+            )  # fmt: skip
         except UnsupportedLayer as error:
             message = f"{mode}_peak_bytes is not known: {error.message}"
             findings.append(Finding("info", message, getattr(error, "layer", None), error.location))
@@ -53,6 +56,7 @@ def resident(analysis: Analysis) -> ResidentMemory:
         from cnncost.memory.training import state_variables
 
         choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
+        choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
         slots = slot_bytes(choice, state_variables(analysis))
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))

@@ -12,6 +12,7 @@ from collections.abc import Container, Sequence
 from cnncost.memory.gradients import gradient_of
 from cnncost.memory.gradients.base import has_gradient
 from cnncost.memory.gradients.looping import while_gradient
+from cnncost.memory.gradients.recomputing import recompute_gradient
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value, Variable
 from cnncost.memory.sparse import dense, is_sparse, joined, rows
 
@@ -38,6 +39,10 @@ def _tape(graph: OpGraph, sources: Container[Op] = ()) -> bytearray:
     for op in graph.ops:
         if op in sources:
             taped[op.index] = 1
+        elif op in graph.unrecorded:
+            continue
+        elif "recompute" in op.attrs:
+            taped[op.index] = op.attrs["recompute"].trains or any(taped[value.op.index] for value in op.inputs)
         elif op.type == "While":
             taped[op.index] = op.attrs["loop"].trains or any(taped[value.op.index] for value in op.inputs)
         elif op.type == "ReadVariableOp":
@@ -53,8 +58,10 @@ def _tape(graph: OpGraph, sources: Container[Op] = ()) -> bytearray:
 class _Reverse:
     """One run of the tape backwards."""
 
-    def __init__(self, graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> None:
-        self.graph, self.taped = graph, taped
+    def __init__(
+        self, graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]], stops: Container[Op] = ()
+    ) -> None:  # fmt: skip
+        self.graph, self.taped, self.stops = graph, taped, stops
         self.found: dict[Key, list[Value]] = {}
         for start, seed in starts:
             self.found.setdefault((start.op.index, start.index), []).append(seed)
@@ -69,9 +76,11 @@ class _Reverse:
     tape = staticmethod(_tape)
 
     @staticmethod
-    def inside(graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]]) -> _Reverse:
-        """The same for the body of a loop."""
-        return _Reverse(graph, taped, starts)
+    def inside(
+        graph: OpGraph, taped: bytearray, starts: Sequence[tuple[Value, Value]], stops: Container[Op] = ()
+    ) -> _Reverse:
+        """The same for the body of a loop, or for a group that is run again; ``stops``: where it ends."""
+        return _Reverse(graph, taped, starts, stops)
 
     def result(self, variable: Variable) -> Value | None:
         """The variable's gradient, added up when it was read more than once."""
@@ -130,11 +139,13 @@ class _Reverse:
             if op.type == "Cast":
                 return (self._cast_rows(op, values[0]),)
             values[0] = dense(self.graph, values[0])
-        if op.type in _LEAVES:
+        if op.type in _LEAVES or op in self.stops:
             self.leaves[op] = next(value for value in values if value is not None)
             return nothing
         if op.type == "While":
             return while_gradient(self, op, values)
+        if "recompute" in op.attrs:
+            return recompute_gradient(self, op, values)
         if not has_gradient(op):
             return nothing
         if op.type in _SEVERAL:

@@ -8,26 +8,39 @@ from contextlib import contextmanager
 
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import graph_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import order_loops
+from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
 from cnncost.memory.unfolding import unfold
 from cnncost.results import Analysis
 
 ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
+ONE_CHANNEL = (
+    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that of "
+    f"{THREADS} threads with AVX-512 is counted"
+)
 GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 
 
 def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
-        swept = _Simulation(analysis, mode, optimizer).run()
+        simulation = _Simulation(analysis, mode, optimizer)
+        swept = simulation.run()
+        simulation.untie()
+    notes = (ONE_CHANNEL,) if any(_reads_one_channel(event.op) for event in swept.events) else ()
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at
+        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, notes
     )
+
+
+def _reads_one_channel(op: Op) -> bool:
+    return op.type in ("Conv2D", "_FusedConv2D") and op.inputs[1].shape[2] == 1
 
 
 def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:
@@ -70,9 +83,16 @@ class _Simulation:
             self.graph = None
         return sweep(ops, schedule(ops, reads), graph.results)
 
+    def untie(self) -> None:
+        """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
+        at once."""
+        for variable in self.graph.variables.values() if self.graph else ():
+            variable.handle.attrs.pop("variable", None)
+
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph
         rewrite(graph)
+        accumulate_sums(graph)
         return graph
 
     def training_graph(self) -> OpGraph:
@@ -83,6 +103,7 @@ class _Simulation:
         graph = training_step(self.analysis, optimizer(self.optimizer)).graph
         rewrite(graph, last=False)
         graph.ops = rewrite_training(graph)
+        accumulate_sums(graph)
         return graph
 
 
@@ -96,11 +117,14 @@ def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
 @contextmanager
 def no_collection() -> Iterator[None]:
     """Thousands of small objects are made and nearly all stay: looking for garbage among them would take a quarter of
-    the time."""
+    the time. What was made joins the old objects unsearched: freezing and unfreezing does that."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if hasattr(gc, "freeze") and not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()

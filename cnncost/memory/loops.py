@@ -83,3 +83,11 @@ def take(graph: OpGraph, value: Value, index: int) -> Value:
         return graph.add("Reshape", (value,), shape=one.shape)
     type_ = "_SliceView" if one.bytes % 64 == 0 else "StridedSlice"
     return graph.add(type_, (value,), (one,), "strided_slice", place=index)
+
+
+def time_first(graph: OpGraph, value: Value) -> Value:
+    """Batch and time change places, either way; two such transposes in a row are none (grappler)."""
+    perm = (1, 0, *range(2, len(value.shape)))
+    if value.op.type == "Transpose" and value.op.attrs.get("perm") == perm:
+        return value.op.inputs[0]
+    return graph.add("Transpose", (value,), perm=perm)

@@ -75,6 +75,7 @@ class Variable(NamedTuple):
     spec: Spec
     name: str  # "layer/kernel"
     trainable: bool
+    constant: bool = False  # when the step begins it holds a constant's buffer, which is not the step's to free
 
     @property
     def bytes(self) -> int:
@@ -97,6 +98,7 @@ class OpGraph:
         self.variables: dict[str, Variable] = {}
         self.results: list[Value] = []  # what the step returns
         self.by_rows: set[str] = set()  # variables that are updated by rows
+        self.unrecorded: set[Op] = set()  # not on the tape: the reverse pass runs them again
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
         self.layer = ""
         self.phase = FORWARD
@@ -125,12 +127,12 @@ class OpGraph:
         """A constant tensor (a float32 scalar unless ``spec`` says otherwise)."""
         return self.add("Const", (), (spec or Spec((), "float32"),), name, value=value)
 
-    def variable(self, name: str, spec: Spec, trainable: bool = True) -> Variable:
+    def variable(self, name: str, spec: Spec, trainable: bool = True, constant: bool = False) -> Variable:
         """The variable ``name``, declared at its first use: a function takes its captures in that order."""
         found = self.variables.get(name)
         if found is None:
             handle = self.add("_Arg", (), (Spec((), "resource"),), name).op
-            found = self.variables[name] = Variable(handle, spec, name, trainable)
+            found = self.variables[name] = Variable(handle, spec, name, trainable, constant)
             handle.attrs["variable"] = found
         return found
 

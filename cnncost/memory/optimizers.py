@@ -43,6 +43,7 @@ class Optimizer:
     weight_decay: bool = False
     use_ema: bool = False
     accumulation: int = 0  # gradient_accumulation_steps
+    between: bool = False  # the step at hand only adds its gradients to those of the steps before it
     loss_scaling: bool = False  # wrapped in LossScaleOptimizer, as Keras does under mixed_float16
     floatx: str = "float32"
 

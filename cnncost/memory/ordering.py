@@ -43,10 +43,11 @@ _REPLACED = frozenset(
 _STEERING: dict[str, tuple[int, str]] = {
     "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
     "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
-    "Min": (1, "axes"), "AvgPoolGrad": (0, "shape"), "DepthwiseConv2dNativeBackpropInput": (0, "shape"),
-    "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
+    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"),
+    "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
+_BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
 _BEFORE = 1 << 40
@@ -85,8 +86,8 @@ def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
     for op in ops:
         if op.phase == UPDATE:
-            for source, _ in op.inputs:
-                used.setdefault(source.index, op.type)
+            for value in op.inputs:
+                used.setdefault(value.op.index, op.type)
         if "variable" in op.attrs and op.type != "_Arg":
             found.append(op)
     keys = [(names.end(op, used), op.index) for op in found]
@@ -98,6 +99,7 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
     are nodes too, equal ones but one, and walks pass through them."""
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
+    numbers: dict[int, int] = {}  # the same by the place of the constant's op
     behind: list[list[int]] = []  # what each constant waits for
 
     def constant(key: Any, waits: Sequence[int] = ()) -> int:
@@ -110,7 +112,7 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
     data = _convolved(ops)
     for op in ops:
         places = []
-        read = [source for source, _ in op.inputs]
+        read = [value.op for value in op.inputs]
         if len(read) > 1 and op.type in _COMMUTATIVE:
             read.sort(key=names.operand)
         for source in read:
@@ -119,12 +121,17 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
             elif source.controls:
                 places.append(constant(source.index, [control.index for control in source.controls]))
             else:
-                places.append(constant((str(source.attrs.get("value")), source.outputs[0])))
+                place = numbers.get(source.index)
+                if place is None:
+                    place = numbers[source.index] = constant((str(source.attrs.get("value")), source.outputs[0]))
+                places.append(place)
         steering = _STEERING.get(op.type)
         if steering is not None:
             place, attribute = steering
             key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
             places.insert(len(places) if place < 0 else place, constant(key))
+        elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
+            places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
         elif op.type in _SIZED:
             x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
             waits = [] if x is None else [x, *(source.index for source in read[:1] if source.type == "ReadVariableOp")]
@@ -215,6 +222,9 @@ def _replaced(
     return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
+_WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
+
+
 class _Names:
     """Sort keys that stand for TensorFlow's node names: scope, then order of creation inside a layer."""
 
@@ -238,6 +248,8 @@ class _Names:
                 return "AssignVariableOp", 0
             return self._numbered(f"{self.scopes[UPDATE]}{op.type}"), op.index
         scope = self.scopes.get(op.phase)
+        if op.phase == BACKWARD and not op.layer:  # of the loss
+            return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         if op.name == REGROUPED:  # capitals sort before the names of other ops
             return f"{scope}{op.layer}_1/", -1
         if scope and op.type in _CAPITAL and op.phase == FORWARD:

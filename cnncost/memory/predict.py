@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from cnncost.errors import UnsupportedLayer, one_of
+from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.results import ALLOCATORS, EXECUTORS, MODES, Analysis
@@ -27,9 +27,10 @@ _RUNNERS = {
 
 def predict(
     analysis: Analysis, mode: str = "inference", optimizer: str | None = None, executor: str = "graph",
-    allocator: str = "requested",
+    allocator: str = "requested", interval: bool = False,
 ) -> MemoryPrediction:  # fmt: skip
-    """Simulate one step. ``optimizer`` (plain SGD unless named) counts in mode "training" alone.
+    """Simulate one step. ``optimizer`` (plain SGD unless named) counts in mode "training" alone. ``interval``: bound
+    the peak of graph mode by simulating other orders that TensorFlow's processes take, which takes three times as long.
 
     Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known to the simulation, and
     CnncostError for a word that is none of the choices.
@@ -45,12 +46,50 @@ def predict(
     one_of("allocator", allocator, ALLOCATORS)
     if mode == "training" and "int8" in policies(analysis):
         raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
-    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer if mode == "training" else None)
+    if mode == "training" and executor != "graph":
+        again = next((row for row in analysis.layers if row.layer.recompute is not None), None)
+        if again is not None:
+            raise UnsupportedLayer(
+                f"layer '{printable(again.name)}' is recomputed, which is simulated for the executor 'graph' alone",
+                rule="the order in which other executors run the group again is not known here",
+            )
+    if mode == "training" and analysis.gradient_accumulation_steps:
+        return _accumulating(analysis, optimizer, executor, allocator, interval)
+    return _predicted(analysis, mode, optimizer if mode == "training" else None, executor, allocator, interval)
+
+
+def _predicted(
+    analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str,
+    interval: bool = False,
+) -> MemoryPrediction:  # fmt: skip
+    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer)
+    if interval and executor == "graph":
+        low, high = import_module("cnncost.memory.graph_mode").interval(analysis, mode, optimizer)
+        made = replace(made, low_bytes=low, high_bytes=high)
     if "int8" in policies(analysis):
         made = replace(made, notes=(*made.notes, INT8))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made
+
+
+def _accumulating(
+    analysis: Analysis, optimizer: str | None, executor: str, allocator: str, interval: bool
+) -> MemoryPrediction:  # fmt: skip
+    """Of N steps the one with the highest peak: one that only adds its gradients up, or the one that updates."""
+    if executor != "graph":
+        raise UnsupportedLayer(
+            f"the memory simulation does not know gradient accumulation with the executor '{executor}'",
+            rule="it follows the branches of a tf.function",
+        )  # fmt: skip
+    steps = [
+        _predicted(replace(analysis, between_updates=between), "training", optimizer, executor, allocator, interval)
+        for between in (False, True)
+    ]
+    update, between = (step.peak_bytes for step in steps)
+    note = f"the step that updates the weights peaks at {update:,} bytes, those between updates at {between:,}"
+    highest = steps[between > update]
+    return replace(highest, notes=(*highest.notes, note))
 
 
 def predict_inference(analysis: Analysis) -> MemoryPrediction:

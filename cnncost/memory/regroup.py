@@ -1,15 +1,19 @@
 """How grappler's arithmetic optimizer regroups trees of sums and of products (arithmetic_optimizer.cc of TensorFlow
-2.21: AddOpsRewriteStage, MinimizeBroadcasts, HoistCommonFactorOutOfAggregation).
+2.21: AddOpsRewriteStage, MinimizeBroadcasts, HoistCommonFactorOutOfAggregation, SimplifyAggregation,
+HoistCWiseUnaryChainsStage).
 
 A tree grows from its root over operands of the same kind that nobody else reads, broadcasts included. Sums of one shape
 become one AddN, which waits for the last of them; where shapes differ, those of a shape become one AddN each and are
 added from the smallest to the largest: a batch normalization's shift is added after the residual sum. Products of
-several shapes are multiplied from the smallest to the largest. A factor that all addends share is taken out.
+several shapes are multiplied from the smallest to the largest. A factor that all addends share is taken out; x + x is
+2·x. What is done to all parts of a concatenation is done to the whole. Where a shape is not known to grappler, as
+behind what XLA compiles, nothing is regrouped. Products of gradients are left as they are: grappler moves their
+constants first, and their captured order is the tape's.
 """
 
 from __future__ import annotations
 
-from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.opgraph import FORWARD, Op, OpGraph, Value
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
@@ -17,6 +21,11 @@ REGROUPED = "ArithmeticOptimizer/AddOpsRewrite"  # what grappler names the sums 
 _SUMS = frozenset({"AddV2", "AddN"})
 _PRODUCTS = frozenset({"Mul"})
 _TREES = {"AddV2": _SUMS, "AddN": _SUMS, "Mul": _PRODUCTS}
+_UNARY = frozenset((
+    "Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Expm1", "Floor", "Inv", "Log", "Log1p", "Neg", "Reciprocal", "Relu",
+    "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Square", "Tanh",
+))  # fmt: skip
+_COMPILED = "StatefulPartitionedCall"
 _FACTORED = {"Mul": (0, 1), "RealDiv": (1,)}  # the operands that may be taken out of a sum
 
 
@@ -35,41 +44,45 @@ class _Regrouping:
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
-        self.done: set[int] = set()
+        self.done: set[int] = _unknown(graph.ops)
+        # what others wait for is never taken into a tree (DrivesControlDependency)
+        self.awaited = {control.index for op in graph.ops for control in op.controls}
 
     def run(self) -> None:
         ops = self.graph.ops
         for op in reversed(ops):
-            kinds = _TREES.get(op.type)
-            if kinds is None or op.index in self.done or op.controls:
+            if op.type == "ConcatV2":
+                self.hoist_unary(op)
                 continue
-            for value in op.inputs:
-                if value.op.type in kinds:
-                    self.regroup(op)
-                    break
+            if op.type not in _TREES or op.index in self.done or op.controls:
+                continue
+            if op.type in _PRODUCTS and op.phase != FORWARD:  # constants are pushed through those
+                continue
+            if op.type in _SUMS and len(set(op.inputs)) == 1:
+                self.multiply(op)
+                continue
+            members, leaves = self.tree(op)
+            if members:
+                self.done.update(member.index for member in members)
+                (_sum if op.type in _SUMS else _product)(self, op, leaves)
             if op.type in _SUMS:
                 self.hoist(op)
         if self.before:
             self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
-
-    def regroup(self, root: Op) -> None:
-        members, leaves = self.tree(root)
-        if members:
-            self.done.update(member.index for member in members)
-            (_sum if root.type in _SUMS else _product)(self, root, leaves)
 
     def tree(self, root: Op) -> tuple[list[Op], list[Value]]:
         """The ops below the root that belong to its tree, and the tree's leaves from left to right."""
         kinds = _TREES[root.type]
         members: list[Op] = []
         leaves: list[Value] = []
-        stack = list(reversed(root.inputs))
+        stack = _reversed(root)
         while stack:
             value = stack.pop()
             op = value.op
-            if op.type in kinds and self.reads[op.index] == 1 and op.index not in self.done and not op.controls:
+            free = not op.controls and op.index not in self.done and op.index not in self.awaited
+            if op.type in kinds and self.reads[op.index] == 1 and free:
                 members.append(op)
-                stack.extend(reversed(op.inputs))
+                stack.extend(_reversed(op))
             else:
                 leaves.append(value)
         return members, leaves
@@ -80,6 +93,26 @@ class _Regrouping:
         made = Op(root.index, type_, name, root.layer, root.phase, inputs, (_spec(inputs),), {})
         self.before.setdefault(root.index, []).append(made)
         return Value(made, 0)
+
+    def multiply(self, root: Op) -> None:
+        """x + x = 2·x, which may be in place."""
+        count = Op(root.index, "Const", "Const", root.layer, root.phase, [], (Spec((), root.outputs[0].dtype),),
+                   {"value": float(len(root.inputs))})  # fmt: skip
+        self.before.setdefault(root.index, []).append(count)
+        root.type, root.inputs = "Mul", [Value(count, 0), root.inputs[0]]
+
+    def hoist_unary(self, joined: Op) -> None:
+        """concat(f(a), f(b)) = f(concat(a, b)), chain by chain."""
+        parts = [value.op for value in joined.inputs]
+        kind = parts[0].type
+        alike = kind in _UNARY and all(part.type == kind and self.reads[part.index] == 1 for part in parts)
+        if not alike or len(set(parts)) < len(parts) or len(parts) < 2:
+            return
+        inner = Op(joined.index, "ConcatV2", joined.name, joined.layer, joined.phase,
+                   [part.inputs[0] for part in parts], joined.outputs, joined.attrs)  # fmt: skip
+        self.before.setdefault(joined.index, []).insert(0, inner)
+        joined.type, joined.inputs, joined.attrs = kind, [Value(inner, 0)], parts[0].attrs
+        self.hoist_unary(inner)
 
     def hoist(self, root: Op) -> None:
         """x·a + x·b = x·(a + b)."""
@@ -145,3 +178,21 @@ def _other(op: Op, factor: Value) -> Value:
     """The operand beside the factor."""
     a, b = op.inputs
     return a if b == factor and (op.type == "RealDiv" or a != factor) else b
+
+
+def _reversed(op: Op) -> list[Value]:
+    """The operands, last first. Grappler has sorted those of a product by name."""
+    if op.type == "Mul":
+        return sorted(op.inputs, key=lambda value: (f"{value.op.layer}_1/", value.op.index), reverse=True)
+    return list(reversed(op.inputs))
+
+
+def _unknown(ops: list[Op]) -> set[int]:
+    """The ops that read or make a value of a shape that grappler does not know."""
+    found: set[int] = set()
+    if not any(op.type == _COMPILED for op in ops):
+        return found
+    for op in ops:
+        if op.type == _COMPILED or any(value.op.index in found and value.op.type != "Reshape" for value in op.inputs):
+            found.add(op.index)
+    return found

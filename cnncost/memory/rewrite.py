@@ -24,8 +24,9 @@ _CONVOLUTIONS = frozenset({"Conv2D", "_FusedConv2D"})
 _ACTIVATIONS = {
     "_FusedConv2D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
-    "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh"}),
+    "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
 }
+_HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
 _ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
@@ -165,16 +166,55 @@ def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:
         readers[source.op.index].append(product)
 
 
-def _fuse_swish(product: Op, readers: list[list[Op | None]]) -> None:
-    """x·sigmoid(x) as one op."""
+def _fuse_product(product: Op, readers: list[list[Op | None]]) -> None:
+    """x·sigmoid(x), x·tanh(softplus(x)) and, behind a convolution's bias, (x/6)·relu6(x + 3) as one op; the latter two
+    inside the convolution where it has a bias."""
     x, gate = product.inputs
-    if gate.op.type == "Sigmoid" and gate.op.inputs[0] == x and _only_reader(gate.op, readers) is product:
+    if _only_reader(gate.op, readers) is not product:
+        return
+    if gate.op.type == "Sigmoid" and gate.op.inputs[0] == x:
         product.type = "_MklSwish"
         product.inputs = [x]
+    elif gate.op.type == "Tanh" and gate.op.inputs[0].op.type == "Softplus":
+        inner = gate.op.inputs[0].op
+        if inner.inputs[0] == x and _only_reader(inner, readers) is gate.op:
+            if x.op.type == "_FusedConv2D" and _bias_alone(x.op) and len(readers[x.op.index]) == 2:
+                _take_over(product, x.op, "Mish", readers)
+                return
+            product.type = "_MklFusedMish"
+            product.inputs = [x]
+    elif gate.op.type == "Relu6" and x.op.type == "Mul":
+        _fuse_hard_swish(product, readers)
+
+
+def _fuse_hard_swish(product: Op, readers: list[list[Op | None]]) -> None:
+    """A convolution with bias whose values x are read by x/6 and x + 3 alone."""
+    sixth, shifted = product.inputs[0].op, product.inputs[1].op.inputs[0].op
+    x = next((value for value in sixth.inputs if value.op.type != "Const"), None)
+    if x is None or not _bias_alone(x.op) or not x.op.type.endswith(_HARD) or len(sixth.inputs) < 2:
+        return
+    if shifted.type != "AddV2" or x not in shifted.inputs or len(readers[x.op.index]) != 2:
+        return
+    if _only_reader(sixth, readers) is not product or _only_reader(shifted, readers) is not product.inputs[1].op:
+        return
+    _take_over(product, x.op, "_FusedHardSwish", readers)
+
+
+def _bias_alone(op: Op) -> bool:
+    return bool(op.attrs.get("fused") == ("BiasAdd",))
+
+
+def _take_over(product: Op, convolution: Op, activation: str, readers: list[list[Op | None]]) -> None:
+    """The product becomes the convolution, with the activation that it ends."""
+    product.type = convolution.type
+    product.attrs = {**convolution.attrs, "fused": ("BiasAdd", activation)}
+    product.inputs = list(convolution.inputs)
+    for source, _ in product.inputs:
+        readers[source.index] = [product if r is convolution else r for r in readers[source.index]]
 
 
 def _bypass(graph: OpGraph) -> None:
-    """Ops that only pass values on disappear: identities, x + 0, x·1."""
+    """Ops that only pass values on disappear: identities, x + 0, x·1. A division by a constant is a product."""
     through: dict[int, Value] = {}
     for op in graph.ops:
         for value in op.inputs:
@@ -187,6 +227,8 @@ def _bypass(graph: OpGraph) -> None:
             kept = _neutral(op)
             if kept is not None:
                 through[op.index] = kept
+        elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
+            op.type = "Mul"  # by the reciprocal
     graph.results = [_source(through, value) for value in graph.results]
 
 
@@ -210,6 +252,10 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
             alike.append(op)
             continue
         through[op.index] = Value(same, 0)
+        if count[same.index] == 1:  # its one reader was passed by above, and may have an equal now
+            for reader in graph.ops[same.index + 1 : op.index]:
+                if reader.inputs and reader.inputs[0].op is same and reader.index not in through:
+                    first.setdefault((reader.type, *reader.inputs), []).append(reader)
         for source, _ in op.inputs:
             count[source.index] -= 1
         count[same.index] += count[op.index]
@@ -255,7 +301,7 @@ _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {
     "BiasAdd": _fuse_bias,
     "Conv2D": _fuse_pad,
-    "Mul": _fuse_swish,
+    "Mul": _fuse_product,
     "BatchMatMulV2": _fold_transpose,
     "MatMul": _fold_transpose,
 }

@@ -21,6 +21,7 @@ _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
 def rewrite_training(graph: OpGraph) -> list[Op]:
     """The ops that run, renumbered; after ``rewrite``."""
     _bypass(graph)
+    prune(graph)  # what regrouping left over reads nothing any more
     push_constants(graph)
     _keep_workspaces(graph)
     _fuse_bias_gradients(graph)

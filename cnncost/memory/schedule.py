@@ -64,9 +64,8 @@ def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
 
 
 def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
-    """Variables, loops (which begin with constants), inputs."""
-    rank = {"Less": 1}
-    return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else rank.get(ops[index].type, 2))
+    """Variables, what begins with constants (loops, repeated numbers), inputs."""
+    return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
 
 
 def _turned(roots: list[int], start: float) -> list[int]:

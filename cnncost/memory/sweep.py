@@ -6,8 +6,8 @@ same dtype), or is a view of it; then its scratch; when it has run, the scratch,
 inputs that it was the last to read are freed. Arguments and constants are not the step's to allocate.
 
 A variable holds a reference to its buffer. Adding to it or subtracting from it happens in place where nobody else holds
-the buffer, else in a new one; assigning a value takes over the value's buffer where the assignment is its only reader,
-else copies. What a variable gives up is freed with its last reader (resource_variable_ops.cc, dense_update_ops).
+the buffer, else in a new one; assigning a value makes the value's buffer the variable's, a constant's too. What a
+variable gives up is freed with its last reader (resource_variable_ops.cc, dense_update_ops).
 """
 
 from __future__ import annotations
@@ -170,34 +170,32 @@ class _Run:
         if buffer is None:
             buffer = self.variables[variable.name] = len(self.bytes)
             self.bytes.append(self.size(variable.spec))
-            self.references.append(1)
+            self.references.append(2 if variable.constant else 1)  # the constant's own reference stays
         return buffer
 
     def read(self, op: Op) -> None:
         place = self.first[op.index]
         buffer = self.buffers[place] = self.held(op)
-        self.references[buffer] += self.readers[place]
+        if buffer != _FOREIGN:
+            self.references[buffer] += self.readers[place]
 
     def update(self, op: Op) -> None:
         """Add or subtract: in place, or in a copy where somebody still holds the buffer."""
         buffer = self.held(op)
-        if self.references[buffer] > 1:
-            self.replace(op, buffer, self.allocate(op, self.bytes[buffer], 1))
+        if buffer == _FOREIGN or self.references[buffer] > 1:
+            self.replace(op, buffer, self.allocate(op, self.size(op.attrs["variable"].spec), 1))
         self.release(op)
 
     def assign(self, op: Op) -> None:
-        """Take the value's buffer over, or copy it into the variable's (a new one where somebody holds that)."""
+        """The variable holds the value's buffer from now on, whoever else reads it: nothing is copied, as every later
+        change copies what is shared. What the variable held is given up."""
         source, index = op.inputs[1]
-        value, buffer = self.buffers[self.first[source.index] + index], self.held(op)
-        if value != _FOREIGN and self.references[value] == 1:
-            self.replace(op, buffer, value)
-            return
-        if self.references[buffer] > 1:
-            self.replace(op, buffer, self.allocate(op, self.bytes[buffer], 1))
-        self.release(op)
+        self.replace(op, self.held(op), self.buffers[self.first[source.index] + index])
 
     def replace(self, op: Op, old: int, new: int) -> None:
         self.variables[op.attrs["variable"].name] = new
+        if old == _FOREIGN:
+            return
         self.references[old] -= 1
         if not self.references[old]:
             self.free(op, old)

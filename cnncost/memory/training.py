@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from cnncost.memory.gradient import gradients
@@ -33,6 +34,10 @@ def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
     if choice.loss_scaling:
         starts = scaled(graph, loss, starts)
     grads = gradients(graph, starts, trained)
+    if analysis.gradient_accumulation_steps and not choice.accumulation:
+        choice = replace(
+            choice, accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates
+        )  # fmt: skip
     apply_updates(graph, choice, trained, grads)
     graph.results = [loss]
     return TrainingStep(graph, lowered.inputs, trained)

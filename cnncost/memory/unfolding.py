@@ -86,6 +86,9 @@ class _Frame:
         self.inside: set[Op] = set()
         self.gets: list[Op] = []
         self.holds: list[Op] = []
+        self.roots: dict[Value, Value] = {}  # a state as an iteration has it: the value that it is
+        self.written: dict[Value, Value] = {}  # a value that was written to the list: what the steps left out keep
+        self.held: dict[Value, list[Op]] = {}  # a value: where it was pushed
 
     def run(self) -> None:
         parent, loop, op = self.parent, self.loop, self.op
@@ -119,13 +122,14 @@ class _Frame:
         given: Given = {}
         for arg, value in zip(loop.states, self.states, strict=True):
             given[arg, 0] = parent.new(op, "Switch", [value], (value.spec,), (self.test,)).out()
+            self.roots[given[arg, 0]] = self.roots.get(value, value)
             self.inside.add(given[arg, 0].op)
         for arg, value in zip(loop.captures, self.captured, strict=True):
             given[arg, 0] = value
         self.given = given
         elements = {get: values[index] for get, values in zip(loop.reads, self.lists, strict=True)}
         if loop.reverse:  # zeros are put where the element was read; until then the list holds it
-            for get in elements.values():
+            for get in (value for value in elements.values() if value.op.type == "TensorListFromTensor"):
                 self.holds.append(parent.new(op, "TensorListSetItem", [get], (), (self.test, *self.holds[-1:])))
         pairs = [(source, self._copy(source)) for source in loop.graph.ops if (source, 0) not in given]
         for source, copied in pairs:
@@ -168,8 +172,12 @@ class _Frame:
             mine = parent.pushed.setdefault(source, [])
             op.controls += mine[-1:]
             mine.append(op)
+            root = self.roots.get(inputs[0], inputs[0])
+            self.held.setdefault(root, []).append(op)
             if source.attrs["own"] and self.loop.steps(index) > 1:
                 op.attrs = {**op.attrs, "kept": (self._kept(op.out(), index),)}
+            elif root in self.written:
+                op.attrs = {**op.attrs, "kept": (self.written[root],)}
 
     # -- lists -------------------------------------------------------------------------------------------------
 
@@ -197,7 +205,12 @@ class _Frame:
         controls = [self.test, *(source.op for source in written[-1:])]
         item = self.parent.new(self.op, "TensorListSetItem", [value, *earlier], (value.spec,), controls).out()
         more = self.loop.every and self.loop.steps(index) > 1
-        return [item, self._kept(item, index)] if more else [item]
+        if not more:
+            return [item]
+        kept = self.written[value] = self._kept(item, index)
+        for push in self.held.get(value, ()):  # the reverse pass needs it too
+            push.attrs = {**push.attrs, "kept": (kept,)}
+        return [item, kept]
 
     def _kept(self, value: Value, index: int) -> Value:
         """What the steps that are left out keep of a value, as one buffer."""

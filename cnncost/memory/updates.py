@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from cnncost.errors import UnsupportedLayer
 from cnncost.memory.loss_scaling import counted, tested, unscaled
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
@@ -38,6 +39,11 @@ class Updates:
         self.gate: Op | None = None  # what every update waits for
 
     # -- variables ---------------------------------------------------------------------------------------------
+
+    def accumulator(self, weight: Variable) -> Variable:
+        """The sum of the gradients since the last update; after an update, the zeros of a constant."""
+        path = f"{self.prefix}/{weight.name.replace('/', '_')}_gradient_accumulator"
+        return self.graph.variable(path, self.slots[path].spec, trainable=False, constant=self.choice.between)
 
     def slot(self, weight: Variable, name: str) -> Variable:
         return self._declared(f"{self.prefix}/{weight.name.replace('/', '_')}_{name}")
@@ -134,6 +140,15 @@ class Updates:
     def rate(self) -> Value:
         return self.cast(self.read(self.scalar("learning_rate")))
 
+    def step_number(self) -> Op:
+        """Whether this is an N-th step: (iteration + 1) mod N = 0."""
+        self.graph.layer = ""
+        one, steps, zero = (self.graph.constant(n, Spec((), "int64")) for n in (1, self.choice.accumulation, 0))
+        read = self.read(self.scalar("iteration"))
+        number = self.graph.add("AddV2", (read, one), (read.spec,))
+        rest = self.graph.add("FloorMod", (number, steps), (read.spec,))
+        return self.graph.add("Equal", (rest, zero), (Spec((), "bool"),)).op
+
     def step(self, ahead: int = 1) -> Value:
         """iterations + ahead, in the weight's dtype."""
         read = self.read(self.scalar("iteration"))
@@ -148,20 +163,21 @@ def apply_updates(
     graph.phase = UPDATE
     updates = Updates(graph, choice, trained)
     pairs = [(weight, grad) for weight, grad in zip(trained, grads, strict=True) if grad is not None]
+    if choice.loss_scaling and choice.accumulation:
+        raise UnsupportedLayer(
+            "the memory simulation does not know gradient accumulation together with loss scaling (mixed_float16)",
+            rule="it follows one branch of a tf.function, not branches inside branches",
+        )
     if choice.loss_scaling and pairs:
         updates.gate = tested(graph, [grad for _, grad in pairs])
         pairs = [(weight, unscaled(graph, grad, updates.gate)) for weight, grad in pairs]
         counted(graph, updates.gate)
-    if choice.weight_decay:
-        for weight, _ in pairs:
-            _decay(updates, weight)
-    if choice.kind == "nadam" and pairs:
-        _momentum_schedule(updates, pairs[0][0])
-    rule = _RULES[choice.kind]
-    for weight, grad in pairs:
-        graph.layer = weight.name.rsplit("/", 1)[0]
-        updates.dtype = weight.spec.dtype
-        rule(updates, weight, updates.cast(grad))
+    if choice.accumulation:
+        pairs = _accumulated(updates, pairs)
+    if not choice.between:
+        _update(updates, pairs)
+        if choice.accumulation:
+            _reset(updates, trained)
     graph.layer = ""
     if choice.use_ema:
         for weight in trained:
@@ -170,6 +186,50 @@ def apply_updates(
     read = updates.read(counter)
     one = graph.constant(1, Spec((), "int64"))
     updates.assign(counter, graph.add("AddV2", (read, one), (read.spec,)))
+
+
+def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> None:
+    """The weights' decay, then every weight's own rule."""
+    if u.choice.weight_decay:
+        for weight, _ in pairs:
+            _decay(u, weight)
+    if u.choice.kind == "nadam" and pairs:
+        _momentum_schedule(u, pairs[0][0])
+    rule = _RULES[u.choice.kind]
+    for weight, grad in pairs:
+        u.graph.layer = weight.name.rsplit("/", 1)[0]
+        u.dtype = weight.spec.dtype
+        rule(u, weight, u.cast(grad))
+
+
+def _accumulated(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> list[tuple[Variable, Value]]:
+    """``gradient_accumulation_steps`` = N: each gradient and what the steps before added up; at the N-th step their
+    mean (grappler multiplies by 1/N), between updates the sums, which become the accumulators.
+
+    Keras branches by ``tf.cond``; of the branch that is not taken nothing runs. The condition is (iteration + 1) mod N
+    = 0, an int64 and a flag.
+    """
+    graph = u.graph
+    flag = u.step_number()
+    made = []
+    for weight, grad in pairs:
+        graph.layer, u.dtype = weight.name.rsplit("/", 1)[0], weight.spec.dtype
+        slot = u.accumulator(weight)
+        total = u.add(grad, u.read(slot))
+        total.op.controls.append(flag)
+        if u.choice.between:
+            u.assign(slot, total)
+        else:
+            made.append((weight, u.mul(total, 1 / u.choice.accumulation)))
+    return made
+
+
+def _reset(u: Updates, trained: Sequence[Variable]) -> None:
+    """All accumulators to zeros, which grappler has folded to constants."""
+    for weight in trained:
+        u.graph.layer = weight.name.rsplit("/", 1)[0]
+        slot = u.accumulator(weight)
+        u.assign(slot, u.graph.constant(0.0, slot.spec, "zeros"))
 
 
 def _decay(u: Updates, weight: Variable) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cnncost import analyze, load
 from cnncost.errors import CnncostError
 from cnncost.export import build, to_config, write
+from cnncost.export.model import build_config
 from cnncost.sources.keras_config import read_config
 
 ZOO = sorted(path.name[:-5] for path in files("cnncost.zoo").iterdir() if path.name.endswith(".yaml"))
@@ -194,3 +195,21 @@ class TestLayersThatKerasLacks:
             shape = (None, 14, 14, 6) if not isinstance(layer, layers.RBF) else (None, 6)
             layer.build(shape)
             assert layer.compute_output_shape(shape)[1:] == layer.kind().output((shape[1:],))
+
+
+@pytest.mark.keras
+def test_layers_without_a_switch_for_training_are_built():
+    """Keras 3's spatial dropout takes no `trainable`, as every other layer does."""
+    rows = [{"Conv2D": [4, 3]}, {"SpatialDropout2D": 0.2}, {"Reshape": [[36, 4]]}, {"SpatialDropout1D": 0.3}]
+    model = build(load({"input": [8, 8, 3], "layers": rows}))
+    assert [layer.rate for layer in model.layers if "Dropout" in type(layer).__name__] == [0.2, 0.3]
+    volume = build(load({"input": [4, 4, 4, 2], "layers": [{"SpatialDropout3D": 0.1}]}))
+    assert volume.output_shape == (None, 4, 4, 4, 2)
+
+
+@pytest.mark.keras
+def test_a_refusal_of_keras_names_its_cause():
+    config = to_config(load({"input": [8, 8, 3], "layers": [{"Conv2D": [4, 3]}]}))
+    config["config"]["layers"][1]["config"]["surprise"] = 1
+    with pytest.raises(CnncostError, match="cannot build this model: .*surprise"):
+        build_config(config)

@@ -198,7 +198,8 @@ def test_the_median_of_several_processes_is_judged(simulate) -> None:
 def test_chunks_are_compared_with_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def predict(analysis: Any, mode: str, optimizer: Any, executor: str, allocator: str) -> Any:
+    def predict(analysis: Any, mode: str, optimizer: Any, executor: str, allocator: str, interval: bool) -> Any:
+        assert interval
         asked.append(allocator)
         return predicted(("Conv2D", "conv", 8192 if allocator == "bfc" else 6000))
 

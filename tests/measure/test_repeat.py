@@ -52,6 +52,13 @@ def test_the_peak_is_one_that_a_process_had(peaks: list[int | None]) -> None:
     assert found.changes[0].bytes == found.peak_bytes == found.chunk_bytes
 
 
+def test_a_merged_measurement_can_be_merged_again() -> None:
+    first = merged([one(30, 1, (0.5,)), one(10, 2), one(12, 3)])
+    found = merged([first, one(11, 4), one(40, 5)])
+    assert found.runs == ((30, 1), (10, 2), (12, 3), (11, 4), (40, 5)) and found.step_seconds == (0.5,)
+    assert (found.peak_bytes, found.chunk_bytes, found.changes[0].bytes) == (12, 3, 12)
+
+
 def test_a_stored_answer_of_one_process_is_still_read() -> None:
     data = asdict(one(5, 6, (0.1,)))
     del data["runs"]

@@ -9,6 +9,7 @@ import pytest
 import cnncost
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.gradient import gradients
+from cnncost.memory.gradients import gradient_of
 from cnncost.memory.opgraph import BACKWARD, OpGraph, Spec
 from cnncost.memory.optimizers import OPTIMIZERS, optimizer
 from cnncost.memory.predict import predict_training
@@ -120,3 +121,30 @@ def test_an_unknown_gradient_names_the_layer() -> None:
     y = graph.add("Prod", (graph.read(kernel),), axes=(0,))
     with pytest.raises(UnsupportedLayer, match="odd"):
         gradients(graph, [(y, graph.argument("g", y.spec))], [kernel])
+
+
+@pytest.mark.parametrize(("side", "buffers"), [(64, 2), (420, 3)])
+def test_a_large_mean_squared_error_makes_its_gradients_number_anew_in_each_step(side: int, buffers: int) -> None:
+    """Measured: 2 × 524,288 and 3 × 22,579,200 bytes beside small ones."""
+    conv = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
+    analysis = cnncost.analyze({"input": [side, side, 3], "layers": [conv]}, batch=2)
+    size = 2 * side * side * 16 * 4
+    assert predict_training(analysis).peak_bytes == pytest.approx(buffers * size, rel=0.01)
+
+
+_ROW = Spec((4, 8), "float32")
+
+
+@pytest.mark.parametrize(("exponent", "types", "less"), [
+    (0.75, ["Mul", "Pow", "Mul"], -0.25), (2.0, ["Mul", "Mul"], None),
+])  # fmt: skip
+def test_power_of_a_constant_has_its_own_exponent(exponent: float, types: list[str], less: float | None) -> None:
+    """x^y's slope reads x^(y - 1), which is no value that the forward pass has; of a square it is x."""
+    graph = OpGraph()
+    x = graph.argument("x", _ROW)
+    power = graph.add("Pow", [x, graph.constant(exponent)], (_ROW,))
+    before = len(graph.ops)
+    gradient_of(power.op)(graph, power.op, graph.argument("grad", _ROW), frozenset({1}))
+    made = [op for op in graph.ops[before:] if op.type not in ("Const", "_Arg")]
+    assert [op.type for op in made] == types
+    assert [op.inputs[1].op.attrs["value"] for op in made if op.type == "Pow"] == ([] if less is None else [less])

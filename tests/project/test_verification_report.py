@@ -30,7 +30,8 @@ def report():
 
 def row(error: float | None) -> dict:
     peak = {"predicted_bytes": None if error is None else 100, "measured_bytes": 100, "error": error,
-            "unpredicted": "not known", "inside_interval": None if error is None else True}  # fmt: skip
+            "unpredicted": "not known", "inside_interval": None if error is None else True,
+            "processes": 2, "measured_low_bytes": 99, "measured_high_bytes": 1100}  # fmt: skip
     return {
         "peak": peak,
         "chunks": {"predicted_bytes": 103, "measured_bytes": 100, "error": 0.03},
@@ -48,7 +49,7 @@ def test_a_rerun_resumes(report, tmp_path: Path) -> None:
         seen.append(case.source)
         if case.source == "zoo:c":
             raise KeyboardInterrupt
-        return {"measurement": len(seen)}
+        return {"measurement": {}}
 
     with pytest.raises(KeyboardInterrupt):
         report.work(cases, store, time.monotonic() + 60, run)
@@ -58,12 +59,35 @@ def test_a_rerun_resumes(report, tmp_path: Path) -> None:
     (tmp_path / cases[2].file).write_bytes(whole[: len(whole) // 2])  # a file that was cut off
     (tmp_path / cases[3].file).write_bytes(whole)  # another case's
     seen.clear()
-    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case.source) or {"measurement": 0})
+    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case.source) or {"measurement": {}})
     assert seen == ["zoo:c", "zoo:d"] and all(store.measured(case) for case in cases)
     assert report.Store(tmp_path, {"keras": "4"}).measured(cases[0]) is None
     seen.clear()
     report.work(cases, report.Store(tmp_path / "other", NOW), time.monotonic() - 1, run)
     assert seen == []
+
+
+def test_processes_that_are_missing_join_those_stored(report, tmp_path: Path, monkeypatch) -> None:
+    from cnncost import measure
+
+    case, store, asked = report.Case("zoo:pooling-example", "inference", None, 1), report.Store(tmp_path, NOW), []
+    store.keep(case, measured(case, 1000))
+    peaks = iter([900, 1200])
+
+    def run(job: Job, limit: float) -> Measurement:
+        asked.append(job.steps)
+        found = Measurement.from_dict(measured(case, next(peaks))["measurement"])
+        return replace(found, step_seconds=())
+
+    monkeypatch.setattr(measure, "run", run)
+    for _ in range(2):
+        report.work([case], store, time.monotonic() + 60, lambda c: report.measure(c, store, 1, 60, 3), 3)
+    kept = store.measured(case)["measurement"]
+    assert asked == [0, 0] and kept["peak_bytes"] == 1000 and kept["step_seconds"] == [0.5]
+    assert [peak for peak, _ in kept["runs"]] == [1000, 900, 1200]
+    report.work([case], store, time.monotonic() + 60, lambda c: {"error": "killed"}, 9)
+    assert "measurement" in store.measured(case)
+    assert dict(report.rows_of([case], store))[case]["peak"]["measured_high_bytes"] == 1200
 
 
 def test_an_interrupted_write_leaves_the_old_file(report, tmp_path: Path) -> None:
@@ -79,7 +103,7 @@ def test_what_was_left_out_is_asked_again_and_an_error_is_kept(report, tmp_path:
     store, seen = report.Store(tmp_path, NOW), []
     store.keep(cases[0], {"left_out": True, "error": "9 GB are needed"})
     store.keep(cases[1], {"error": "a layer that fails"})
-    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case) or {"measurement": 1})
+    report.work(cases, store, time.monotonic() + 60, lambda case: seen.append(case) or {"measurement": {}})
     assert seen == cases[:1] and "measurement" in store.measured(cases[0])
 
 
@@ -172,8 +196,8 @@ def test_the_report_names_what_is_left_out(report) -> None:
     text = report.markdown(rows, cases, NOW)
     figures = "2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 1 of 1 | 3.00% | 90.0% | 100.0% | 2 of 2"
     assert f"| training, sgd, batch 2: zoo | {figures} |" in text
-    assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | -2.00% | 90.0% | 500.0 ms |" in text
+    assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | 2: 99 to 1,100 | -2.00% | 90.0% | 500.0 ms |" in text
     assert "- zoo:c training, sgd, batch 2: killed for lack of memory" in text
-    assert "- zoo:d training, sgd, batch 2: not run yet" in text
+    assert "- not run yet, training, sgd, batch 2: zoo:d\n" in text
     shown = report.distribution(rows, cases, 10)
     assert "-2.00%  zoo:a" in shown and "no peak    zoo:b" in shown and "zoo:c training" in shown

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from cnncost.errors import CnncostError
@@ -161,17 +162,17 @@ def _numpy(name: str) -> Any:
     return name
 
 
-def optimizer_of(name: str | None) -> Any:
-    """An optimizer of Keras by this tool's name."""
+def optimizer_of(name: str | None, accumulation: int = 0) -> Any:
+    """An optimizer of Keras by this tool's name; ``accumulation``: its ``gradient_accumulation_steps``."""
     from keras import optimizers as o
 
-    makers: dict[str, Callable[[], Any]] = {
-        "sgd": lambda: o.SGD(0.01), "momentum": lambda: o.SGD(0.01, momentum=0.9),
-        "nesterov": lambda: o.SGD(0.01, momentum=0.9, nesterov=True), "rmsprop": o.RMSprop, "adagrad": o.Adagrad,
+    makers: dict[str, Callable[..., Any]] = {
+        "sgd": partial(o.SGD, 0.01), "momentum": partial(o.SGD, 0.01, momentum=0.9),
+        "nesterov": partial(o.SGD, 0.01, momentum=0.9, nesterov=True), "rmsprop": o.RMSprop, "adagrad": o.Adagrad,
         "adadelta": o.Adadelta, "adam": o.Adam, "adamw": o.AdamW, "adamax": o.Adamax, "nadam": o.Nadam, "lion": o.Lion,
         "ftrl": o.Ftrl, "adafactor": o.Adafactor,
     }  # fmt: skip
-    return makers[name or "sgd"]()
+    return makers[name or "sgd"](gradient_accumulation_steps=accumulation or None)
 
 
 def is_mixed_float16(model: Any) -> bool:

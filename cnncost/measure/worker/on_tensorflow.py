@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from cnncost.errors import CnncostError
 from cnncost.measure.profile import Scopes, changes, layer_seconds
-from cnncost.measure.records import Job, peak
+from cnncost.measure.records import Change, Job, peak
 from cnncost.measure.worker import common
 from cnncost.measure.xplane import ProfileError
 
@@ -40,7 +40,7 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
             "optimizer": common.bytes_of(optimizer.variables) if optimizer else 0,
             "inputs": common.bytes_of(inputs),
         }
-        for number in range(WARM_UPS):
+        for number in range(WARM_UPS + _more(job)):
             stage(f"running step {number + 1}, a warm-up")
             step()
         return {
@@ -49,6 +49,14 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
             **_profiled(step, Scopes(model.name, built.renamed(job)), job, folder, stage),
             "process_bytes": common.process_bytes(),
         }  # fmt: skip
+
+
+def _more(job: Job) -> int:
+    """Further warm-ups with gradient accumulation, so that the last of them updates the weights: then the first step
+    that only adds gradients up, and the next update, are recorded, and the one with the higher peak is told. (Later
+    steps that only add free the sum before theirs, which the first has not.)"""
+    steps = job.gradient_accumulation_steps
+    return 0 if not steps else -WARM_UPS % steps
 
 
 def _device(name: str) -> str:
@@ -87,7 +95,7 @@ def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]
 
     if not model.trainable_variables:
         raise CnncostError("the model has nothing to train", rule="a training step needs a trainable weight")
-    optimizer = common.optimizer_of(job.optimizer)
+    optimizer = common.optimizer_of(job.optimizer, job.gradient_accumulation_steps)
     if common.is_mixed_float16(model):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
@@ -105,17 +113,30 @@ def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]
 
 
 def _profiled(step: Step, scopes: Scopes, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
-    stage("running the step whose memory is recorded")
-    gc.collect()
-    chunks = _counter(job.device)
-    data = _profile(step, 1, os.path.join(folder, "memory"), ALL)
-    used = _counter(job.device, chunks)
-    found = changes(data, job.device, scopes, job.mode == "training")
+    found, used = _recorded(step, scopes, job, folder, stage)
+    if job.gradient_accumulation_steps:
+        for _ in range(job.gradient_accumulation_steps - 2):
+            step()
+        update = _recorded(step, scopes, job, os.path.join(folder, "update"), stage)
+        if peak(update[0]) >= peak(found):
+            found, used = update
     seconds = common.timed(step, job, stage)
     return {
         "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
         "layer_seconds": _layer_seconds(step, seconds[0], scopes, job, folder, stage) if seconds else {},
     }  # fmt: skip
+
+
+def _recorded(
+    step: Step, scopes: Scopes, job: Job, folder: str, stage: common.Stage
+) -> tuple[tuple[Change, ...], int | None]:
+    """The allocations and releases of one step, and the chunks at its peak."""
+    stage("running the step whose memory is recorded")
+    gc.collect()
+    chunks = _counter(job.device)
+    data = _profile(step, 1, os.path.join(folder, "memory"), ALL)
+    used = _counter(job.device, chunks)
+    return changes(data, job.device, scopes, job.mode == "training"), used
 
 
 def _layer_seconds(

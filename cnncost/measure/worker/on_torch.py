@@ -59,7 +59,7 @@ def _step(model: Any, inputs: list[Any], job: Job) -> tuple[Callable[[], Any], A
         return predict, None
     if not model.trainable_variables:
         raise CnncostError("the model has nothing to train", rule="a training step needs a trainable weight")
-    optimizer = common.optimizer_of(job.optimizer)
+    optimizer = common.optimizer_of(job.optimizer, job.gradient_accumulation_steps)
     if common.is_mixed_float16(model):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)

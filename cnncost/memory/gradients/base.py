@@ -59,9 +59,12 @@ def after(value: Value, grad: Value) -> Value:
 
 
 def reshape(graph: OpGraph, value: Value, shape: Dims) -> Value:
-    """A view of another shape; grappler drops a Reshape to the same shape, so none is emitted."""
+    """A view of another shape; grappler drops a Reshape to the same shape, and folds one of a constant: none is
+    emitted."""
     if value.shape == shape:
         return value
+    if value.op.type == "Const":
+        return graph.constant(value.op.attrs["value"], Spec(shape, value.dtype))
     return graph.add("Reshape", (value,), (Spec(shape, value.dtype),), shape=shape)
 
 

@@ -57,9 +57,7 @@ def _pow(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     gx = gy = None
     if 0 not in skip:
         scaled = like(graph, "Mul", grad, y)
-        less = y if y.op.type == "Const" else like(graph, "Sub", y, constant(graph, 1.0, grad.dtype))
-        power = graph.add("Pow", (x, less), (op.outputs[0],))
-        gx = like(graph, "Mul", scaled, power)
+        gx = like(graph, "Mul", scaled, _power_less_one(graph, op))
     if 1 not in skip and y.op.type != "Const":
         positive = graph.add("Greater", (x, constant(graph, 0.0, grad.dtype)), (Spec(x.shape, "bool"),))
         safe = graph.add("SelectV2", (positive, x, constant(graph, 1.0, grad.dtype)), (x.spec,))
@@ -67,6 +65,20 @@ def _pow(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
         log = graph.add("SelectV2", (positive, like(graph, "Log", safe), zero), (x.spec,))
         gy = like(graph, "Mul", like(graph, "Mul", grad, op.out()), log)
     return _reduced(graph, op, gx, gy)
+
+
+def _power_less_one(graph: OpGraph, op: Op) -> Value:
+    """x^(y - 1): x itself for a square."""
+    x, y = op.inputs
+    if y.op.type != "Const":
+        less = like(graph, "Sub", y, constant(graph, 1.0, y.dtype))
+    elif y.op.attrs["value"] == 2:
+        return x
+    else:
+        value = y.op.attrs["value"]
+        number = value - 1 if isinstance(value, int | float) else None
+        less = graph.constant(number, y.spec)
+    return graph.add("Pow", (x, less), (op.outputs[0],))
 
 
 def _extremum(compare: str) -> Gradient:

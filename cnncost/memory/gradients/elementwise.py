@@ -68,7 +68,7 @@ def _erf(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc). Grappler takes c to the exponential: all but the last
     product is computed in the forward pass."""
     bell = like(graph, "Exp", like(graph, "Square", op.inputs[0]))  # with the sign: one _UnaryOpsComposition
-    scaled = like(graph, "Mul", constant(graph, 1.1283791670955126, grad.dtype), bell)
+    scaled = like(graph, "Mul", bell, constant(graph, 1.1283791670955126, grad.dtype))
     return (like(graph, "Mul", grad, scaled),)
 
 

@@ -48,7 +48,14 @@ def while_gradient(reverse: Any, op: Op, grads: Sequence[Value | None]) -> list[
         weights.append(name)
         sums.append(body.add("AddN", (*values, sum_), (spec,)))
         inits.append(graph.add("Fill", (), (spec,), "zeros"))
-    list_grads = [run.leaves[get] for get in leaves[states:] if run.leaves.get(get) is not None]
+    list_grads, zeros = [], []
+    for get, value in zip(loop.reads, lists, strict=True):
+        if reverse.taped[value.op.index] and get in run.leaves:
+            own = run.leaves[get]
+            before = body.add("TensorListGetItem", (), (own.spec,))
+            reads.append(before.op)
+            zeros.append(_zeros(graph, value))
+            list_grads.append(body.add("_ListAdd", (own, before), (own.spec,)))
     backward, captures = _split(body, loop, count)
     backward.results = [*sums, *list_grads]
     _prune_pops(backward, loop)
@@ -60,13 +67,21 @@ def while_gradient(reverse: Any, op: Op, grads: Sequence[Value | None]) -> list[
     ]
     captured = [op.inputs[states + len(lists) + loop.captures.index(arg)] for arg in captures]
     graph.phase = phase
-    new = add_loop(graph, made, [*seeds, *inits], [written] if written is not None else [], captured, "while_grad")
+    given = [written] if written is not None else []
+    new = add_loop(graph, made, [*seeds, *inits], [*given, *zeros], captured, "while_grad")
     new.controls.append(op)
     for place, name in enumerate(weights, start=states):
         reverse.variables.setdefault(name, []).append(new.out(place))
     found: list[Value | None] = [new.out(place) for place in range(states)]
     found += [new.out(len(args)) if list_grads and reverse.taped[value.op.index] else None for value in lists]
     return found + [None] * (len(op.inputs) - len(found))
+
+
+def _zeros(graph: OpGraph, value: Value) -> Value:
+    """The gradient of a list that is read begins as a list of zeros, made as soon as the list is there."""
+    made = graph.add("_ListZeros", (), (value.spec,), "zeros_like")
+    made.op.controls.append(value.op)
+    return made
 
 
 def _state(body: OpGraph, grad: Value | None, spec: Spec) -> Value:

@@ -30,7 +30,7 @@ def _one_each(step: Step, x: Value) -> Value:
 
 def _flip(step: Step, kind: Any, x: Value) -> Value:
     chosen = step.add("LessEqual", (_one_each(step, x), step.number(0.5, x)))
-    for _ in range(2 if "_and_" in kind.mode else 1):
+    for _ in range(2 if "_and_" in str(getattr(kind, "mode", "")) else 1):
         x = step.add("SelectV2", (chosen, step.add("ReverseV2", (x,), (x.spec,)), x))
     return x
 

@@ -144,14 +144,15 @@ def _gates(step: Step, kind: Any, weights: _Weights, x: Value, h: Value, masks: 
     if kind.use_bias:
         biases = _split(step, weights.read(step, "bias"), 4)
         left = [step.add("BiasAdd", pair) for pair in zip(left, biases, strict=True)]
-    recurrent = [_columns(step, weights.read(step, "recurrent_kernel"), kind.units) for _ in range(4)]
+    units = kind.units
+    recurrent = [_columns(step, weights.read(step, "recurrent_kernel"), units, i * units) for i in range(4)]
     right = [step.add("MatMul", pair) for pair in zip(hs, recurrent, strict=True)]
     return [step.add("AddV2", pair) for pair in zip(left, right, strict=True)]
 
 
-def _columns(step: Step, value: Value, count: int) -> Value:
-    """``value[:, a:b]``."""
-    return step.add("StridedSlice", (value,), (Spec((*value.shape[:-1], count), value.dtype),))
+def _columns(step: Step, value: Value, count: int, start: int = 0) -> Value:
+    """``value[:, start : start + count]``."""
+    return step.add("StridedSlice", (value,), (Spec((*value.shape[:-1], count), value.dtype),), place=start)
 
 
 def _gated(step: Step, kind: Any, sums: Sequence[Value], c: Value) -> tuple[Value, list[Value]]:
@@ -183,16 +184,16 @@ def _gru(row: LayerCost, kind: Any, prefix: str) -> Cell:
             inner = step.add("MatMul", (h, kernel))
             if biases:
                 inner = _add_bias(step, inner, biases[1])
-            parts = [_columns(step, inner, kind.units) for _ in range(3)]
+            parts = [_columns(step, inner, kind.units, i * kind.units) for i in range(3)]
         else:
             inner = step.add("MatMul", (h, _columns(step, kernel, 2 * kind.units)))
-            parts = [_columns(step, inner, kind.units) for _ in range(2)]
+            parts = [_columns(step, inner, kind.units, i * kind.units) for i in range(2)]
         z = activate(step, step.add("AddV2", (x_z, parts[0])), kind.recurrent_activation)
         r = activate(step, step.add("AddV2", (x_r, parts[1])), kind.recurrent_activation)
         if kind.reset_after:
             again = step.add("Mul", (r, parts[2]))
         else:
-            again = step.add("MatMul", (step.add("Mul", (r, h)), _columns(step, kernel, kind.units)))
+            again = step.add("MatMul", (step.add("Mul", (r, h)), _columns(step, kernel, kind.units, 2 * kind.units)))
         candidate = activate(step, step.add("AddV2", (x_h, again)), kind.activation)
         one = step.graph.constant(1.0, Spec((), h.dtype))
         rest = step.add("Mul", (step.add("Sub", (one, z), (z.spec,)), candidate))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cnncost.errors import UnsupportedLayer, printable
+from cnncost.graph import Group, Layer, Ref, groups_of
 from cnncost.kinds.operations import Operation
 from cnncost.memory.lowering.base import Lowered, Step
 from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Value
+from cnncost.memory.replay import Replay
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES
 
@@ -27,33 +31,71 @@ def lower(analysis: Analysis, training: bool = False) -> Lowered:
     step = Step(analysis, training)
     values: list[tuple[Value, ...]] = []
     inputs: list[Value] = []
-    for row, layer in zip(analysis.layers, analysis.graph.layers, strict=True):
+    groups = groups_of(analysis.graph) if training else {}
+    for index, (row, layer) in enumerate(zip(analysis.layers, analysis.graph.layers, strict=True)):
         step.graph.layer = row.name
         if row.kind == "InputLayer":
             inputs.append(_input(step, row))
             values.append((inputs[-1],))
             continue
-        try:
-            read = [values[ref.layer][ref.output] for ref in layer.inputs]
-            if isinstance(layer.kind, Operation):
-                given, mask, name = read, None, ""
-                made = lower_operation(step, row, layer.kind, given)
-            else:
-                lower_layer, name = rule(row.kind), row.kind
-                given = _autocast(step, row, read)
-                mask = read_mask(step, name, layer.kind, given)
-                made = lower_layer(step, row, layer.kind, given)
-            _check(step, row, made)
-        except UnsupportedLayer as error:
-            raise NotSimulated(error, row.name).at(layer.location or analysis.graph.location) from None
-        values.append((made,) if isinstance(made, Value) else made)
-        take_away(step, name, given)
-        first = values[-1][0]
-        step.attach(first, made_mask(step, name, layer.kind, given, first) or mask)
+        begin = len(step.graph.ops)
+        values.append(_layer(step, row, layer, [values[ref.layer][ref.output] for ref in layer.inputs]))
+        group = groups.get(layer.recompute)
+        if group is not None:
+            step.graph.unrecorded.update(step.graph.ops[begin:])
+            if index == group.members[-1]:
+                _close(step, group, values)
     outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
     step.graph.results = list(outputs)
     masks = tuple(step.mask(value) for value in outputs)
     return Lowered(step.graph, tuple(inputs), outputs, tuple(values), masks)
+
+
+def _layer(step: Step, row: LayerCost, layer: Layer, read: list[Value]) -> tuple[Value, ...]:
+    """One layer on the values that it reads."""
+    try:
+        if isinstance(layer.kind, Operation):
+            given, mask, name = read, None, ""
+            made = lower_operation(step, row, layer.kind, given)
+        else:
+            lower_layer, name = rule(row.kind), row.kind
+            given = _autocast(step, row, read)
+            mask = read_mask(step, name, layer.kind, given)
+            made = lower_layer(step, row, layer.kind, given)
+        _check(step, row, made)
+    except UnsupportedLayer as error:
+        raise NotSimulated(error, row.name).at(layer.location or step.analysis.graph.location) from None
+    outputs = (made,) if isinstance(made, Value) else made
+    take_away(step, name, given)
+    step.attach(outputs[0], made_mask(step, name, layer.kind, given, outputs[0]) or mask)
+    return outputs
+
+
+def _close(step: Step, group: Group, values: list[tuple[Value, ...]]) -> None:
+    """The end of a group that the reverse pass runs again: its outputs and inputs pass through one IdentityN, as a
+    function with a gradient of its own leaves it in the graph."""
+    graph, rows = step.graph, step.analysis.layers
+
+    def run(copies: Sequence[Value]) -> list[Value]:
+        known = dict(zip(group.given, copies, strict=True))
+        name = graph.layer
+        for index in group.members:
+            graph.layer = rows[index].name
+            read = [known[ref] for ref in rows[index].layer.inputs]
+            for place, value in enumerate(_layer(step, rows[index], rows[index].layer, read)):
+                known[Ref(index, place)] = value
+        graph.layer = name
+        return [known[ref] for ref in group.left]
+
+    trains = any(rows[i].layer.trainable and any(w.trainable for w in rows[i].weights) for i in group.members)
+    read = [values[ref.layer][ref.output] for ref in (*group.left, *group.given)]
+    specs = tuple(value.spec for value in read)
+    op = graph.add("IdentityN", read, specs, "recompute", recompute=Replay(run, len(group.left), trains)).op
+    for place, ref in enumerate(group.left):
+        value = op.out(place)
+        step.attach(value, step.mask(read[place]))
+        outputs = values[ref.layer]
+        values[ref.layer] = (*outputs[: ref.output], value, *outputs[ref.output + 1 :])
 
 
 def _check(step: Step, row: LayerCost, made: Value | tuple[Value, ...]) -> None:

@@ -46,8 +46,8 @@ def _batch_normalization(step: Step, row: LayerCost, kind: BatchNormalization, i
     x = step.cast(inputs[0], compute)
     mean = step.weight(row, "moving_mean", compute)
     variance = step.weight(row, "moving_variance", compute)
-    scale = step.cast(step.weight(row, "gamma"), compute) if kind.scale else None
-    offset = step.cast(step.weight(row, "beta"), compute) if kind.center else None
+    scale = step.weight(row, "gamma", compute) if kind.scale else None
+    offset = step.weight(row, "beta", compute) if kind.center else None
     axis = kind.axis if kind.axis >= 0 else kind.axis + len(x.shape)
     if step.training and row.layer.trainable:
         axes = tuple(i for i in range(len(x.shape)) if i != axis)
@@ -128,7 +128,7 @@ def _affine(
 def _shaped(step: Step, row: LayerCost, name: str, dtype: str, dims: tuple[int, ...] | None) -> Value | None:
     if not step.has(row, name):
         return None
-    value = step.cast(step.weight(row, name), dtype)
+    value = step.weight(row, name, dtype)
     return value if dims is None else step.reshape(value, dims)
 
 

@@ -11,7 +11,7 @@ from copy import copy
 from typing import Any
 
 from cnncost.errors import UnsupportedLayer
-from cnncost.memory.loops import Loop, add_loop, element, take
+from cnncost.memory.loops import Loop, add_loop, element, take, time_first
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.cells import Cell, cell_of
 from cnncost.memory.opgraph import OpGraph, Spec, Value
@@ -24,8 +24,7 @@ def recur(step: Step, row: LayerCost, kind: Any, inputs: Sequence[Value], prefix
     """A recurrent layer's output and last states. ``prefix`` is before its weights' names."""
     _known(step, kind)
     x = inputs[0]
-    time_first = (1, 0, *range(2, len(x.shape)))
-    sequence = step.add("Transpose", (x,), perm=time_first)
+    sequence = time_first(step.graph, x)
     cell = cell_of(step, row, kind, prefix)
     trips = sequence.shape[0]
     states = list(inputs[1:]) or [step.graph.constant(0, Spec((step.batch, *shape), x.dtype)) for shape in cell.states]
@@ -35,7 +34,7 @@ def recur(step: Step, row: LayerCost, kind: Any, inputs: Sequence[Value], prefix
     run = _unrolled if kind.options.get("unroll") else _looped
     outputs, states = run(step, kind, cell, sequence, states, masks, trips)
     last = take(step.graph, outputs, outputs.shape[0] - 1)
-    result = step.add("Transpose", (outputs,), perm=time_first) if kind.return_sequences else last
+    result = time_first(step.graph, outputs) if kind.return_sequences else last
     return [result, *states] if kind.return_state else [result]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cnncost.errors import UnsupportedLayer
-from cnncost.memory.loops import take
+from cnncost.memory.loops import take, time_first
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.opgraph import Spec, Value
@@ -26,7 +26,7 @@ def _time_distributed(step: Step, row: LayerCost, kind: Any, inputs: list[Value]
     if len(inputs) != 1 or len(row.outputs) != 1:
         raise UnsupportedLayer("the memory simulation knows TimeDistributed over one input and one output alone")
     x = inputs[0]
-    sequence = step.add("Transpose", (x,), perm=_swapped(x))
+    sequence = time_first(step.graph, x)
     steps = sequence.shape[0]
     if steps > MOST_STEPS:
         raise UnsupportedLayer(f"the memory simulation lays out {MOST_STEPS} time steps of TimeDistributed at most")
@@ -39,11 +39,7 @@ def _time_distributed(step: Step, row: LayerCost, kind: Any, inputs: list[Value]
     outputs = [_inner(step, one, kind.layer, [take(step.graph, sequence, i)])[0] for i in range(steps)]
     spec = Spec((steps, *outputs[0].shape), outputs[0].dtype)
     stacked = step.add("Pack", outputs, (spec,), axis=0)
-    return step.add("Transpose", (stacked,), perm=_swapped(stacked))
-
-
-def _swapped(value: Value) -> tuple[int, ...]:
-    return (1, 0, *range(2, len(value.shape)))
+    return time_first(step.graph, stacked)
 
 
 def _spectral_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value | tuple[Value, ...]:

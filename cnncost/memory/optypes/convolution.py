@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
+from cnncost.memory.optypes.brgemm import convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
@@ -37,13 +38,21 @@ def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ..
     return (_columns(grad, kernel) * SIZES[kernel.dtype],)
 
 
+_POINTWISE_FIRST = 9_856  # the same for a kernel of one position and channels first, which needs no copies
+
+
 def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """With the channels first oneDNN computes on reordered copies of the input and the output."""
     if inputs[0].dtype not in ONEDNN:
         return ()
     if attrs.get("data_format") == "NCHW":
+        if all(taps == 1 for taps in inputs[1].shape[:-2]):
+            return (_POINTWISE_FIRST,)
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
-    return (ONEDNN_CONVOLUTION,)
+    if inputs[0].dtype != "float32" or len(inputs[1].shape) != 4:
+        return (ONEDNN_CONVOLUTION,)
+    dilations = attrs.get("dilations") or (1, 1)
+    return (convolution_scratch(inputs[0], inputs[1], outputs[0], attrs["strides"], dilations),)
 
 
 def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:

@@ -73,5 +73,5 @@ ROWS = (
     OpType("Cast", _cast),
     OpType("SelectV2", _select, forwards=(1, 2)),
     OpType("ClipByValue", same, forwards=(0,)),
-    OpType("_MklSwish", same),  # oneDNN's kernel writes a new buffer
+    *(OpType(name, same) for name in ("_MklSwish", "_MklFusedMish")),  # oneDNN's kernels write a new buffer
 )

@@ -15,5 +15,7 @@ ROWS = (
     *(OpType(name, given, shares=FIRST) for name in _LISTS),
     OpType("TensorListFromTensor", given),  # every element is copied
     OpType("TensorListStack", given),
+    OpType("_ListZeros", given, expensive=False),  # ZerosLike of a list; it ran at once in captured steps
+    OpType("_ListAdd", given),  # AddN of two lists, at the one place where both have an element
     OpType("_KeptSteps", given, expensive=False),  # what the steps keep that are not laid out
 )

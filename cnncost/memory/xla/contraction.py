@@ -46,6 +46,13 @@ def _unpadded(x: Hlo) -> Hlo:
     return x.inputs[0] if x.opcode == "pad" else x
 
 
+def grouped(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Groups keep a convolution what it is; for its gradient it hands on what it has read."""
+    x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    spec = op.outputs[0]
+    return [module.add("convolution", (_unpadded(x), kernel), spec.shape, spec.dtype), x, kernel]
+
+
 def _undilated(op: Op) -> bool:
     return _ones(op.attrs.get("dilations") or ())
 
@@ -96,9 +103,21 @@ def depthwise_data_gradient(module: Module, op: Op, inputs: list[Operand]) -> li
 
 
 def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """A full convolution, channel against channel, of which only the diagonal is kept: a masked copy, summed."""
     x, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    rank, spec = len(x.shape), op.outputs[0]
+    return [_diagonal(module, x, grad, op.outputs[0])]
+
+
+def grouped_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """Of (gradient, data, kernel): the kernel's gradient and the data's, as those of a depthwise convolution."""
+    grad, x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
+    spec = op.outputs[1]
+    data = module.add("convolution", (grad, module.reverse(kernel)), spec.shape, spec.dtype)
+    return [_diagonal(module, x, grad, op.outputs[0]), data]
+
+
+def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec) -> Hlo:
+    """A full convolution, channel against channel, of which only the groups' own are kept: a masked copy, summed."""
+    rank = len(x.shape)
     spatial = tuple(_spatial(rank))
     left = module.transpose(x, (rank - 1, *spatial, 0))
     right = module.transpose(grad, (*spatial, 0, rank - 1))
@@ -107,8 +126,7 @@ def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> 
     turned = module.transpose(made, (*range(1, rank - 1), 0, rank - 1))
     masked = module.map("select", (turned,), Spec(turned.shape, spec.dtype))
     assert masked is not None
-    summed = module.add("reduce-window", (masked,), (*window, 1, outputs), spec.dtype)
-    return [module.reshape(summed, spec.shape)]
+    return module.add("reduce-window", (masked,), spec.shape, spec.dtype)
 
 
 def product(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
@@ -124,7 +142,8 @@ def bias_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
 
 
 RULES: dict[str, Any] = {
-    "Conv2D": convolution, "Conv3D": convolution, "StatefulPartitionedCall": convolution,
+    "Conv2D": convolution, "Conv3D": convolution, "StatefulPartitionedCall": grouped,
+    "PartitionedCall": grouped_gradient,
     "Conv2DBackpropInput": data_gradient, "Conv3DBackpropInputV2": data_gradient,
     "Conv2DBackpropFilter": filter_gradient, "Conv3DBackpropFilterV2": filter_gradient,
     "DepthwiseConv2dNative": depthwise,

@@ -6,18 +6,15 @@ only renames, and what a variable holds at the end is an output of the compiled 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla import contraction
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
-from cnncost.memory.xla.reduce import reduce
-
-Rule = Callable[[Module, Op, list[Operand]], Sequence[Operand]]
+from cnncost.memory.xla.rules import RULES, VALUEWISE
 
 
 class Program(NamedTuple):
@@ -37,7 +34,10 @@ def emit(graph: OpGraph) -> Program:
     first: dict[Any, Op] = {}
     for op in graph.ops:
         module.op = op
-        module.dtype = op.outputs[0].dtype if op.outputs else module.dtype
+        if op.outputs:
+            module.dtype = op.outputs[0].dtype
+            if module.dtype in _HALVES:
+                raise _unknown(op, f"{module.dtype}, which the compiler widens for most of its kernels")
         if op.type == "_Arg":
             _argument(module, op, values, parameters, held)
         elif op.type == "ReadVariableOp":
@@ -93,299 +93,28 @@ def _argument(
 
 
 def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    name = _VALUEWISE.get(op.type)
+    name = VALUEWISE.get(op.type)
     if name is not None:
         value: Operand = None
         for number, opcode in enumerate(name):
             value = module.map(opcode, inputs if number == 0 else (value,), _spec_of(op, opcode))
         return (value,)
-    rule = _RULES.get(op.type)
+    rule = RULES.get(op.type)
     if rule is None:
-        unknown = UnsupportedLayer(
-            f"the simulation of XLA does not know TensorFlow's {op.type}",
-            rule="it follows the compiler instruction by instruction and guesses nothing",
-        )
-        raise NotSimulated(unknown, op.layer)
+        raise _unknown(op, f"TensorFlow's {op.type}")
     return rule(module, op, inputs)
+
+
+def _unknown(op: Op, what: str) -> NotSimulated:
+    rule = "it follows the compiler instruction by instruction and guesses nothing"
+    return NotSimulated(UnsupportedLayer(f"the simulation of XLA does not know {what}", rule=rule), op.layer)
 
 
 def _spec_of(op: Op, opcode: str) -> Spec:
     return Spec(op.outputs[0].shape, "bool") if opcode == "compare" and op.outputs[0].dtype != "bool" else op.outputs[0]
 
 
-# -- rules -------------------------------------------------------------------------------------------------------------
-
-
-def _constant(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (None,) * len(op.outputs)
-
-
-def _same(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return inputs
-
-
-def _reshape(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (None if inputs[0] is None else module.reshape(inputs[0], op.outputs[0].shape),)
-
-
-def _reduction(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (reduce(module, inputs[0], op.attrs["axes"], op.outputs[0]),)
-
-
-def _mean(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    total = reduce(module, inputs[0], op.attrs["axes"], op.outputs[0])
-    return (module.map("multiply", (total,), op.outputs[0]),)
-
-
-def _add_n(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    total = inputs[0]
-    for value in inputs[1:]:
-        total = module.map("add", (total, value), op.outputs[0])
-    return (total,)
-
-
-def _relu_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """select(features > 0, gradient, 0); inputs (gradient, features)."""
-    spec = op.outputs[0]
-    mask = module.map("compare", (inputs[1],), Spec(spec.shape, "bool"))
-    return (module.map("select", (mask, inputs[0]), spec),)
-
-
-def _relu6_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    spec, flag = op.outputs[0], Spec(op.outputs[0].shape, "bool")
-    above = module.map("compare", (inputs[1],), flag)
-    below = module.map("compare", (inputs[1],), flag)
-    mask = module.map("and", (above, below), flag)
-    return (module.map("select", (mask, inputs[0]), spec),)
-
-
-def _sigmoid_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """(gradient·y)·(1 - y); inputs (y, gradient)."""
-    spec = op.outputs[0]
-    rest = module.map("subtract", (inputs[0],), spec)
-    return (module.map("multiply", (module.map("multiply", (inputs[1], inputs[0]), spec), rest), spec),)
-
-
-def _tanh_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """gradient·(1 - y²)."""
-    spec = op.outputs[0]
-    square = module.map("multiply", (inputs[0], inputs[0]), spec)
-    return (module.map("multiply", (inputs[1], module.map("subtract", (square,), spec)), spec),)
-
-
-def _rsqrt_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """-½·gradient·y³."""
-    spec = op.outputs[0]
-    cube = module.map("multiply", (module.map("multiply", (inputs[0], inputs[0]), spec), inputs[0]), spec)
-    return (module.map("multiply", (cube, module.map("multiply", (inputs[1],), spec)), spec),)
-
-
-def _ratio_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    spec = op.outputs[0]
-    return (module.map("multiply", (module.map("divide", (inputs[0],), spec), inputs[1]), spec),)
-
-
-def _square(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (module.map("multiply", (inputs[0], inputs[0]), op.outputs[0]),)
-
-
-def _squared_difference(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    difference = module.map("subtract", inputs, op.outputs[0])
-    return (module.map("multiply", (difference, difference), op.outputs[0]),)
-
-
-def _selu(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """select(x > 0, x, a·(exp(x) - 1))."""
-    spec = op.outputs[0]
-    mask = module.map("compare", (inputs[0],), Spec(spec.shape, "bool"))
-    return (module.map("select", (mask, inputs[0], module.map("expm1", (inputs[0],), spec)), spec),)
-
-
-def _leaky(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """maximum(x, x·slope)."""
-    return (module.map("maximum", (inputs[0], module.map("multiply", (inputs[0],), op.outputs[0])), op.outputs[0]),)
-
-
-def _elu_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    spec = op.outputs[0]
-    mask = module.map("compare", (inputs[1],), Spec(spec.shape, "bool"))
-    slope = module.map("add", (inputs[1],), spec)
-    return (module.map("select", (mask, inputs[0], module.map("multiply", (inputs[0], slope), spec)), spec),)
-
-
-def _softplus(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    spec = op.outputs[0]
-    exponent = module.map("exponential", (inputs[0],), spec)
-    return (module.map("select", (inputs[0], exponent, module.map("log1p", (exponent,), spec)), spec),)
-
-
-def _erfc(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Above 1 exp(-x²) times a ratio of polynomials, below 1 - erf(x) as a polynomial."""
-    x, spec = inputs[0], op.outputs[0]
-    power = module.map("exponential", (module.map("negate", (module.map("multiply", (x, x), spec),), spec),), spec)
-    outer = module.map("multiply", (power, module.map("divide", (x,), spec)), spec)
-    inner = module.map("subtract", (module.map("multiply", (x, x), spec),), spec)
-    return (module.map("select", (module.map("compare", (x,), Spec(spec.shape, "bool")), outer, inner), spec),)
-
-
-def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    x, spec = inputs[0], op.outputs[0]
-    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
-    top = reduce(module, x, last, rows)
-    shifted = module.map("exponential", (module.map("subtract", (x, top), spec),), spec)
-    total = reduce(module, shifted, last, rows)
-    if op.type == "LogSoftmax":
-        logs = module.map("log", (total,), rows)
-        return (module.map("subtract", (module.map("subtract", (x, top), spec), logs), spec),)
-    return (module.map("divide", (shifted, total), spec),)
-
-
-def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Losses and the gradient of the logits, sparse labels as one-hot rows."""
-    x, spec, losses = inputs[0], op.outputs[1], op.outputs[0]
-    rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
-    top = reduce(module, x, last, rows)
-    shifted = module.map("subtract", (x, top), spec)
-    powers = module.map("exponential", (shifted,), spec)
-    total = reduce(module, powers, last, rows)
-    target = inputs[1] if inputs[1] is None else module.reshape(inputs[1], rows.shape)
-    if inputs[1] is not None and op.inputs[1].shape == spec.shape:
-        target = inputs[1]
-    hot = module.map("select", (target,), spec)
-    logs = module.map("log", (total,), rows)
-    each = module.map("multiply", (module.map("subtract", (logs, shifted), spec), hot), spec)
-    loss = reduce(module, each, last, losses)
-    gradient = module.map("subtract", (module.map("divide", (powers, total), spec), hot), spec)
-    return (loss, gradient)
-
-
-def _concat(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Nested concatenations along one axis are one."""
-    axis, spec = op.attrs["axis"], op.outputs[0]
-    flat: list[Hlo] = []
-    for value, source in zip(inputs, op.inputs, strict=True):
-        part = module.filled(value, source.spec)
-        same = part.opcode == "concatenate" and _axis_of(part) == axis
-        flat.extend(part.inputs if same else (part,))
-    return (module.add("concatenate", flat, spec.shape, spec.dtype),)
-
-
-def _axis_of(value: Hlo) -> int:
-    first = value.inputs[0].shape
-    return next((i for i, n in enumerate(value.shape) if n != first[i]), -1)
-
-
-def _moving(opcode: str) -> Rule:
-    def rule(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-        made: list[Operand] = []
-        for spec in op.outputs:
-            made.append(None if inputs[0] is None else module.add(opcode, (inputs[0],), spec.shape, spec.dtype))
-        return made
-
-    return rule
-
-
-def _transpose(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (None if inputs[0] is None else module.transpose(inputs[0], op.attrs["perm"]),)
-
-
-def _tile(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Axes of one are broadcast; others get an axis of repeats in front, and a view of the result."""
-    value, spec = inputs[0], op.outputs[0]
-    if value is None or value.shape == spec.shape:
-        return (value,)
-    if all(n in (1, wide) for n, wide in zip(value.shape, spec.shape, strict=True)):
-        return (module.broadcast(value, spec.shape, spec.dtype),)
-    pairs = zip(spec.shape, value.shape, strict=True)
-    wide = tuple(size for n, own in pairs for size in ((n // own, own) if n != own else (n,)))
-    made = module.add("broadcast", (value,), wide, spec.dtype)
-    return (module.reshape(made, spec.shape),)
-
-
-def _window(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (module.opaque("reduce-window", inputs[:1], op.outputs[0]),)
-
-
-def _average(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    total = module.opaque("reduce-window", inputs[:1], op.outputs[0])
-    return (module.map("multiply", (total,), op.outputs[0]),)
-
-
-def _average_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """The gradient over the window's size, summed in windows, whose padding spreads it."""
-    source = op.inputs[0].spec
-    scaled = module.map("multiply", (module.filled(inputs[0], source),), source)
-    return (module.opaque("reduce-window", (scaled,), op.outputs[0]),)
-
-
-def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """SelectAndScatterExpander: an iota for each axis, a window operation that carries them along, the places found as
-    rows of indices, and a scatter into zeros. All but the scatter depend on the input alone."""
-    x, grad, spec = inputs[0], inputs[2], op.outputs[0]
-    small = op.inputs[2].spec
-    rank = len(spec.shape)
-    iotas = [module.add("iota", (), spec.shape, "int32") for _ in range(rank)]
-    zeros = module.add("zeros", (), spec.shape, spec.dtype)
-    for made in (*iotas, zeros):
-        made.fusible = False
-    source = module.filled(x, spec)
-    found = module.add("reduce-window-tuple", (source, *iotas), small.shape, "int32")
-    rows = module.add("indices", (found,), (small.elements, rank), "int32")
-    rows.fusible = False
-    flat = module.add("scatter-values", (module.filled(grad, small),), small.shape, spec.dtype, elementwise=True)
-    return (module.add("scatter", (zeros, rows, flat), spec.shape, spec.dtype),)
-
-
-def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Bits of Philox, then numbers of them."""
-    spec = op.outputs[0]
-    bits = module.add("random-bits", (), spec.shape, "int32")
-    return (module.map("convert", (bits,), spec),)
-
-
+_HALVES = frozenset(("float16", "bfloat16"))
 # Never merged: random numbers, and what is as good as free.
 _OWN = frozenset(("RandomUniform", "RandomStandardNormal", "Const", "Identity", "IdentityN"))
 _ASSIGN = {"AssignVariableOp": "", "AssignAddVariableOp": "add", "AssignSubVariableOp": "subtract"}
-# Op types that compute value by value, as the opcodes of a chain.
-_VALUEWISE: dict[str, tuple[str, ...]] = {
-    "Add": ("add",), "AddV2": ("add",), "BiasAdd": ("add",), "Sub": ("subtract",), "Mul": ("multiply",),
-    "MulNoNan": ("multiply",), "Div": ("divide",), "RealDiv": ("divide",), "DivNoNan": ("divide", "select"),
-    "Maximum": ("maximum",), "Minimum": ("minimum",), "Pow": ("power",), "FloorDiv": ("divide",),
-    "FloorMod": ("divide",), "Neg": ("negate",), "Abs": ("abs",), "Sign": ("sign",), "Floor": ("floor",),
-    "Ceil": ("ceil",), "Round": ("round",), "Exp": ("exponential",), "Expm1": ("expm1",), "Log": ("log",),
-    "Log1p": ("log1p",), "Sqrt": ("sqrt",), "Rsqrt": ("rsqrt",), "Sin": ("sine",), "Cos": ("cosine",),
-    "Tanh": ("tanh",), "Erf": ("erf",), "Reciprocal": ("divide",), "Inv": ("divide",),
-    "Sigmoid": ("negate", "exponential", "add", "divide"), "Relu": ("maximum",), "Relu6": ("clamp",),
-    "Softsign": ("abs", "add", "divide"), "Cast": ("convert",), "Equal": ("compare",), "NotEqual": ("compare",),
-    "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
-    "LogicalAnd": ("and",), "LogicalOr": ("or",), "LogicalNot": ("not",), "SelectV2": ("select",),
-    "IsFinite": ("compare",),
-}  # fmt: skip
-_RULES: dict[str, Rule] = {
-    **contraction.RULES,
-    "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
-    "Range": _constant, "StatelessRandomGetKeyCounter": _constant,
-    "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same, "NoOp": _same,
-    "Reshape": _reshape, "Squeeze": _reshape, "ExpandDims": _reshape,
-    "Sum": _reduction, "Max": _reduction, "Min": _reduction, "Prod": _reduction, "Mean": _mean,
-    "All": _reduction, "Any": _reduction,
-    "AddN": _add_n, "Square": _square, "SquaredDifference": _squared_difference,
-    "ReluGrad": _relu_gradient, "Relu6Grad": _relu6_gradient, "SigmoidGrad": _sigmoid_gradient,
-    "TanhGrad": _tanh_gradient, "RsqrtGrad": _rsqrt_gradient, "SqrtGrad": _ratio_gradient,
-    "ReciprocalGrad": _ratio_gradient, "InvGrad": _ratio_gradient, "LeakyReluGrad": _relu_gradient,
-    "EluGrad": _elu_gradient, "SeluGrad": _elu_gradient, "SoftplusGrad": _ratio_gradient,
-    "SoftsignGrad": _ratio_gradient,
-    "Elu": _selu, "Selu": _selu, "LeakyRelu": _leaky, "Softplus": _softplus,
-    "Erfc": _erfc, "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
-    "SoftmaxCrossEntropyWithLogits": _cross_entropy,
-    "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
-    "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),
-    "SplitV": _moving("slice"), "Unpack": _moving("slice"), "StridedSliceGrad": _moving("pad"),
-    "SpaceToBatchND": _moving("transpose"), "BatchToSpaceND": _moving("transpose"),
-    "ReverseV2": _moving("reverse"), "Transpose": _transpose, "Tile": _tile, "BroadcastTo": _tile,
-    "MaxPool": _window, "MaxPool3D": _window, "AvgPool": _average, "AvgPool3D": _average,
-    "AvgPoolGrad": _average_gradient, "AvgPool3DGrad": _average_gradient,
-    "MaxPoolGrad": _max_gradient, "MaxPool3DGrad": _max_gradient,
-    "RandomUniform": _random, "RandomStandardNormal": _random, "StatelessRandomUniformV2": _random,
-    "StatelessRandomNormalV2": _random,
-}  # fmt: skip

@@ -175,12 +175,8 @@ def _use(producer: Hlo, readers: list[Hlo], use: dict[int, int]) -> int:
     """HloInstruction::OperandElementUse through the kernel: each element once, in another order, or several times."""
     total = 0
     for reader in readers:
-        if reader.elementwise:
-            one = use[reader.index]
-        elif reader.opcode in MOVING:
-            one = _PERMUTED
-        else:
-            one = _REUSED
+        how = _USE if reader.elementwise else _PERMUTED if reader.opcode in MOVING else _REUSED
+        one = max(how, use[reader.index])
         total = one if not total else (_USE if total == one == _USE else _REUSED)
     return total
 

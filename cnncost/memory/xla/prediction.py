@@ -74,10 +74,10 @@ def contents(compiled: Compiled, chains: list[Buffer], holes: int, outputs: list
     for buffer in chains:
         changes += [(buffer.start, 1, buffer), (buffer.end, 2, buffer)]
     for buffer in outputs:
-        changes.append((buffer.start, 1, buffer))
+        changes.append((-1, 1, buffer))  # allocated before the code runs
     changes.sort(key=lambda change: change[:2])
     for step, kind, buffer in changes:
-        op = compiled.sequence[min(step, len(compiled.sequence) - 1) if kind == 2 else buffer.start].hlo.op
+        op = compiled.sequence[step if kind == 2 else buffer.start].hlo.op
         size = buffer.bytes if kind == 1 else -buffer.bytes
         live += size
         events.append(Event(op, size, live, buffer.number))

@@ -14,7 +14,7 @@ from cnncost.sources.spec.names import snake
 from cnncost.sources.spec.nodes import List, Map, Mark, Node, Origin, Scalar, Trail, describe
 from cnncost.sources.spec.positional import positional
 
-COMMON = ("name", "inputs", "repeat", "when", "expect", "trainable", "dtype")
+COMMON = ("name", "inputs", "repeat", "when", "expect", "trainable", "dtype", "recompute")
 FORMS = {"residual": ("shortcut", "merge"), "branches": ("merge",), "reuse": ()}
 MOVED = ("name", "trainable", "dtype")  # may stand among a kind's arguments too
 BLOCK_KEYS = ("params", "layers", "description")

@@ -84,6 +84,10 @@ class Expander(Expansion):
         return here
 
     def once(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
+        if "recompute" in entry.common and self.flag(entry.common["recompute"], "recompute", context, trail):
+            context = context.copy()
+            if context.recompute is None:  # a group inside another is run again with it
+                context.recompute = len(self.layers)
         if entry.kind is not None:
             return self.layer(entry, here, context, name, trail)
         if entry.block is not None:
@@ -99,7 +103,17 @@ class Expander(Expansion):
         full = self.full(entry, context, name, trail)
         expects = self.claims(entry, context, trail)
         return self.add(
-            Layer(full, kind, here, context.trainable, context.dtype, None, self.location(entry, trail, mark), expects)
+            Layer(
+                full,
+                kind,
+                here,
+                context.trainable,
+                context.dtype,
+                None,
+                self.location(entry, trail, mark),
+                expects,
+                context.recompute,
+            )
         )
 
     def kind(self, entry: Entry, context: Context, trail: Trail) -> Kind:

@@ -17,17 +17,17 @@ Refs = tuple[Ref, ...]
 class Context:
     """What holds for the entries of one list."""
 
-    __slots__ = ("blocks", "depth", "dtype", "env", "scope", "trainable")
+    __slots__ = ("blocks", "depth", "dtype", "env", "recompute", "scope", "trainable")
 
     def __init__(
         self, env: Env, scope: Scope, trainable: bool = True, dtype: str | None = None,
-        blocks: tuple[str, ...] = (), depth: int = 0,
+        blocks: tuple[str, ...] = (), depth: int = 0, recompute: int | None = None,
     ) -> None:  # fmt: skip
         self.env, self.scope, self.trainable, self.dtype = env, scope, trainable, dtype
-        self.blocks, self.depth = blocks, depth
+        self.blocks, self.depth, self.recompute = blocks, depth, recompute
 
     def copy(self) -> Context:
-        return Context(self.env, self.scope, self.trainable, self.dtype, self.blocks, self.depth)
+        return Context(self.env, self.scope, self.trainable, self.dtype, self.blocks, self.depth, self.recompute)
 
 
 class Expansion:

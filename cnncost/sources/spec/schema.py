@@ -137,7 +137,7 @@ def _entry(spellings: dict[str, str], me: str, blocks: bool) -> Schema:
     )
     common = {
         "name": _ref("name"), "inputs": inputs, "repeat": repeat, "when": _ref("flag"), "expect": _ref("layerClaim"),
-        "trainable": _ref("flag"), "dtype": _ref("dtype"),
+        "trainable": _ref("flag"), "dtype": _ref("dtype"), "recompute": _ref("flag"),
     }  # fmt: skip
     branch = {"anyOf": [*steps["anyOf"], {"type": "array", "maxItems": 0}]}
     forms = {

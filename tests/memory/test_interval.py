@@ -1,0 +1,71 @@
+"""The peak over the orders that TensorFlow's processes take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.graph_mode import interval
+from cnncost.memory.predict import predict
+
+CONV = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
+FORK: list[Any] = [
+    {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}, "name": "stem"},
+    {"Conv2D": {"filters": 64, "kernel_size": 3, "padding": "same"}, "name": "wide"},
+    {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}, "name": "one"},
+    {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}, "name": "two", "inputs": ["stem"]},
+    {"Multiply": None, "inputs": ["one", "two"]},
+]  # fmt: skip
+
+
+def analyzed(layers: list[Any], mode: str = "inference") -> Any:
+    return cnncost.analyze({"input": [64, 64, 3], "layers": layers}, batch=2, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_the_predicted_peak_lies_inside(mode: str) -> None:
+    analysis = analyzed([*FORK, "Flatten", {"Dense": 4}], mode)
+    low, high = interval(analysis, mode)
+    assert 0 < low <= predict(analysis, mode).peak_bytes <= high
+
+
+def test_a_chain_has_one_order() -> None:
+    low, high = interval(analyzed([CONV, CONV, "Flatten", {"Dense": 4}]), "inference")
+    assert low == high
+
+
+def test_a_forks_branches_may_change_places() -> None:
+    """Where the narrow branch comes first, its 16 maps wait for the wide one, else the stem's 8."""
+    low, high = interval(analyzed(FORK), "inference")
+    assert high - low == 2 * 64 * 64 * (16 - 8) * 4
+
+
+def test_how_many_normalizations_are_folded_early_is_open() -> None:
+    low, high = interval(analyzed([CONV, "BatchNormalization", "ReLU"] * 12), "inference")
+    assert low < high <= low + 12 * 2 * 16 * 4 * 2  # scale and shift of 16 maps each, and what they are made of
+
+
+def test_it_is_the_same_each_time() -> None:
+    analysis = analyzed(FORK)
+    assert interval(analysis, "inference") == interval(analysis, "inference")
+    assert interval(analysis, "inference", orders=0) == (predict(analysis).peak_bytes,) * 2
+
+
+def test_only_asked_for() -> None:
+    analysis = analyzed(FORK)
+    plain, bounded = predict(analysis), predict(analysis, interval=True)
+    assert plain.low_bytes == plain.high_bytes == plain.peak_bytes == bounded.peak_bytes
+    assert (bounded.low_bytes, bounded.high_bytes) == interval(analysis, "inference")
+
+
+def test_chunks_keep_the_interval() -> None:
+    bounded = predict(analyzed([CONV, "BatchNormalization", "ReLU"] * 12), allocator="bfc", interval=True)
+    assert bounded.low_bytes <= bounded.peak_bytes <= bounded.high_bytes and bounded.low_bytes < bounded.high_bytes
+
+
+def test_a_one_channel_input_is_told_of() -> None:
+    """Its convolution takes a scratch that is not predicted."""
+    grey = cnncost.analyze({"input": [32, 32, 1], "layers": [CONV]}, batch=2)
+    assert "one channel" in predict(grey).notes[0] and not predict(analyzed([CONV])).notes

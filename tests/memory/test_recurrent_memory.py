@@ -1,0 +1,149 @@
+"""Recurrent layers and wrappers in the simulation: laws over the number of time steps, and real steps."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.errors import UnsupportedLayer
+from cnncost.memory import loops
+from cnncost.memory.loops import MOST, PARALLEL
+from cnncost.memory.lowering import lower
+from cnncost.memory.opgraph import Op
+from cnncost.memory.predict import MemoryPrediction, predict
+
+BATCH, FEATURES, UNITS = 64, 16, 32
+STATE = BATCH * UNITS * 4  # bytes of one state
+LSTM = {"LSTM": {"units": UNITS}}
+SEQUENCE = {"LSTM": {"units": UNITS, "return_sequences": True}}
+
+
+def predicted(layers: Any, steps: int, mode: str = "inference", **options: Any) -> MemoryPrediction:
+    layers = layers if isinstance(layers, list) else [layers]
+    spec = {"input": [steps, FEATURES], "layers": [*layers, {"Dense": {"units": 8, "activation": "softmax"}}]}
+    return predict(cnncost.analyze(spec, batch=BATCH, **options), mode)
+
+
+def counted(prediction: MemoryPrediction, type_: str, phase: str) -> int:
+    ops: dict[Op, None] = dict.fromkeys(e.op for e in prediction.events if e.op.type == type_ and e.op.phase == phase)
+    return sum(op.layer == "lstm" for op in ops)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 40])
+def test_every_step_multiplies_input_and_state(steps: int) -> None:
+    """Forward x·W and h·U; in reverse, of each step, both weights' gradients and the state before's, which nobody
+    drops at the first step."""
+    assert counted(predicted(LSTM, steps), "MatMul", "forward") == 2 * steps
+    assert counted(predicted(LSTM, steps, "training"), "MatMul", "backward") == 3 * steps
+
+
+def test_what_needs_no_state_runs_ahead_by_a_window() -> None:
+    """Of 100 steps at most 32 have their input's product (four gates' sums) before the state reaches them."""
+    alive: Counter[str] = Counter()
+    most = 0
+    live: dict[int, str] = {}
+    for event in predicted(LSTM, 100).events:
+        if event.bytes > 0:
+            live[event.buffer] = event.op.type
+        else:
+            live.pop(event.buffer, None)
+        alive = Counter(live.values())
+        most = max(most, alive["MatMul"])
+    assert PARALLEL <= most <= PARALLEL + 1  # and the state's own product
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("every", [False, True], ids=["last", "every"])
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
+def test_steps_left_out_keep_what_they_would(
+    kind: str, every: bool, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all steps laid out the peak is the same."""
+    layers = [{"GRU": {"units": 8, "return_sequences": True}}, {kind: {"units": UNITS, "return_sequences": every}}]
+    layers += ["Flatten"] if every else []  # type: ignore[list-item]
+    steps = MOST + 60
+    short = predicted(layers, steps, mode)
+    monkeypatch.setattr(loops, "MOST", steps)
+    whole = predicted(layers, steps, mode)
+    assert short.peak_bytes == whole.peak_bytes
+    assert len(short.events) < len(whole.events)
+
+
+def test_an_lstm_keeps_seven_states_of_each_step() -> None:
+    """Three gates, the candidate, the state and its tanh, the output; and the input."""
+    peaks = [predicted(LSTM, steps, "training").peak_bytes for steps in (200, 201)]
+    assert peaks[1] - peaks[0] == 7 * STATE + BATCH * FEATURES * 4
+
+
+def test_a_hundred_thousand_steps_cost_no_more_than_a_thousand() -> None:
+    short = predicted(SEQUENCE, 1000, "training")
+    begun = time.process_time()
+    long = predicted(SEQUENCE, 100_000, "training")
+    assert time.process_time() - begun < 5
+    assert len(long.events) == len(short.events)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        ([{"LSTM": {"units": 4, "stateful": True}}], "keep their state"),
+        ([{"Masking": 0.0}, {"GRU": 4}], "masked"),
+        ([{"SimpleRNN": {"units": 4, "unroll": True}}], "unrolls"),
+        ([{"TimeDistributed": {"layer": {"Dense": 4}}}, "Flatten"], "time steps"),
+    ],
+)
+def test_what_is_not_simulated_is_named(layers: list[Any], words: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=words):
+        predicted(layers, 1000)
+
+
+def test_both_directions_have_weights_of_their_own() -> None:
+    spec = {"input": [5, FEATURES], "layers": [{"Bidirectional": {"layer": SEQUENCE, "merge_mode": "sum"}}]}
+    lowered = lower(cnncost.analyze(spec, batch=BATCH), training=True)
+    names = [name for name in lowered.graph.variables if name.startswith("bidirectional/")]
+    assert [name.split("/")[1] for name in names] == ["forward"] * 3 + ["backward"] * 3
+    assert lowered.outputs[0].shape == (BATCH, 5, UNITS)
+
+
+# -- real steps ------------------------------------------------------------------------------------------------
+
+STACKED = {"RNN": {"cell": [{"LSTMCell": {"units": 24}}, {"SimpleRNNCell": {"units": 16}}]}}
+MODELS: dict[str, tuple[list[int], list[Any]]] = {
+    "lstm": ([40, 16], [SEQUENCE, {"LSTM": 16}]),
+    "gru": ([12, 16], [{"GRU": {"units": 32, "go_backwards": True}}]),
+    "bidirectional": ([12, 16], [{"Bidirectional": {"layer": SEQUENCE}}, {"SimpleRNN": 24}]),
+    "stacked": ([12, 16], [STACKED]),
+    "images": ([4, 16, 16, 3], [{"ConvLSTM2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}, "Flatten"]),
+    "distributed": ([4, 24, 24, 3], [{"TimeDistributed": {"layer": {"Conv2D": [8, 3]}}}, "Flatten"]),
+    "spectral": ([24, 24, 3], [{"SpectralNormalization": {"layer": {"Conv2D": [16, 3]}}}, "GlobalAveragePooling2D"]),
+}  # fmt: skip
+
+
+RUNS = [
+    ("lstm", "training"), ("gru", "inference"), ("bidirectional", "training"), ("stacked", "inference"),
+    ("images", "inference"), ("distributed", "training"), ("spectral", "training"),
+]  # fmt: skip
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("name", "mode"), RUNS)
+def test_a_real_step(name: str, mode: str) -> None:
+    """Peaks, within what the order of roots moves; and of the allocations from 4 KiB, by bytes, nine tenths."""
+    pytest.importorskip("tensorflow")
+    from cnncost.export import keras_names, to_config
+    from cnncost.measure import Job, run
+
+    shape, layers = MODELS[name]
+    spec = {"input": shape, "layers": [*layers, {"Dense": {"units": 8, "activation": "softmax"}}]}
+    analysis = cnncost.analyze(spec, batch=32, mode=mode)
+    config = {"config": to_config(analysis.graph)}
+    real = run(Job(config, keras_names(analysis.graph), mode, "sgd" if mode == "training" else None, 32, steps=1), 300)
+    prediction = predict(analysis, mode)
+    assert prediction.peak_bytes == pytest.approx(real.peak_bytes, rel=0.06)
+    measured = Counter(change.bytes for change in real.changes if change.bytes >= 4096)
+    simulated = Counter(event.bytes for event in prediction.events if event.bytes >= 4096)
+    assert (measured & simulated).total() >= 0.9 * max(measured.total(), simulated.total())
