@@ -96,6 +96,9 @@ def _limit(text: str) -> int:
     from cnncost.cli.shared import whole_number
     from cnncost.report.document import LIMITS
 
+    if text.isalpha() and text not in LIMITS:
+        raise CnncostError("a wrong limit", rule=f"it is a number of bytes, {' or '.join(LIMITS)}",
+                           received=printable(text))  # fmt: skip
     found: int = LIMITS[text] if text in LIMITS else whole_number(LEAST)(text)
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from cnncost.errors import CnncostError, Location, printable
 
 SCHEMA = "cnncost/verify/1"
+MISSING = object()
 MOST = 2**28  # bytes of a verification that are read
 RULE = "a verification is what `cnncost verify SOURCE --format json` writes"
 
@@ -42,7 +43,7 @@ def _wrong(data: dict[str, Any]) -> Iterator[str]:
     for name, good in _PARTS.items():
         part: Any = data
         for key in name.split("."):
-            part = part.get(key) if isinstance(part, dict) else None
+            part = part.get(key, MISSING) if isinstance(part, dict) else MISSING
         if not good(part):
             yield name
     timeline = data.get("timeline")

@@ -140,8 +140,9 @@ def _fields(there: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
     found = {"output_shape": tuple(_shape(member) for member in there)}
     found |= {fact: tuple(member.get(fact) for member in there) for fact in FACTS if all(fact in m for m in there)}
     if all("arguments" in member for member in there) and all(m["kind"] == there[0]["kind"] for m in there):
-        for name in dict.fromkeys(name for member in there for name in member["arguments"]):
-            values = tuple(member["arguments"].get(name, DEFAULT) for member in there)
+        meant = [_meant(member) for member in there]
+        for name in dict.fromkeys(name for arguments in meant for name in arguments):
+            values = tuple(arguments.get(name, DEFAULT) for arguments in meant)
             found.setdefault(f"arguments.{name}", values)
     return {name: values for name, values in found.items() if any(value != values[0] for value in values)}
 
@@ -149,3 +150,18 @@ def _fields(there: Sequence[Side]) -> dict[str, tuple[Any, ...]]:
 def _shape(layer: Side) -> Any:
     shapes = outputs(layer)
     return shapes[0] if len(shapes) == 1 else shapes
+
+
+def _meant(layer: Side) -> dict[str, Any]:
+    """The arguments without those that only spell a default out, as Keras's files do."""
+    arguments, rank = layer["arguments"], len(outputs(layer)[0])
+    spelled: dict[str, list[Any]] = {
+        "data_format": ["channels_last"],
+        "activation": ["linear"],
+        "axis": [-1, [-1], rank, [rank]],
+    }
+    if "Pooling" in layer["kind"]:
+        strides = arguments.get("strides")
+        size = arguments.get("pool_size", [2] * len(strides) if isinstance(strides, list) else 2)
+        spelled["strides"] = [size]
+    return {name: value for name, value in arguments.items() if value not in spelled.get(name, [])}

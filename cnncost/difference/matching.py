@@ -10,6 +10,7 @@ from cnncost.difference.sequence import common
 
 Layers = Sequence[Mapping[str, Any]]
 MOST = 20_000  # layers without a namesake that are matched by structure
+COMMUTATIVE = ("Add", "Average", "Maximum", "Minimum", "Multiply")  # the order of what they read means nothing
 MOST_READ = 64  # layers that one reads, as far as they are compared
 
 
@@ -103,5 +104,6 @@ def reads(layers: Layers, pair: Mapping[int, int]) -> list[tuple[int, ...]]:
             place = places.get(name, i)
             if place < i and len(own) < MOST_READ:
                 own.update(dict.fromkeys((pair[place],) if place in pair else found[place]))
-        found.append(tuple(own)[:MOST_READ])
+        read = tuple(own)[:MOST_READ]
+        found.append(tuple(sorted(read)) if layer["kind"] in COMMUTATIVE else read)
     return found

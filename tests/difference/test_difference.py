@@ -165,6 +165,27 @@ def test_edited_spec(edits: list[tuple[str, str]], expected: tuple[str, str], to
     assert "net (1) → net (2)" in table(found)
 
 
+def test_defaults_that_are_spelled_out() -> None:
+    """A Keras file writes its defaults; that is no difference. A value that is not the default is one."""
+    one = cnncost.analyze("zoo:lenet5-table").to_dict()
+    other = copy.deepcopy(one)
+    for row in other["layers"]:
+        row["arguments"]["data_format"] = "channels_last"
+        if "Pooling" in row["kind"]:
+            row["arguments"]["strides"] = [2, 2]
+    assert difference([one, other]).same
+    pool = next(row for row in other["layers"] if "Pooling" in row["kind"])
+    pool["arguments"]["strides"] = [1, 1]
+    assert changes(difference([one, other])) == [(pool["name"], "changed")]
+
+
+def test_the_order_of_a_sum_means_nothing() -> None:
+    base = [layer("input", "InputLayer", [], 3), layer("a", "Conv2D", ["input"], 4), layer("b", "Conv2D", ["a"], 4)]
+    for kind, same in (("Add", True), ("Concatenate", False)):
+        one, other = (model([*base, layer("join", kind, read, 4)]) for read in (["a", "b"], ["b", "a"]))
+        assert difference([one, other]).same == same
+
+
 def test_three_models() -> None:
     """What the first lacks and both others have is one row; what the last lacks is removed."""
     base = [layer("input", "InputLayer", [], 3), layer("a", "Conv2D", ["input"], 4), layer("b", "ReLU", ["a"], 4)]
