@@ -5,7 +5,7 @@ Nothing of cnncost is loaded before a test asks for it, and TensorFlow only by a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,34 +72,39 @@ def cnncost_report(request: pytest.FixtureRequest) -> Callable[..., Analysis]:
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     for path in config.getoption("--cnncost-budget"):
-        items.extend(_items(session, path))
+        items.extend(BudgetFile.from_parent(session, path=Path(path).absolute(), named=path).collect())
 
 
-def _items(session: pytest.Session, path: str) -> list[pytest.Item]:
-    from cnncost.budgets import reading, targets
-    from cnncost.errors import CnncostError
+class BudgetFile(pytest.File):
+    """A budget file; each limit on each of its models is an item."""
 
-    try:
-        file = reading.read(path)
-    except CnncostError as error:
-        raise pytest.UsageError(str(error)) from None
-    found: list[pytest.Item] = []
-    for source, limits, baseline in targets.of_file(file):
-        for number, limit in enumerate([limits] if isinstance(limits, CnncostError) else limits):
-            found.append(BudgetItem.from_parent(
-                session, name=_item_name(path, source, limit, number), source=source, limit=limit, baseline=baseline,
-                path=Path(path).absolute(),
-            ))  # fmt: skip
-    return found
+    def __init__(self, *, named: str, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.named = named
+
+    def collect(self) -> Iterable[pytest.Item]:
+        from cnncost.budgets import reading, targets
+        from cnncost.errors import CnncostError
+
+        try:
+            file = reading.read(self.named)
+        except CnncostError as error:
+            raise pytest.UsageError(str(error)) from None
+        seen: dict[str, int] = {}
+        for source, limits, baseline in targets.of_file(file):
+            for limit in [limits] if isinstance(limits, CnncostError) else limits:
+                name = _item_name(source, limit)
+                seen[name] = seen.get(name, 0) + 1
+                name += f" #{seen[name]}" if seen[name] > 1 else ""
+                yield BudgetItem.from_parent(self, name=name, source=source, limit=limit, baseline=baseline)
 
 
-def _item_name(path: str, source: str, limit: Any, number: int) -> str:
+def _item_name(source: str, limit: Any) -> str:
     from cnncost.errors import CnncostError, printable
 
-    rule = (
-        "" if isinstance(limit, CnncostError) else f"::{limit.metric.name} {limit.bound} [{limit.at.text()}] {number}"
-    )
-    return f"{path}::{printable(source, 200)}{rule}"
+    if isinstance(limit, CnncostError):
+        return printable(source, 200)
+    return f"{printable(source, 200)}::{limit.metric.name} {limit.bound} [{limit.at.text()}]"
 
 
 class BudgetItem(pytest.Item):

@@ -127,8 +127,8 @@ def remedy(result: Result) -> str:
     if result.bound == "growth":
         return "to accept it: run `cnncost baseline update` and commit the file"
     number = str(result.value) if result.bound == "min" else amount_text(result.value, result.unit, result.written)
-    place = f" at {result.location}" if result.location else ""
-    return f"to allow it: write {result.bound}: {number}{place}"
+    place = f" at {result.location}" if result.location else f" as its {result.bound}"
+    return f"to allow it: write {number}{place}"
 
 
 def advice(result: Result) -> list[str]:

@@ -17,7 +17,8 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
     lines = []
     for source, group in groupby(results, key=lambda result: result.source):
         own = list(group)
-        name = f"  ({printable(own[0].model, NAME)})" if own[0].model not in (source, "") else ""
+        model = next((result.model for result in own if result.problem is None), source)
+        name = f"  ({printable(model, NAME)})" if model not in (source, "") else ""
         lines.append(_paint(printable(source, NAME), BOLD, color) + name)
         lines += _table(own, strict, color)
     for result in failures(results):
