@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnncost
@@ -53,6 +53,7 @@ def changes(found: Any) -> list[tuple[str, str]]:
     return [(row.name, row.change) for row in found.layers if row.change != "same"]
 
 
+@settings(deadline=None)
 @given(models())
 def test_a_model_is_the_same_as_itself(one: dict[str, Any]) -> None:
     found = difference([one, copy.deepcopy(one)])
@@ -61,6 +62,7 @@ def test_a_model_is_the_same_as_itself(one: dict[str, Any]) -> None:
     assert all(row.delta == 0 for row in found.totals.values())
 
 
+@settings(deadline=None)
 @given(models(), models())
 def test_it_is_symmetric(one: dict[str, Any], other: dict[str, Any]) -> None:
     there, back = difference([one, other]), difference([other, one])
@@ -77,6 +79,7 @@ def test_it_is_symmetric(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert rows(there, False) == rows(back, True)
 
 
+@settings(deadline=None)
 @given(models(), models())
 def test_every_layer_is_in_one_row_and_rows_sum_to_the_totals(one: dict[str, Any], other: dict[str, Any]) -> None:
     found = difference([one, other])
@@ -88,6 +91,7 @@ def test_every_layer_is_in_one_row_and_rows_sum_to_the_totals(one: dict[str, Any
         assert delta == found.totals[figure].delta
 
 
+@settings(deadline=None)
 @given(models())
 def test_new_names_are_renamed_alone(one: dict[str, Any]) -> None:
     other = copy.deepcopy(one)
@@ -100,6 +104,7 @@ def test_new_names_are_renamed_alone(one: dict[str, Any]) -> None:
     assert all(cells_of(row)[1] == f"{row.name} → new {row.name}" for row in found.layers)
 
 
+@settings(deadline=None)
 @given(models(), st.data())
 def test_one_layer_more_is_one_added(one: dict[str, Any], data: st.DataObject) -> None:
     """A BatchNormalization between a layer and what reads it."""
@@ -282,6 +287,7 @@ def test_bounded_time(names: str) -> None:
     assert len(found.layers) >= 5000
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30))
 def test_common_subsequence(one: list[int], two: list[int]) -> None:
     """Against the textbook's table."""
