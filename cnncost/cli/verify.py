@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.measure.environment import device_of
 
-    args.mode = args.mode or "inference"
+    args.mode = mode_of(args)
     os.environ.setdefault("KERAS_BACKEND", args.backend)  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
     for path in (args.output, args.picture):
