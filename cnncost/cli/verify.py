@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from cnncost.cli.shared import add_accumulation, add_source, analysis_of, whole_number
+from cnncost.cli.shared import add_accumulation, add_source, analysis_of, mode_of, whole_number
 from cnncost.errors import CnncostError, OutsideError, printable
 
 if TYPE_CHECKING:
