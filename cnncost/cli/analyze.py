@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
         width=width, color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
-        runtime=bool(args.mode or args.executor or args.allocator or args.interval),
+        runtime=any((args.mode, args.optimizer, args.accumulate, args.executor, args.allocator, args.interval)),
     )  # fmt: skip
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)

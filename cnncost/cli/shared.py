@@ -104,7 +104,7 @@ def add_step(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--mode", choices=("inference", "training"),
                        help="what is run (inference); named, analyze shows TensorFlow's peak")  # fmt: skip
-    group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step")
+    group.add_argument("--optimizer", metavar="NAME", help="the optimizer of a training step (implies that mode)")
 
 
 def add_accumulation(parser: argparse.ArgumentParser) -> None:
@@ -124,6 +124,12 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
                        help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
     group.add_argument("--interval", action="store_true",
                        help="bound the peak by other orders that TensorFlow may take (thrice the work)")  # fmt: skip
+
+
+def mode_of(args: argparse.Namespace) -> str:
+    """The mode that was named; an optimizer, or accumulated gradients, are of a training step and imply it."""
+    training = getattr(args, "optimizer", None) or getattr(args, "accumulate", None)
+    return args.mode or ("training" if training else "inference")
 
 
 def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
@@ -146,7 +152,7 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
 
         return analyze(
             args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
-            mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
+            mode=mode_of(args), optimizer=args.optimizer, variables=dict(args.variables) or None,
             executor=getattr(args, "executor", None) or "graph",
             allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
             gradient_accumulation_steps=getattr(args, "accumulate", None),

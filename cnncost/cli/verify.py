@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from cnncost.cli.shared import add_accumulation, add_source, analysis_of, whole_number
+from cnncost.cli.shared import add_accumulation, add_source, analysis_of, mode_of, whole_number
 from cnncost.errors import CnncostError, OutsideError, printable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.measure.environment import device_of
 
-    args.mode = args.mode or "inference"
+    args.mode = mode_of(args)
     os.environ.setdefault("KERAS_BACKEND", args.backend)  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
     for path in (args.output, args.picture):

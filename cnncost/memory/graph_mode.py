@@ -21,8 +21,8 @@ from cnncost.results import Analysis
 
 ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
 ONE_CHANNEL = (
-    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that of "
-    f"{THREADS} threads with AVX-512 is counted"
+    "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
+    f"of {THREADS} threads with AVX-512 is counted"
 )
 GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 

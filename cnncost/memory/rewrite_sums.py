@@ -43,54 +43,66 @@ def accumulate_sums(graph: OpGraph, memory: int = MEMORY) -> list[Op]:
 def expected_peak(graph: OpGraph) -> tuple[int, set[Value]]:
     """What grappler takes for the most bytes that are alive at once, and the values that are. ``op.index`` must be the
     position in ``graph.ops``."""
-    readers = _readers(graph.ops)
-    waits = [
-        len({value.op.index for value in op.inputs} | {source.index for source in op.controls}) for op in graph.ops
-    ]
-    uses = _uses(graph)
-    queue = deque(op for op in graph.ops if not waits[op.index])
-    alive: set[Value] = set()
-    live = peak = 0
-    at_peak: set[Value] = set()
-    ended: list[Value] = []  # read for the last time by the op before
-    while queue:
-        op = queue.popleft()
-        outputs = [Value(op, index) for index in range(len(op.outputs))]
-        live += sum(value.spec.bytes for value in outputs)
-        alive.update(outputs)
-        if live > peak:
-            peak, at_peak = live, set(alive)
-        live -= sum(value.spec.bytes for value in ended)
-        alive.difference_update(ended)
-        ended = [value for value in outputs if not uses.get(value)]
-        for value in op.inputs:
-            uses[value] -= 1
-            if not uses[value]:
-                ended.append(value)
-        for reader in readers[op.index]:
-            waits[reader.index] -= 1
-            if not waits[reader.index]:
-                queue.append(reader)
-    return peak, at_peak
-
-
-def _readers(ops: list[Op]) -> list[list[Op]]:
-    """Who waits for each op, once each, in the order of creation."""
-    readers: list[list[Op]] = [[] for _ in ops]
+    ops = graph.ops
+    begins, sizes = [0], []  # the values are numbered: each op's first one; bytes
     for op in ops:
-        for source in {value.op.index for value in op.inputs} | {source.index for source in op.controls}:
-            readers[source].append(op)
-    return readers
+        sizes += [spec.bytes for spec in op.outputs]
+        begins.append(len(sizes))
+    reads = [[begins[source.index] + index for source, index in op.inputs] for op in ops]
+    uses = _uses(len(sizes), [*reads, [begins[source.index] + index for source, index in graph.results]])
+    waits, readers = _edges(ops)
+    queue = deque(place for place, count in enumerate(waits) if not count)
+    made, gone = [-1] * len(sizes), [len(ops) + 2] * len(sizes)  # at which turn
+    live = peak = turn = at = ended = 0  # ended: bytes read for the last time by the op before
+    while queue:
+        place = queue.popleft()
+        for value in range(begins[place], begins[place + 1]):
+            live += sizes[value]
+            made[value] = turn
+        if live > peak:
+            peak, at = live, turn
+        live -= ended
+        ended = 0
+        for value in (*range(begins[place], begins[place + 1]), *reads[place]):
+            if made[value] < turn:
+                uses[value] -= 1
+            if not uses[value]:
+                ended += sizes[value]
+                gone[value] = turn + 2
+        for reader in readers[place]:
+            waits[reader] -= 1
+            if not waits[reader]:
+                queue.append(reader)
+        turn += 1
+    alive = {
+        Value(op, number - begins[op.index])
+        for op in ops
+        for number in range(begins[op.index], begins[op.index + 1])
+        if 0 <= made[number] <= at < gone[number]
+    }
+    return peak, alive
 
 
-def _uses(graph: OpGraph) -> dict[Value, int]:
+def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
+    """For how many others each op waits; who waits for each op, once each, in the order of creation."""
+    waits: list[int] = []
+    readers: list[list[int]] = [[] for _ in ops]
+    for place, op in enumerate(ops):
+        sources = {source.index for source, _ in op.inputs}
+        if op.controls:
+            sources.update(source.index for source in op.controls)
+        waits.append(len(sources))
+        for source in sources:
+            readers[source].append(place)
+    return waits, readers
+
+
+def _uses(count: int, reads: list[list[int]]) -> list[int]:
     """How often each value is read, by the caller too."""
-    uses: dict[Value, int] = {}
-    for op in graph.ops:
-        for value in op.inputs:
-            uses[value] = uses.get(value, 0) + 1
-    for value in graph.results:
-        uses[value] = uses.get(value, 0) + 1
+    uses = [0] * count
+    for own in reads:
+        for value in own:
+            uses[value] += 1
     return uses
 
 

@@ -1,6 +1,6 @@
 """The order in which TensorFlow's executor runs the ops, with one worker thread (inter-op threads 1).
 
-- The roots (arguments, and constants, which are left out here) wait in the worker's queue, first in, first out.
+- The roots (arguments, and constants, which are left out here) run first, one after another.
 - A finished op makes those of its readers ready that have nothing else to wait for, in out-edge order.
 - Ready ops that are cheap run inline, in order. Of the expensive ones the last runs inline if nothing else does; the
   others, and that one too otherwise, go to the FRONT of the worker's queue: last in, first out.
@@ -8,27 +8,32 @@
 Source: executor.cc (``ExecutorState::ScheduleReady``), Eigen's thread pool (own tasks are pushed to and popped from the
 front); found to reproduce captured steps.
 
-The roots stand in an order that follows the addresses of graph edges and changes from process to process; with it
-changes how many weights are read, and folded into batch normalization's scales and shifts, before the layers run, and
-which branch of a fork waits for a weight. Unless told otherwise all variables stand before the inputs here: no layer
-waits for a weight, and all that follows from weights alone is kept.
+Reading a variable is expensive in this sense: the reads pile up in the queue while the arguments run and are taken from
+it last first. What is at the bottom is read when nothing else can run: after the forward pass has started, if no layer
+needs it, and at the end of the whole step, if only updates do. The arguments stand in the order of a hash table over
+addresses, which begins anywhere (``edges``) and changes from process to process: it decides how many weights are read,
+and folded into batch normalization's scales and shifts, before the layers run, which branch of a fork waits for a
+weight, and for which weights the optimizer's slots are read so late that their gradients stay until the end. With
+Adam, whose slots are more than half of the arguments, this happens in about half of the processes.
+Unless told otherwise all variables are read before the inputs here: no layer waits for a weight, no update for a slot,
+and all that follows from weights alone is kept.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from random import Random
 
+from cnncost.memory.edges import table_order
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 
-MIXED = 0.3  # the share of the roots among which neighbours are mixed, seen in captured processes
+_READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
 
 
 def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
     """The ops in the order they run; they must stand in the executor's node order (``ordering.graph_order``), and
-    ``op.index`` must be the position in ``ops``. ``start``: where the roots
-    begin, as a share of them (``_turned``); None stands for inputs last.
+    ``op.index`` must be the position in ``ops``. ``start``: where the
+    table of the roots begins, as a share of it (``edges``); None stands for inputs last.
 
     Constants never wait and stand nowhere: they are left out of the order.
     """
@@ -36,11 +41,17 @@ def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
     pending, readers = _edges(ops)
     expensive = [types[op.type].expensive for op in ops]
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
-    roots = _inputs_last(ops, roots) if start is None else _turned(roots, start)
-    queue = deque(roots)
+    queue: deque[int] = deque()
+    if start is None:
+        queue.extend(_inputs_last(ops, roots))
+        inline: deque[int] = deque()
+    else:
+        expensive = [costs or op.type in _READS for costs, op in zip(expensive, ops, strict=True)]
+        inline = deque(roots[place] for place in table_order(len(roots), start))
     order: list[Op] = []
-    while queue:
-        inline = deque((queue.popleft(),))
+    while inline or queue:
+        if not inline:
+            inline.append(queue.popleft())
         while inline:
             index = inline.popleft()
             order.append(ops[index])
@@ -66,15 +77,6 @@ def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
 def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     """Variables, what begins with constants (loops, repeated numbers), inputs."""
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
-
-
-def _turned(roots: list[int], start: float) -> list[int]:
-    """From the root at ``start`` down to the first, then from the last down, neighbours mixed: as captured processes
-    read them."""
-    count, random = len(roots), Random(round(start * 1000))
-    first = round(start * count)
-    keys = {root: (first - place) % count + MIXED * count * random.random() for place, root in enumerate(roots)}
-    return sorted(roots, key=keys.__getitem__)
 
 
 def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:

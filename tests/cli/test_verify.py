@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,3 +154,16 @@ def test_an_interrupted_run_leaves_nothing(folder: Path) -> None:
     assert not (folder / "out.json").exists() and not list(folder.glob("cnncost-*"))
     with pytest.raises(ProcessLookupError):
         os.kill(int((folder / "seen").read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    ("given", "mode"),
+    [({"optimizer": "adam"}, "training"), ({"accumulate": 2}, "training"), ({}, "inference"),
+     ({"optimizer": "adam", "mode": "inference"}, "inference")],
+)  # fmt: skip
+def test_an_optimizer_implies_a_training_step(given: dict[str, Any], mode: str) -> None:
+    from argparse import Namespace
+
+    from cnncost.cli.shared import mode_of
+
+    assert mode_of(Namespace(**{"mode": None, "optimizer": None, "accumulate": None, **given})) == mode

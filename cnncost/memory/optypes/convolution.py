@@ -51,8 +51,8 @@ def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[i
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
     if inputs[0].dtype != "float32" or len(inputs[1].shape) != 4:
         return (ONEDNN_CONVOLUTION,)
-    dilations = attrs.get("dilations") or (1, 1)
-    return (convolution_scratch(inputs[0], inputs[1], outputs[0], attrs["strides"], dilations),)
+    strides, dilations = attrs.get("strides") or (1, 1), attrs.get("dilations") or (1, 1)
+    return (convolution_scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
 
 
 def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
