@@ -6,10 +6,10 @@ Plain SVG, coloured by the page's style; a link at each box chooses its layer, a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote
 
 from cnncost.analysis import LayerCost
 from cnncost.report.blocks import Box, boxes
@@ -17,7 +17,8 @@ from cnncost.report.columns import brief_kind
 from cnncost.report.text import clean, count_text, shape_text, shorten
 from cnncost.results import Analysis
 
-WIDE, HIGH, GAP, ACROSS, LANE, MARGIN = 300, 54, 44, 24, 20, 16
+WIDE, HIGH, GAP, ACROSS, LANE, MARGIN = 300, 50, 38, 24, 20, 16
+NARROW = 204  # a box that has others beside it
 MOST_ABREAST = 6
 INNER = 60  # boxes of a block's own picture
 MOST_INNER = 40  # pictures of blocks
@@ -49,7 +50,10 @@ def diagram(analysis: Analysis) -> str:
     """The whole as SVG, then the inside of every distinct block, folded."""
     layers = analysis.layers
     found = boxes(layers)
-    parts = [f'<div class="scroll">{picture(found, layers, f"{analysis.model}: its wiring")}</div>']
+    title = f"{analysis.model}: its wiring"
+    parts = [f'<div class="scroll tallest frame" tabindex="0" role="region" aria-label="The picture of the wiring">'
+             f"{picture(found, layers, title)}</div>"]  # fmt: skip
+    insides: list[str] = []
     shown = 0
     for box in found:
         if len(box.first) == 1 or shown >= MOST_INNER:
@@ -58,9 +62,11 @@ def diagram(analysis: Analysis) -> str:
         inner = boxes([layers[p] for p in box.first], INNER)
         own = [Box(b.label, tuple(box.first[p] for p in b.places), tuple(box.first[p] for p in b.first), b.times)
                for b in inner]  # fmt: skip
-        title = f"Inside {box.label}{f' (one of {box.times})' if box.times > 1 else ''}"
-        parts.append(f"<details><summary>{escape(clean(title))}</summary>"
-                     f'<div class="scroll">{picture(own, layers, title)}</div></details>')  # fmt: skip
+        inside = f"Inside {box.label}{f' (one of {box.times})' if box.times > 1 else ''}"
+        insides.append(f"<details><summary>{escape(clean(inside))}</summary>"
+                           f'<div class="scroll">{picture(own, layers, inside)}</div></details>')  # fmt: skip
+    if insides:
+        parts.append(f'<div class="insides">{"".join(insides)}</div>')
     return "\n".join(parts)
 
 
@@ -70,11 +76,16 @@ def picture(found: Sequence[Box], layers: Sequence[LayerCost], title: str) -> st
     places, width, height = _arranged(found, edges)
     lanes = _lanes(edges, places)
     right = width + MARGIN
-    body = [_edge(edge, places, right + lanes.get(i, 0) * LANE, i in lanes) for i, edge in enumerate(edges)]
+    read = Counter(edge.begin for i, edge in enumerate(edges) if i not in lanes)
+    body = [
+        _skip(edge, places, right + lanes[i] * LANE) if i in lanes else _edge(edge, places, read[edge.begin] > 1)
+        for i, edge in enumerate(edges)
+    ]
     body += [_box(box, place, layers) for box, place in zip(found, places, strict=True)]
     whole = right + (max(lanes.values(), default=-1) + 1) * LANE + (90 if lanes else MARGIN)
     return (
         f'<svg class="net" viewBox="0 0 {whole:.0f} {height:.0f}" width="{whole:.0f}" height="{height:.0f}" '
+        f'style="--wide:{whole:.0f}px" '
         f'role="group" aria-label="{escape(clean(title))}">{"".join(body)}</svg>'
     )
 
@@ -102,17 +113,44 @@ def _arranged(found: Sequence[Box], edges: Sequence[Edge]) -> tuple[list[Place],
         rows.setdefault(own, []).append(i)
     lines = [row[k : k + MOST_ABREAST] for _, row in sorted(rows.items()) for k in range(0, len(row), MOST_ABREAST)]
     most = max(len(line) for line in lines)
-    width = MARGIN + max(WIDE, min(most, MOST_ABREAST) * 190 + (most - 1) * ACROSS)
+    width = max(WIDE, most * NARROW + (most - 1) * ACROSS)
+    above: dict[int, list[int]] = {}
+    for edge in edges:
+        above.setdefault(edge.end, []).append(edge.begin)
     places: dict[int, Place] = {}
     y = float(MARGIN)
     for line in lines:
-        wide = min(WIDE, (width - MARGIN - (len(line) - 1) * ACROSS) / len(line))
-        x = MARGIN + (width - MARGIN - wide * len(line) - ACROSS * (len(line) - 1)) / 2
-        for i in line:
-            places[i] = Place(x, y, wide)
-            x += wide + ACROSS
+        wide = WIDE if len(line) == 1 else NARROW
+        wish = {i: _mean([places[p].middle for p in above.get(i, ()) if p in places], MARGIN + width / 2) for i in line}
+        order = sorted(line, key=wish.__getitem__)
+        wishes = [wish[i] if len(line) > 1 else MARGIN + width / 2 for i in order]
+        for i, middle in zip(order, _apart(wishes, wide + ACROSS, MARGIN + wide / 2, width + MARGIN - wide / 2),
+                             strict=True):  # fmt: skip
+            places[i] = Place(middle - wide / 2, y, wide)
         y += HIGH + GAP
-    return [places[i] for i in range(len(found))], float(width), y - GAP + MARGIN
+    return [places[i] for i in range(len(found))], float(width + MARGIN), y - GAP + MARGIN
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _apart(wishes: Sequence[float], step: float, low: float, high: float) -> list[float]:
+    """Places in order between two bounds, at least ``step`` from one another and near to what is wished.
+
+    >>> _apart([100, 100], 50, 0, 300), _apart([0, 0], 50, 0, 300)
+    ([75.0, 125.0], [0, 50])
+    """
+    found: list[float] = []
+    for wish in wishes:
+        found.append(max(wish, found[-1] + step) if found else float(wish))
+    shift = sum(wish - place for wish, place in zip(wishes, found, strict=True)) / len(found)
+    found = [place + shift for place in found] if found != list(wishes) else found
+    for i in range(len(found)):  # push from the left bound, then back from the right one
+        found[i] = max(found[i], low + i * step if i == 0 else found[i - 1] + step)
+    for i in reversed(range(len(found))):
+        found[i] = min(found[i], high if i == len(found) - 1 else found[i + 1] - step)
+    return found
 
 
 def _lanes(edges: Sequence[Edge], places: Sequence[Place]) -> dict[int, int]:
@@ -131,22 +169,34 @@ def _lanes(edges: Sequence[Edge], places: Sequence[Place]) -> dict[int, int]:
     return found
 
 
-def _edge(edge: Edge, places: Sequence[Place], lane: float, skips: bool) -> str:
+def _skip(edge: Edge, places: Sequence[Place], lane: float) -> str:
+    """Down a lane at the right; from and to a box that has others beside it through the gap between the ranks."""
+    a, b = places[edge.begin], places[edge.end]
+    y, z = a.y + HIGH / 2, b.y + HIGH / 2
+    out = f"M{a.x + a.wide:.0f},{y:.0f} H{lane - 8:.0f} q8,0 8,8"
+    into = f"q0,8 -8,8 H{b.x + b.wide + 7:.0f}"
+    head = f"M{b.x + b.wide + 8:.0f},{z - 4:.0f} l-8,4 l8,4 z"
+    if any(p.y == a.y and p.x > a.x for p in places):
+        y = a.y + HIGH + 9
+        out = f"M{a.middle - 12:.0f},{y - 9:.0f} v1 q0,8 8,8 H{lane - 8:.0f} q8,0 8,8"
+    if any(p.y == b.y and p.x > b.x for p in places):
+        z = b.y - 17
+        into, head = f"q0,8 -8,8 H{b.middle + 20:.0f} q-8,0 -8,8", f"M{b.middle + 8:.0f},{b.y - 8:.0f} l4,8 l4,-8 z"
+    text = f'<text x="{lane + 4:.0f}" y="{y + min((z - y) / 2, 44):.0f}">{escape(edge.shape)}</text>'
+    path = f"{out} V{z - 8:.0f} {into}"
+    return f'<g class="edge skip"><path d="{path}"/><path class="head" d="{head}"/>{text}</g>'
+
+
+def _edge(edge: Edge, places: Sequence[Place], spread: bool) -> str:
+    """From a box down to one of the next rank; the shape stands by the reader where several read the box."""
     a, b = places[edge.begin], places[edge.end]
     top, bottom = a.y + HIGH, b.y
-    if skips:
-        out, into = a.x + a.wide, b.x + b.wide
-        y, z = a.y + HIGH / 2, b.y + HIGH / 2
-        path = f"M{out:.0f},{y:.0f} H{lane - 8:.0f} q8,0 8,8 V{z - 8:.0f} q0,8 -8,8 H{into + 7:.0f}"
-        head = f"M{into + 8:.0f},{z - 4:.0f} l-8,4 l8,4 z"
-        text = f'<text x="{lane + 4:.0f}" y="{(y + z) / 2:.0f}">{escape(edge.shape)}</text>'
-        return f'<g class="edge skip"><path d="{path}"/><path class="head" d="{head}"/>{text}</g>'
     middle = (top + bottom) / 2
     bend = f"C{a.middle:.0f},{middle:.0f} {b.middle:.0f},{middle:.0f} {b.middle:.0f},{bottom - 7:.0f}"
     path = f"M{a.middle:.0f},{top:.0f} {bend}"
     head = f"M{b.middle - 4:.0f},{bottom - 8:.0f} l4,8 l4,-8 z"
-    at = (a.middle + b.middle) / 2 + 8
-    text = f'<text x="{at:.0f}" y="{middle + 4:.0f}">{escape(edge.shape)}</text>'
+    x, y = (b.middle, bottom - 9) if spread else (a.middle, top + (bottom - top) / 2 + 4)
+    text = f'<text x="{x + 8:.0f}" y="{y:.0f}">{escape(edge.shape)}</text>'
     return f'<g class="edge"><path d="{path}"/><path class="head" d="{head}"/>{text}</g>'
 
 
@@ -156,16 +206,19 @@ def _box(box: Box, place: Place, layers: Sequence[LayerCost]) -> str:
     cells = max(int(place.wide / 8.2), 8)
     times = f" ×{box.times}" if box.times > 1 else ""
     title = shorten(clean(box.label), cells - len(times)) + times
-    told = "; ".join(part for part in (_kinds(own, box), f"{count_text(params)} params" if params else "",
-                                       f"{count_text(macs)} MACs" if macs else "") if part)  # fmt: skip
-    name = own[0].name if len(own) == 1 else own[-1].name
+    parts = [part for part in (_kinds(own, box), f"{count_text(params)} params" if params else "",
+                               f"{count_text(macs)} MACs" if macs else "") if part]  # fmt: skip
+    told = "; ".join(parts)
+    while len(parts) > 1 and len("; ".join(parts)) > place.wide / 6.8:
+        parts.pop()
+    last = box.places[-1]
     whole = f"{box.label}{times}: {told}"
     return (
-        f'<a class="layer box{" times" if box.times > 1 else ""}" href="#layer={quote(name, safe="")}" '
+        f'<a class="layer box{" times" if box.times > 1 else ""}" href="#row-{last}" data-i="{last}" '
         f'data-layers="{escape(json.dumps(list(box.places)))}"><title>{escape(clean(whole, 600))}</title>'
         f'<rect x="{place.x:.0f}" y="{place.y:.0f}" width="{place.wide:.0f}" height="{HIGH}" rx="8"/>'
-        f'<text class="name" x="{place.middle:.0f}" y="{place.y + 22:.0f}">{escape(title)}</text>'
-        f'<text x="{place.middle:.0f}" y="{place.y + 41:.0f}">{escape(shorten(told, int(place.wide / 6.8)))}</text></a>'
+        f'<text class="name" x="{place.middle:.0f}" y="{place.y + 20:.0f}">{escape(title)}</text>'
+        f'<text x="{place.middle:.0f}" y="{place.y + 38:.0f}">{escape(shorten("; ".join(parts), int(place.wide / 6.8)))}</text></a>'
     )
 
 

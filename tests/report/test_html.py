@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import example, given, strategies
 
 import cnncost
 from cnncost.report.blocks import boxes
-from cnncost.report.diagram import diagram, edges_of
+from cnncost.report.diagram import _apart, diagram, edges_of, picture
 from cnncost.report.html import render_page
-from cnncost.report.html.data import step_data
+from cnncost.report.html.data import live_bytes, step_data
+from cnncost.report.html.pictures import peaks
 from cnncost.report.html.security import digest, embedded
 
 
@@ -80,17 +83,56 @@ def test_the_data_are_the_analysis(resnet: cnncost.Analysis, page: Page) -> None
 def test_the_step_of_the_page_reaches_the_peak(resnet: cnncost.Analysis) -> None:
     step = step_data(resnet)
     assert step is not None
-    assert max(op[3] for op in step["ops"]) == step["peak_bytes"] == resnet.memory.training_peak_bytes
-    alive = sum(size for begin, end, size, _ in step["buffers"]
-                if begin <= step["peak_op"] and (end is None or end > step["peak_op"]))  # fmt: skip
-    assert alive <= step["peak_bytes"]
+    live = [sum(values) for values in zip(*live_bytes(step), strict=True)]
+    assert max(live) == live[step["peak_op"]] == step["peak_bytes"] == resnet.memory.training_peak_bytes
 
 
-@pytest.mark.parametrize("text", ["</script>", "<!--", "\u2028", "&amp;", "]]>"])
-def test_embedded_json_cannot_end_its_element(text: str) -> None:
-    found = embedded({"name": text})
-    assert json.loads(found) == {"name": text}
-    assert not set("<>&\u2028") & set(found)
+@pytest.mark.parametrize("mode", ["training", "inference"])
+@pytest.mark.parametrize("executor", ["graph", "eager"])
+@pytest.mark.parametrize("name", ["unet", "googlenet", "mobilenet-v2"])
+def test_buffers_of_the_page_sum_to_the_live_bytes_of_every_op(name: str, executor: str, mode: str) -> None:
+    optimizer = "adam" if mode == "training" else None
+    analysis = cnncost.analyze(f"zoo:{name}", mode=mode, optimizer=optimizer, executor=executor)
+    prediction: Any = analysis.memory.runtime.of(mode)
+    step = step_data(analysis)
+    assert step is not None
+    live = [sum(values) for values in zip(*live_bytes(step), strict=True)]
+    assert live == [live for *_, live in prediction.timeline()]
+    ops = [(op.layer, op.type, op.phase) for op, *_ in prediction.timeline()]
+    told = [("" if row < 0 else analysis.layers[row].name, step["types"][kind], step["phases"][phase])
+            for row, kind, phase in zip(*step["ops"].values(), strict=True)]  # fmt: skip
+    assert told == ops
+    by_category = [values[step["peak_op"]] for values in live_bytes(step)]
+    assert dict(zip(step["categories"], by_category, strict=True)) == prediction.by_category()
+
+
+@given(strategies.recursive(
+    strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
+    lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner, max_size=4),
+    max_leaves=10,
+))  # fmt: skip
+@example("</script>")
+@example("<!--<script>")
+@example("\u2028\u2029 &amp; ]]> \ud800")
+def test_embedded_json_cannot_end_its_element(value: Any) -> None:
+    found = embedded(value)
+    found.encode("utf-8")
+    assert json.loads(found) == value
+    assert not set("<>&\u2028\u2029") & set(found)
+
+
+@given(strategies.lists(strategies.integers(0, 10**12), min_size=1, max_size=400), strategies.integers(1, 50))
+def test_a_thinned_line_keeps_its_order_and_its_peak(values: list[int], cells: int) -> None:
+    found = peaks(values, cells)
+    assert found == sorted(set(found)) and len(found) == min(cells, len(values))
+    assert max(values) in [values[place] for place in found]
+
+
+@given(strategies.lists(strategies.floats(0, 900), min_size=1, max_size=6).map(sorted))
+def test_boxes_of_a_rank_stand_apart_and_inside(wishes: list[float]) -> None:
+    found = _apart(wishes, 150, 0, 900)
+    assert all(b - a >= 150 - 1e-6 for a, b in zip(found, found[1:], strict=False))
+    assert -1e-6 <= found[0] and found[-1] <= 900 + 1e-6
 
 
 def test_a_page_of_a_step_that_is_not_simulated_says_so() -> None:
@@ -132,3 +174,36 @@ def test_a_hostile_name_is_escaped_in_the_picture() -> None:
         {"class_name": "Dense", "config": {"name": '"><svg onload=x>', "units": 2}},
     ]}}  # fmt: skip
     assert "<svg onload" not in diagram(cnncost.analyze(config))
+
+
+@pytest.mark.parametrize("name", ["unet", "googlenet", "inception-v3", "densenet121"])
+def test_boxes_of_the_picture_do_not_overlap_and_lie_inside(name: str) -> None:
+    layers = cnncost.analyze(f"zoo:{name}").layers
+    for found in (boxes(layers), boxes(layers, 90)):
+        svg = picture(found, layers, name)
+        frame = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
+        assert frame is not None
+        wide, high = map(int, frame.groups())
+        rects = [tuple(map(int, part)) for part in re.findall(
+            r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)" height="(\d+)"', svg)]  # fmt: skip
+        assert len(rects) == len(found)
+        assert all(0 <= x and x + w <= wide and 0 <= y and y + h <= high for x, y, w, h in rects)
+        assert not any(a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+                       for a, b in combinations(rects, 2))  # fmt: skip
+
+
+def test_a_layer_is_linked_by_its_place_wherever_it_stands(resnet: cnncost.Analysis, page: Page) -> None:
+    links = [(attrs["href"], attrs["data-i"]) for attrs, _ in page.all("a") if "layer" in (attrs.get("class") or "")]
+    assert {f"#row-{i}" for i in range(len(resnet.layers))} <= {href for href, _ in links}
+    assert all(href == f"#row-{i}" for href, i in links)
+    ids = [attrs["id"] for tag, attrs, _ in page.found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    local = {(attrs["href"] or "")[1:] for attrs, _ in page.all("a")}
+    assert local <= set(ids)
+
+
+def test_a_page_of_fifteen_hundred_layers_is_of_a_sensible_size() -> None:
+    conv: Any = [{"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "same"}}, "BatchNormalization", "ReLU"]
+    spec = {"input": [8, 8, 4], "blocks": {"b": {"layers": conv}}, "layers": [{"b": {}} for _ in range(500)]}
+    text = render_page(cnncost.analyze(spec))
+    assert len(text.encode()) < 8 * 2**20

@@ -11,7 +11,7 @@ from typing import Any
 from cnncost.errors import MissingExtra
 from cnncost.report.columns import BY_KEY
 from cnncost.report.diagram import diagram
-from cnncost.report.html.data import explained, page_data
+from cnncost.report.html.data import MOST_BLOCKS, explained, lived, page_data
 from cnncost.report.html.pictures import bars, timeline
 from cnncost.report.html.security import embedded, policy
 from cnncost.report.html.tiles import tiles
@@ -23,10 +23,10 @@ from cnncost.results import Analysis
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STYLES = ("report.css",)
-SCRIPTS = ("echarts.min.js", "report.js", "timeline.js", "charts.js", "diagram.js", "field.js", "table.js", "start.js")
+SCRIPTS = ("echarts.min.js", "report.js", "frame.js", "timeline.js", "treemap.js", "charts.js", "diagram.js",
+           "field.js", "table.js", "start.js")  # fmt: skip
 SHOWN = ("name", "kind", "output_shape", "params", "macs", "flops", "activation_bytes", "peak_bytes", "weight_bytes",
          "receptive_field")  # fmt: skip
-MOST_BLOCKS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ def render_page(analysis: Analysis, extras: Extras | None = None) -> str:
             explained=explained(analysis), conventions=CONVENTIONS, findings=_findings(analysis),
             pictures={"timeline": timeline(data["step"]), "bars": bars(analysis), "diagram": diagram(analysis)},
             alive=_alive(analysis), why=_why(analysis), blocks=fold_to(analysis.layers, MOST_BLOCKS),
-            shown=[BY_KEY[key] for key in SHOWN],
+            shown=[BY_KEY[key] for key in SHOWN], places={row.name: place for place, row in enumerate(analysis.layers)},
+            lived=lived(data["step"]),
         )
     )  # fmt: skip
 

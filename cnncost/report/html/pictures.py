@@ -6,38 +6,41 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from cnncost.report.html.data import live_bytes
 from cnncost.report.peak import heights
-from cnncost.report.text import bytes_text, clean
+from cnncost.report.text import clean
 from cnncost.results import Analysis
 
 WIDTH, HEIGHT, CELLS = 960, 300, 320
-COLORS = 4
 
 
 def timeline(step: dict[str, Any] | None) -> str:
     """Live bytes over the ops, stacked by category; empty where the step is not known."""
     if step is None:
         return ""
-    count = len(step["ops"])
-    series = [[0] * (count + 1) for _ in step["categories"]]
-    for begin, end, size, category in step["buffers"]:
-        series[category][begin] += size
-        if end is not None:
-            series[category][end + 1] -= size
+    series = live_bytes(step)
+    sums = [sum(values) for values in zip(*series, strict=True)]
+    shown = peaks(sums, CELLS)
     top = step["peak_bytes"] or 1
-    base = [0] * min(count, CELLS)
+    base = [0] * len(shown)
     parts = []
-    for place, changes in enumerate(series):
-        live, values = 0, []
-        for change in changes[:count]:
-            live += change
-            values.append(live)
-        above = [low + value for low, value in zip(base, heights(values, CELLS), strict=True)]
+    for place, values in enumerate(series):
+        above = [low + values[op] for low, op in zip(base, shown, strict=True)]
         if any(values):
-            parts.append(_area(base, above, top, f"var(--c{place % COLORS})", step["categories"][place]))
+            parts.append(_area(base, above, top, f"var(--c{place})", step["categories"][place]))
         base = above
-    parts.append(_text(4, 14, f"{bytes_text(top)} at the peak"))
     return _svg("live bytes over the ops of one step, stacked by category", parts)
+
+
+def peaks(values: Sequence[int], cells: int) -> list[int]:
+    """The place of the highest value in each of ``cells`` equal runs: a stack keeps its peak.
+
+    >>> peaks([1, 5, 2, 2, 9, 0], 3)
+    [1, 2, 4]
+    """
+    cells = min(cells, len(values))
+    runs = (range(i * len(values) // cells, (i + 1) * len(values) // cells) for i in range(cells))
+    return [max(run, key=values.__getitem__) for run in runs]
 
 
 def bars(analysis: Analysis) -> str:
@@ -50,26 +53,22 @@ def bars(analysis: Analysis) -> str:
         f'height="{HEIGHT - _y(value, top):.1f}" fill="var(--c0)"/>'
         for i, value in enumerate(cells) if value
     ]  # fmt: skip
-    return _svg("multiplications of each layer, in order", [*parts, _text(4, 14, "multiplications by layer")])
+    return _svg("multiplications of each layer, in order", parts)
 
 
 def _y(value: float, top: int) -> float:
-    return HEIGHT - value / top * (HEIGHT - 24)
+    return HEIGHT - value / top * (HEIGHT - 4)
 
 
 def _area(low: Sequence[int], high: Sequence[int], top: int, color: str, name: str) -> str:
-    """What lies between two lines."""
-    wide = WIDTH / max(len(high) - 1, 1)
-    there = [f"{i * wide:.1f},{_y(value, top):.1f}" for i, value in enumerate(high)]
-    back = [f"{i * wide:.1f},{_y(value, top):.1f}" for i, value in reversed(list(enumerate(low)))]
+    """What lies between two flights of steps."""
+    wide = WIDTH / len(high)
+    there = [f"{(i + j) * wide:.1f},{_y(value, top):.1f}" for i, value in enumerate(high) for j in (0, 1)]
+    back = [f"{(i + j) * wide:.1f},{_y(value, top):.1f}" for i, value in reversed(list(enumerate(low))) for j in (1, 0)]
     return (
         f'<polygon points="{" ".join([*there, *back])}" fill="{color}" fill-opacity="0.75">'
         f"<title>{escape(clean(name))}</title></polygon>"
     )
-
-
-def _text(x: int, y: int, text: str) -> str:
-    return f'<text x="{x}" y="{y}" font-size="13" fill="currentColor">{escape(text)}</text>'
 
 
 def _svg(label: str, parts: Sequence[str]) -> str:

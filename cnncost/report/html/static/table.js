@@ -3,10 +3,14 @@
 report.table = () => {
   const table = document.getElementById('table');
   const body = table.tBodies[0];
+  const box = table.parentElement;
   const rows = Array.from(body.rows);
   const words = rows.map((row) => row.textContent.toLowerCase());
   const heads = Array.from(table.tHead.rows[0].cells);
-  const value = (row, column) => { const cell = row.cells[column]; return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v); };
+  const numeric = heads.map((head, column) => rows.length > 0 && rows[0].cells[column].dataset.v !== undefined);
+  const compare = new Intl.Collator('en', { numeric: true }).compare;
+  const value = (row, column) => (numeric[column] ? Number(row.cells[column].dataset.v) : row.cells[column].textContent);
+  const ORDERS = [[null, 'ascending', 'descending'], [null, 'descending', 'ascending']]; // texts, numbers
 
   heads.forEach((head, column) => {
     const button = document.createElement('button');
@@ -14,44 +18,40 @@ report.table = () => {
     button.textContent = head.textContent;
     head.replaceChildren(button);
     button.addEventListener('click', () => {
-      const before = head.getAttribute('aria-sort');
+      const orders = ORDERS[Number(numeric[column])];
+      const next = orders[(orders.indexOf(head.getAttribute('aria-sort')) + 1) % 3];
       heads.forEach((other) => other.removeAttribute('aria-sort'));
-      const number = rows.length > 0 && typeof value(rows[0], column) === 'number';
-      const next = before === null ? (number ? 'descending' : 'ascending') : before === 'descending' ? (number ? 'ascending' : null) : (number ? null : 'descending');
       if (next !== null) head.setAttribute('aria-sort', next);
       const sign = next === 'descending' ? -1 : 1;
-      const sorted = next === null ? rows : [...rows].sort((a, b) => {
-        const [x, y] = [value(a, column), value(b, column)];
-        const order = typeof x === 'number' ? x - y : x.localeCompare(y, 'en', { numeric: true });
-        return sign * order || a.dataset.i - b.dataset.i;
-      });
-      body.append(...sorted);
+      const keyed = rows.map((row, i) => [next === null ? 0 : value(row, column), i]);
+      keyed.sort(([a, i], [b, j]) => sign * (numeric[column] || next === null ? a - b : compare(a, b)) || i - j);
+      body.append(...keyed.map(([, i]) => rows[i]));
+      box.scrollTop = 0;
     });
   });
 
   const filter = document.getElementById('filter');
   const matches = document.getElementById('matches');
-  const sift = () => {
+  const sift = report.throttled(() => {
     const asked = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
-    rows.forEach((row, i) => { const fits = asked.every((word) => words[i].includes(word)); row.hidden = !fits; shown += fits; });
+    rows.forEach((row, i) => { const fits = asked.every((word) => words[i].includes(word)); if (row.hidden === fits) row.hidden = !fits; shown += fits; });
     matches.textContent = asked.length ? `${shown.toLocaleString('en')} of ${rows.length.toLocaleString('en')} layers` : '';
-  };
+  });
   filter.addEventListener('input', sift);
   document.getElementById('tools').hidden = false;
   body.addEventListener('click', (event) => {
     const row = event.target.closest('tr');
-    if (row && !event.target.closest('a')) report.choose(report.layers[Number(row.dataset.i)].name);
+    if (row && !event.target.closest('a') && !String(getSelection())) report.choose(Number(row.dataset.i));
   });
 
   let marked = null;
-  report.watch((name) => {
+  report.watch((place) => {
     if (marked) { marked.classList.remove('chosen'); marked.removeAttribute('aria-current'); }
-    marked = name === null ? null : rows[report.index.get(name)];
+    marked = place < 0 ? null : rows[place];
     if (!marked) return;
     marked.classList.add('chosen');
     marked.setAttribute('aria-current', 'true');
-    const box = table.parentElement;
     const top = marked.offsetTop - table.tHead.offsetHeight;
     if (top < box.scrollTop || top > box.scrollTop + box.clientHeight - 80) box.scrollTop = top - box.clientHeight / 3;
   });
