@@ -113,7 +113,7 @@ def _of_metric(found: Metric, node: Written, at: Conditions | None) -> Iterator[
 
 def _once(limit: Limit, seen: dict[tuple[object, ...], Limit]) -> Limit:
     """The limit; an error where the same bound of the same figure stands there already, whatever it is called."""
-    key = (limit.metric.name, limit.bound, limit.at.run(), limit.layers, limit.kind)
+    key = (limit.metric.name, limit.bound, limit.level, limit.at.run(), limit.layers, limit.kind)
     if key in seen:
         first = f", first at {seen[key].location}" if seen[key].location else ""
         raise CnncostError(

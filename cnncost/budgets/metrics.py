@@ -89,6 +89,7 @@ METRICS: Mapping[str, Metric] = {
         _metric("layer.receptive_field", None, field_of),
     )
 }  # fmt: skip
+_NAMES = ", ".join(name for name in METRICS if not name.startswith(LAYER))
 LATENCY = ("latency", "inference_seconds", "training_step_seconds")
 
 
@@ -108,6 +109,7 @@ def metric(name: str, location: Location | None = None) -> Metric:
             "predicts no time", nearest="limit macs or flops", location=location,
         )  # fmt: skip
     raise CnncostError(
-        f"there is no figure '{printable(name)}' to limit", rule=f"the figures are {', '.join(METRICS)}",
+        f"there is no figure '{printable(name)}' to limit",
+        rule=f"the figures are {_NAMES}; of single layers layer.params, …",
         nearest=nearest(known, [*METRICS, *ALIASES]), location=location,
     )  # fmt: skip

@@ -134,7 +134,7 @@ def sources_of(pattern: str, folder: str) -> Sequence[str]:
         from cnncost.sources.zoo import names
 
         found = [f"zoo:{name}" for name in names() if fnmatchcase(name, pattern[4:])]
-        return found or [_matches_nothing(pattern, "the zoo", names())]
+        return found or [_matches_nothing(pattern, "the zoo", [f"zoo:{name}" for name in names()])]
     if not any(sign in pattern for sign in "*?["):
         return [os.path.normpath(os.path.join(folder, pattern)) if _is_path(pattern, folder) else pattern]
     if not is_file(pattern):
@@ -173,7 +173,7 @@ def _globbed(pattern: str, folder: str) -> Sequence[str]:
 def _matches_nothing(pattern: str, where: str, known: Sequence[str]) -> str:
     raise CnncostError(
         f"'{printable(pattern, 200)}' matches no model", rule="every pattern must name one",
-        nearest=nearest(pattern.removeprefix("zoo:"), known) or f"patterns are relative to '{printable(where, 200)}'",
+        nearest=nearest(pattern, known) or f"patterns are relative to '{printable(where, 200)}'",
     )  # fmt: skip
 
 

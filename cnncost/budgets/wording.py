@@ -64,10 +64,10 @@ def headline(result: Result) -> str:
     """One line, without its place."""
     if result.problem is not None:
         what = f"{result.metric} of " if result.metric else ""
-        return f"{what}'{printable(result.source, NAME)}' could not be checked: {result.problem}"
+        return f"{what}'{printable(result.source, NAME)}' could not be checked: {printable(result.problem, 2000)}"
     at = result.at.text()
-    held = "is within" if result.ok else "is"
-    line = f"{subject(result)} {held} {result.shown(result.value)}; the limit is {bound_text(result)}"
+    said = "within the limit" if result.ok else "the limit is"
+    line = f"{subject(result)} is {result.shown(result.value)}; {said} {bound_text(result)}"
     if not result.ok:
         line += f": {result.shown(abs(result.excess or 0))}, {distance(result)}"
     return f"{line}; at {at}" if at else line

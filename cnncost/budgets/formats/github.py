@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cnncost.budgets.evaluate import Result
 from cnncost.budgets.formats import passed, summary
 from cnncost.budgets.wording import advice, failures, headline, notes, place_of
+from cnncost.errors import printable
 
 MOST = 10
 
@@ -32,10 +33,10 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
 
 
 def _annotation(level: str, result: Result) -> str:
-    place = place_of(result)
+    place = place_of(result)  # of a name with control characters the printable form: no annotation, and a clean log
     parts = {"title": f"cnncost: {result.metric or 'a model'}"}
     if place:
-        parts = {"file": place[0], "line": str(place[1]), "col": str(place[2]), **parts}
+        parts = {"file": printable(place[0], 1000), "line": str(place[1]), "col": str(place[2]), **parts}
     properties = ",".join(f"{name}={_property(value)}" for name, value in parts.items())
     return f"::{level} {properties}::{_data(chr(10).join([headline(result), *advice(result)]))}"
 
