@@ -14,7 +14,7 @@ needs it, and at the end of the whole step, if only updates do. The arguments st
 addresses, which begins anywhere (``edges``) and changes from process to process: it decides how many weights are read,
 and folded into batch normalization's scales and shifts, before the layers run, which branch of a fork waits for a
 weight, and for which weights the optimizer's slots are read so late that their gradients stay until the end. With
-Adam, whose slots are more than half of the arguments, this happens in about half of the processes.
+Adam, whose slots are more than half of the arguments, this raised the measured peak by more than 2 % in 8 of 52 models.
 Unless told otherwise all variables are read before the inputs here: no layer waits for a weight, no update for a slot,
 and all that follows from weights alone is kept.
 """
