@@ -26,6 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARK)
+    for named in config.getoption("--cnncost-budget"):
+        if not Path(named).is_file():
+            raise pytest.UsageError(f"--cnncost-budget: there is no file '{named}'")
+        config.args.append(str(Path(named).absolute()))  # beside what is collected anyway
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,9 +74,11 @@ def cnncost_report(request: pytest.FixtureRequest) -> Callable[..., Analysis]:
     return report
 
 
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    for path in config.getoption("--cnncost-budget"):
-        items.extend(BudgetFile.from_parent(session, path=Path(path).absolute(), named=path).collect())
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    for named in parent.config.getoption("--cnncost-budget"):
+        if file_path == Path(named).absolute():
+            return BudgetFile.from_parent(parent, path=file_path, named=named)
+    return None
 
 
 class BudgetFile(pytest.File):
@@ -89,7 +95,7 @@ class BudgetFile(pytest.File):
         try:
             file = reading.read(self.named)
         except CnncostError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise self.CollectError(str(error)) from None
         seen: dict[str, int] = {}
         for source, limits, baseline in targets.of_file(file):
             for limit in [limits] if isinstance(limits, CnncostError) else limits:
@@ -134,7 +140,7 @@ class BudgetItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         place = self.limit.location
-        return self.path, place.line - 1 if place and place.line else None, self.name
+        return self.path, place.line - 1 if place and place.line else None, f"budget: {self.name}"
 
 
 class BudgetExceeded(Exception):
