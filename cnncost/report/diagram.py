@@ -208,17 +208,17 @@ def _box(box: Box, place: Place, layers: Sequence[LayerCost]) -> str:
     title = shorten(clean(box.label), cells - len(times)) + times
     parts = [part for part in (_kinds(own, box), f"{count_text(params)} params" if params else "",
                                f"{count_text(macs)} MACs" if macs else "") if part]  # fmt: skip
-    told = "; ".join(parts)
+    whole = f"{box.label}{times}: {'; '.join(parts)}"
     while len(parts) > 1 and len("; ".join(parts)) > place.wide / 6.8:
         parts.pop()
     last = box.places[-1]
-    whole = f"{box.label}{times}: {told}"
+    told = shorten("; ".join(parts), int(place.wide / 6.8))
     return (
         f'<a class="layer box{" times" if box.times > 1 else ""}" href="#row-{last}" data-i="{last}" '
         f'data-layers="{escape(json.dumps(list(box.places)))}"><title>{escape(clean(whole, 600))}</title>'
         f'<rect x="{place.x:.0f}" y="{place.y:.0f}" width="{place.wide:.0f}" height="{HIGH}" rx="8"/>'
         f'<text class="name" x="{place.middle:.0f}" y="{place.y + 20:.0f}">{escape(title)}</text>'
-        f'<text x="{place.middle:.0f}" y="{place.y + 38:.0f}">{escape(shorten("; ".join(parts), int(place.wide / 6.8)))}</text></a>'
+        f'<text x="{place.middle:.0f}" y="{place.y + 38:.0f}">{escape(told)}</text></a>'
     )
 
 

@@ -39,6 +39,9 @@ class Watched:
         self.page = page
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', (event) => console.error(event.violatedDirective))"
+        )
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("console", lambda message: self.complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -131,8 +131,8 @@ def test_a_thinned_line_keeps_its_order_and_its_peak(values: list[int], cells: i
 @given(strategies.lists(strategies.floats(0, 900), min_size=1, max_size=6).map(sorted))
 def test_boxes_of_a_rank_stand_apart_and_inside(wishes: list[float]) -> None:
     found = _apart(wishes, 150, 0, 900)
-    assert all(b - a >= 150 - 1e-6 for a, b in zip(found, found[1:], strict=False))
-    assert -1e-6 <= found[0] and found[-1] <= 900 + 1e-6
+    assert all(b - a >= 150 - 1e-6 for a, b in pairwise(found))
+    assert found[0] >= -1e-6 and found[-1] <= 900 + 1e-6
 
 
 def test_a_page_of_a_step_that_is_not_simulated_says_so() -> None:
@@ -187,7 +187,7 @@ def test_boxes_of_the_picture_do_not_overlap_and_lie_inside(name: str) -> None:
         rects = [tuple(map(int, part)) for part in re.findall(
             r'<rect x="(-?\d+)" y="(-?\d+)" width="(\d+)" height="(\d+)"', svg)]  # fmt: skip
         assert len(rects) == len(found)
-        assert all(0 <= x and x + w <= wide and 0 <= y and y + h <= high for x, y, w, h in rects)
+        assert all(x >= 0 and x + w <= wide and y >= 0 and y + h <= high for x, y, w, h in rects)
         assert not any(a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
                        for a, b in combinations(rects, 2))  # fmt: skip
 

@@ -9,7 +9,19 @@ report.table = () => {
   const heads = Array.from(table.tHead.rows[0].cells);
   const numeric = heads.map((head, column) => rows.length > 0 && rows[0].cells[column].dataset.v !== undefined);
   const compare = new Intl.Collator('en', { numeric: true }).compare;
-  const value = (row, column) => (numeric[column] ? Number(row.cells[column].dataset.v) : row.cells[column].textContent);
+  const values = heads.map(() => null); // of a column, read when it is first asked for
+  const read = (column) => { values[column] ??= rows.map((row) => (numeric[column] ? Number(row.cells[column].dataset.v) : row.cells[column].textContent)); return values[column]; };
+  // A long table keeps the widths that it has: else every order is measured anew, cell by cell.
+  const frozen = (yes) => {
+    if (rows.length < 200 || yes === (table.style.tableLayout === 'fixed')) return;
+    const widths = heads.map((head) => head.offsetWidth);
+    heads.forEach((head, i) => { head.style.width = yes ? `${widths[i]}px` : ''; });
+    table.style.width = yes ? `${widths.reduce((sum, width) => sum + width, 0)}px` : '';
+    table.style.tableLayout = yes ? 'fixed' : '';
+  };
+  let wide = box.clientWidth;
+  new ResizeObserver(() => { if (box.clientWidth !== wide) { wide = box.clientWidth; frozen(false); } }).observe(box);
+  matchMedia('print').addEventListener('change', () => frozen(false));
   const ORDERS = [[null, 'ascending', 'descending'], [null, 'descending', 'ascending']]; // texts, numbers
 
   heads.forEach((head, column) => {
@@ -23,9 +35,11 @@ report.table = () => {
       heads.forEach((other) => other.removeAttribute('aria-sort'));
       if (next !== null) head.setAttribute('aria-sort', next);
       const sign = next === 'descending' ? -1 : 1;
-      const keyed = rows.map((row, i) => [next === null ? 0 : value(row, column), i]);
+      frozen(true);
+      const own = read(column);
+      const keyed = rows.map((row, i) => [next === null ? 0 : own[i], i]);
       keyed.sort(([a, i], [b, j]) => sign * (numeric[column] || next === null ? a - b : compare(a, b)) || i - j);
-      body.append(...keyed.map(([, i]) => rows[i]));
+      body.replaceChildren(...keyed.map(([, i]) => rows[i]));
       box.scrollTop = 0;
     });
   });
