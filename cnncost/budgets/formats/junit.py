@@ -19,8 +19,9 @@ def render(results: Sequence[Result], strict: bool = False, color: bool = False)
     for source, group in groupby(results, key=lambda result: result.source):
         suite = junitparser.TestSuite(_plain(source))
         for result in group:
-            suite.add_testcase(_case(junitparser, result, strict))
-        file.add_testsuite(suite)
+            suite.append(_case(junitparser, result, strict))
+        suite.update_statistics()
+        file.append(suite)  # add_testsuite would count anew each time: quadratic
     file.update_statistics()
     file._elem.attrib.pop("skipped", None)  # the schema of Jenkins knows it in suites alone
     text: bytes = file.tostring()
