@@ -87,7 +87,7 @@ def test_help_has_an_example(folder: Path, command: str) -> None:
         (["analyze", "small.yaml", "--batch", "9" * 5000], "whole number"),
         (["analyze", "small.yaml", "--batch", "\u0663"], "whole number"),
         (["analyze", "small.yaml", "--format", "jsn"], "did you mean 'json'?"),
-        (["analyze", "small.yaml", "--format", "html"], "it is one of table, json, markdown, csv"),
+        (["analyze", "small.yaml", "--format", "pdf"], "it is one of table, json, markdown, csv, html"),
         (["analyze", "small.yaml", "--columns", "mcas"], "did you mean 'macs'?"),
         (["analyze", "small.yaml", "--sort", "parms"], "did you mean 'params'?"),
         (["analyze", "small.yaml", "--dtype", "flaot32"], "did you mean 'float32'?"),

@@ -16,6 +16,6 @@ def test_suffixes(name: str, start: str, tmp_path: Path) -> None:
 
 
 def test_unwritten_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["analyze", "zoo:stride-example", "-o", str(tmp_path / "a.html")]) == 2
+    assert main(["analyze", "zoo:stride-example", "-o", str(tmp_path / "a.xlsx")]) == 2
     assert "does not write" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

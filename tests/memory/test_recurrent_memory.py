@@ -138,8 +138,9 @@ def test_a_real_step(name: str, mode: str) -> None:
     analysis = cnncost.analyze(spec, batch=32, mode=mode)
     config = {"config": to_config(analysis.graph)}
     real = run(Job(config, keras_names(analysis.graph), mode, "sgd" if mode == "training" else None, 32, steps=1), 300)
-    prediction = predict(analysis, mode)
-    assert prediction.peak_bytes == pytest.approx(real.peak_bytes, rel=0.06)
+    prediction = predict(analysis, mode, interval=True)
+    assert real.peak_bytes is not None
+    assert 0.94 * prediction.low_bytes <= real.peak_bytes <= 1.06 * prediction.high_bytes
     measured = Counter(change.bytes for change in real.changes if change.bytes >= 4096)
     simulated = Counter(event.bytes for event in prediction.events if event.bytes >= 4096)
     assert (measured & simulated).total() >= 0.9 * max(measured.total(), simulated.total())
