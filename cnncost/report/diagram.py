@@ -78,7 +78,9 @@ def picture(found: Sequence[Box], layers: Sequence[LayerCost], title: str) -> st
     right = width + MARGIN
     read = Counter(edge.begin for i, edge in enumerate(edges) if i not in lanes)
     body = [
-        _skip(edge, places, right + lanes[i] * LANE) if i in lanes else _edge(edge, places, read[edge.begin] > 1)
+        _skip(edge, places, lanes[i], right + lanes[i] * LANE)
+        if i in lanes
+        else _edge(edge, places, read[edge.begin] > 1)
         for i, edge in enumerate(edges)
     ]
     body += [_box(box, place, layers) for box, place in zip(found, places, strict=True)]
@@ -117,12 +119,13 @@ def _arranged(found: Sequence[Box], edges: Sequence[Edge]) -> tuple[list[Place],
     above: dict[int, list[int]] = {}
     for edge in edges:
         above.setdefault(edge.end, []).append(edge.begin)
+    skipping = {edge.begin for edge in edges if rank[edge.end] > rank[edge.begin] + 1}
     places: dict[int, Place] = {}
     y = float(MARGIN)
     for line in lines:
         wide = WIDE if len(line) == 1 else NARROW
         wish = {i: _mean([places[p].middle for p in above.get(i, ()) if p in places], MARGIN + width / 2) for i in line}
-        order = sorted(line, key=wish.__getitem__)
+        order = sorted(line, key=lambda i: (i in skipping, wish[i]))  # the lanes are at the right
         wishes = [wish[i] if len(line) > 1 else MARGIN + width / 2 for i in order]
         for i, middle in zip(order, _apart(wishes, wide + ACROSS, MARGIN + wide / 2, width + MARGIN - wide / 2),
                              strict=True):  # fmt: skip
@@ -169,7 +172,7 @@ def _lanes(edges: Sequence[Edge], places: Sequence[Place]) -> dict[int, int]:
     return found
 
 
-def _skip(edge: Edge, places: Sequence[Place], lane: float) -> str:
+def _skip(edge: Edge, places: Sequence[Place], place: int, lane: float) -> str:
     """Down a lane at the right; from and to a box that has others beside it through the gap between the ranks."""
     a, b = places[edge.begin], places[edge.end]
     y, z = a.y + HIGH / 2, b.y + HIGH / 2
@@ -182,7 +185,7 @@ def _skip(edge: Edge, places: Sequence[Place], lane: float) -> str:
     if any(p.y == b.y and p.x > b.x for p in places):
         z = b.y - 17
         into, head = f"q0,8 -8,8 H{b.middle + 20:.0f} q-8,0 -8,8", f"M{b.middle + 8:.0f},{b.y - 8:.0f} l4,8 l4,-8 z"
-    text = f'<text x="{lane + 4:.0f}" y="{y + min((z - y) / 2, 44):.0f}">{escape(edge.shape)}</text>'
+    text = f'<text x="{lane + 4:.0f}" y="{y + min((z - y) / 2, 30 + 14 * (place % 4)):.0f}">{escape(edge.shape)}</text>'
     path = f"{out} V{z - 8:.0f} {into}"
     return f'<g class="edge skip"><path d="{path}"/><path class="head" d="{head}"/>{text}</g>'
 
@@ -195,7 +198,7 @@ def _edge(edge: Edge, places: Sequence[Place], spread: bool) -> str:
     bend = f"C{a.middle:.0f},{middle:.0f} {b.middle:.0f},{middle:.0f} {b.middle:.0f},{bottom - 7:.0f}"
     path = f"M{a.middle:.0f},{top:.0f} {bend}"
     head = f"M{b.middle - 4:.0f},{bottom - 8:.0f} l4,8 l4,-8 z"
-    x, y = (b.middle, bottom - 9) if spread else (a.middle, top + (bottom - top) / 2 + 4)
+    x, y = (b.middle, bottom - 9) if spread else (a.middle, middle + 4 if a.middle == b.middle else top + 12)
     text = f'<text x="{x + 8:.0f}" y="{y:.0f}">{escape(edge.shape)}</text>'
     return f'<g class="edge"><path d="{path}"/><path class="head" d="{head}"/>{text}</g>'
 
@@ -203,7 +206,7 @@ def _edge(edge: Edge, places: Sequence[Place], spread: bool) -> str:
 def _box(box: Box, place: Place, layers: Sequence[LayerCost]) -> str:
     own = [layers[p] for p in box.places]
     params, macs = sum(row.params for row in own), sum(row.macs for row in own)
-    cells = max(int(place.wide / 8.2), 8)
+    cells = max(int(place.wide / 9), 8)
     times = f" ×{box.times}" if box.times > 1 else ""
     title = shorten(clean(box.label), cells - len(times)) + times
     parts = [part for part in (_kinds(own, box), f"{count_text(params)} params" if params else "",

@@ -76,20 +76,25 @@ def _sign(layers: Sequence[LayerCost]) -> str:
     return next((sign for sign in "/." if any(sign in layer.name for layer in layers)), "_")
 
 
-def segments(layers: Sequence[LayerCost]) -> list[Row]:
-    """The graph's own blocks: a segment ends at a layer that everything after it reads the model through."""
+def segments(layers: Sequence[LayerCost], narrow: int = 1) -> list[Row]:
+    """The graph's own blocks: a segment ends at a layer that everything after it reads the model through; or
+    through at most ``narrow`` layers. Of a part of a model what is read from outside of it does not count."""
+    place = {layer.name: i for i, layer in enumerate(layers)}
     last_use = list(range(len(layers)))
     for i, layer in enumerate(layers):
-        for ref in layer.layer.inputs:
-            last_use[ref.layer] = i
-    rows, begin, open_until = [], 0, 0
-    for i in range(len(layers)):
-        if open_until <= i:
+        for name in layer.inputs:
+            if name in place:
+                last_use[place[name]] = i
+    rows, begin, read = [], 0, 0  # read: how many of the layers so far are read later
+    ended = [0] * len(layers)
+    for i, last in enumerate(last_use):
+        if last > i:
+            ended[last] += 1
+            read += 1
+        read -= ended[i]
+        if read <= narrow or i + 1 == len(layers):
             rows.append(_joined([Row(clean(y.name), (y,)) for y in layers[begin : i + 1]]))
             begin = i + 1
-        open_until = max(open_until, last_use[i])
-    if begin < len(layers):
-        rows.append(_joined([Row(clean(y.name), (y,)) for y in layers[begin:]]))
     return rows
 
 

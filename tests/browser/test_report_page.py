@@ -77,6 +77,7 @@ def test_the_table_sorts_and_filters(unet: str, opened: Callable[..., Any]) -> N
     head(page, "Params").click()
     assert rows(page) == before
     page.fill("#filter", "down1 conv2d")
+    page.wait_for_function("document.getElementById('matches').textContent !== ''")
     assert rows(page) and all("down1" in name for name in rows(page))
     assert str(len(rows(page))) in page.locator("#matches").inner_text()
 
@@ -232,8 +233,10 @@ def test_stepping_tells_what_is_alive(unet: str, opened: Callable[..., Any]) -> 
         page.keyboard.press("ArrowLeft")
     assert page.input_value("#step") == str(peak - 3)
     page.fill("#step", "0")
+    page.wait_for_function("document.getElementById('alive-when').textContent === 'at op 1'")
     assert page.locator("#alive tbody").inner_text() != first
     page.click("#step-peak")
+    page.wait_for_function("document.getElementById('alive-when').textContent === 'at the peak'")
     assert page.locator("#alive tbody").inner_text() == first
 
 

@@ -8,7 +8,7 @@ from itertools import accumulate, groupby
 from typing import Any
 
 from cnncost.memory.prediction import CATEGORIES
-from cnncost.report.rows import fold_to
+from cnncost.report.blocks import parted
 from cnncost.report.text import clean
 from cnncost.results import MODES, Analysis
 
@@ -31,7 +31,7 @@ def page_data(
             del plain["memory"][mode]["timeline"], plain["memory"][mode]["alive_at_peak"]
     return {
         "schema": SCHEMA, "analysis": plain, "step": step_data(analysis),
-        "blocks": [[row.label, len(row.layers)] for row in fold_to(analysis.layers, MOST_BLOCKS)],
+        "blocks": [[row.label, len(row.layers)] for row in parted(analysis.layers, MOST_BLOCKS)],
         "budgets": [result.to_dict() for result in budgets], "verification": verification,
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from cnncost.errors import MissingExtra
+from cnncost.report.blocks import parted
 from cnncost.report.columns import BY_KEY
 from cnncost.report.diagram import diagram
 from cnncost.report.html.data import MOST_BLOCKS, explained, lived, page_data
@@ -16,7 +17,6 @@ from cnncost.report.html.pictures import bars, timeline
 from cnncost.report.html.security import embedded, policy
 from cnncost.report.html.tiles import tiles
 from cnncost.report.peak import difference
-from cnncost.report.rows import fold_to
 from cnncost.report.summary import CONVENTIONS, heading
 from cnncost.report.text import clean, finding_text
 from cnncost.results import Analysis
@@ -51,7 +51,7 @@ def render_page(analysis: Analysis, extras: Extras | None = None) -> str:
             policy=policy(scripts, [style]), tiles=tiles(analysis), heading=heading(analysis), extras=extras,
             explained=explained(analysis), conventions=CONVENTIONS, findings=_findings(analysis),
             pictures={"timeline": timeline(data["step"]), "bars": bars(analysis), "diagram": diagram(analysis)},
-            alive=_alive(analysis), why=_why(analysis), blocks=fold_to(analysis.layers, MOST_BLOCKS),
+            alive=_alive(analysis), why=_why(analysis), blocks=parted(analysis.layers, MOST_BLOCKS),
             shown=[BY_KEY[key] for key in SHOWN], places={row.name: place for place, row in enumerate(analysis.layers)},
             lived=lived(data["step"]),
         )

@@ -9,17 +9,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-_UNSAFE = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_UNSAFE = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x7F: "\\u007f"}
 
 
 def embedded(value: Any) -> str:
-    """JSON for a ``<script type="application/json">``: no ``<`` can end the element, whatever a name holds.
+    """JSON for a ``<script type="application/json">``: no ``<`` can end the element, whatever a name holds, and no sign
+    of it turns the text around.
 
     >>> embedded({"name": "</script>"})
     '{"name":"\\\\u003c/script\\\\u003e"}'
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").translate(_UNSAFE)
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
 
 
 def digest(text: str) -> str:

@@ -32,7 +32,15 @@ report.treemap = (figure) => {
       const path = paths ? layer.name.slice(0, Math.max(cut, 0)) : own[i].replaceAll('/', '∕');
       block(path).children.push({ name: paths ? layer.name.slice(cut + 1) : layer.name, path: layer.name, value, place: i });
     });
-    const sum = (node) => { if (node.children) { node.value = node.children.reduce((total, child) => total + sum(child), 0); while (node.children.length === 1 && node.children[0].children) { node.name += `/${node.children[0].name}`; node.children = node.children[0].children; } } return node.value; };
+    const sum = (node) => {
+      if (!node.children) return node.value;
+      node.value = node.children.reduce((total, child) => total + sum(child), 0);
+      while (node.children && node.children.length === 1) { // a block of one is what is in it
+        const [only] = node.children;
+        Object.assign(node, only, { name: `${node.name}/${only.name}`, children: only.children });
+      }
+      return node.value;
+    };
     root.children.forEach(sum);
     return root.children.filter((node) => node.value);
   }
@@ -78,9 +86,9 @@ report.treemap = (figure) => {
     const order = [...nodes];
     const put = (depth, hue) => (node, x, y, w, h) => {
       const own = hue === null ? (205 + (180 * order.indexOf(node)) / Math.max(order.length - 1, 1)) % 360 : hue;
-      const gap = depth ? 0.5 : 1.25;
+      const gap = depth ? 0.8 : 1.25;
       const box = [x + gap, y + gap, Math.max(w - 2 * gap, 0.3), Math.max(h - 2 * gap, 0.3)];
-      const rect = made('rect', { x: box[0].toFixed(1), y: box[1].toFixed(1), width: box[2].toFixed(1), height: box[3].toFixed(1), fill: `hsl(${own.toFixed(0)} 48% ${Math.max(22, 37 - 5 * depth)}%)` });
+      const rect = made('rect', { x: box[0].toFixed(1), y: box[1].toFixed(1), width: box[2].toFixed(1), height: box[3].toFixed(1), fill: `hsl(${own.toFixed(0)} 48% ${Math.max(19, 37 - 6 * depth)}%)` });
       rect.told = `${node.path}\n${TITLES[metric]}: ${report.text(metric, node.value)}`;
       svg.append(rect);
       if (node.place !== undefined) { rect.dataset.i = node.place; rects.set(node.place, rect); }
