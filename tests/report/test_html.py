@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given, strategies
+from hypothesis import HealthCheck, example, given, settings, strategies
 
 import cnncost
 from cnncost.report.blocks import boxes
@@ -107,6 +107,7 @@ def test_buffers_of_the_page_sum_to_the_live_bytes_of_every_op(name: str, execut
     assert dict(zip(step["categories"], by_category, strict=True)) == prediction.by_category()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
     lambda inner: strategies.lists(inner, max_size=4) | strategies.dictionaries(strategies.text(), inner, max_size=4),
