@@ -57,7 +57,7 @@ def analyze(
         counted, executor=executor, allocator=allocator, interval=interval,
         gradient_accumulation_steps=_accumulation(gradient_accumulation_steps),
     )  # fmt: skip
-    memory = replace(counted.memory, simulate=partial(_simulate, counted))
+    memory = counted.memory.simulated(partial(_simulate, counted), counted.mode)
     return with_findings(replace(counted, memory=memory))
 
 
@@ -72,11 +72,11 @@ def _accumulation(steps: object) -> int:
     return steps
 
 
-def _simulate(analysis: Analysis) -> RuntimeMemory:
+def _simulate(analysis: Analysis, modes: Sequence[str]) -> RuntimeMemory:
     """The simulation is loaded when its figures are first asked for."""
     from cnncost.memory.figures import simulate
 
-    return simulate(analysis)
+    return simulate(analysis, modes)
 
 
 def get_flops(model: Any, batch_size: int = 1) -> int:

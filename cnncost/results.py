@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cnncost.count import Count
@@ -217,7 +217,7 @@ class StepMemory(Protocol):
 @dataclass(frozen=True, slots=True)
 class RuntimeMemory:
     """What the simulation of TensorFlow's step says, in bytes, over and above weights and input; None where
-    ``findings`` say why it is not known, or for a training step in mode "inference"."""
+    ``findings`` say why it is not known, or for a step that was not asked for."""
 
     inference: StepMemory | None = None
     training: StepMemory | None = None
@@ -231,14 +231,32 @@ class RuntimeMemory:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory figures: the textbook's at hand, the runtime's simulated when first asked for."""
+    """Memory figures: the textbook's at hand, the runtime's simulated when first asked for. ``simulate_training`` is
+    the training step of an analysis whose mode is "inference": its peak alone is told, where somebody asks."""
 
     textbook: TextbookMemory
     simulate: Callable[[], RuntimeMemory] = field(default=RuntimeMemory, compare=False, repr=False)
+    simulate_training: Callable[[], RuntimeMemory] | None = field(default=None, compare=False, repr=False)
+
+    def simulated(self, simulate: Callable[[Sequence[str]], RuntimeMemory], mode: str) -> Memory:
+        """The same figures with a simulation of the steps that belong to an analysis of a mode."""
+        own = MODES if mode == "training" else ("inference",)
+        aside = None if mode == "training" else partial(simulate, ("training",))
+        return replace(self, simulate=partial(simulate, own), simulate_training=aside)
 
     @cached_property
     def runtime(self) -> RuntimeMemory:
         return self.simulate()
+
+    @cached_property
+    def _trained(self) -> RuntimeMemory:
+        return self.simulate_training() if self.simulate_training else self.runtime
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Why a figure of either step is not known."""
+        more = self._trained.findings if self.simulate_training else ()
+        return (*self.runtime.findings, *more)
 
     @property
     def inference_peak_bytes(self) -> int | None:
@@ -246,7 +264,7 @@ class Memory:
 
     @property
     def training_peak_bytes(self) -> int | None:
-        return self.runtime.training.peak_bytes if self.runtime.training else None
+        return self._trained.training.peak_bytes if self._trained.training else None
 
     @property
     def resident(self) -> ResidentMemory | None:
@@ -258,7 +276,8 @@ class Memory:
 
     def to_dict(self) -> dict[str, Any]:
         found = self.runtime
-        steps = {"inference": found.inference, "training": found.training}
+        trained = self._trained.training
+        steps = {"inference": found.inference, "training": trained}
         return {
             "textbook": self.textbook.to_dict(),
             **{f"{mode}_peak_bytes": step.peak_bytes if step else None for mode, step in steps.items()},
@@ -267,7 +286,8 @@ class Memory:
             "resident_weight_bytes": self.resident.weights if self.resident else None,
             "resident_slot_bytes": self.resident.optimizer_slots if self.resident else None,
             "resident_input_bytes": self.resident.inputs if self.resident else None,
-            **{mode: step.to_dict() if step else None for mode, step in steps.items()},
+            "inference": found.inference.to_dict() if found.inference else None,
+            "training": found.training.to_dict() if found.training else None,
         }
 
 
@@ -322,7 +342,7 @@ class Analysis:
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),
             "layers": [layer.to_dict() for layer in self.with_peaks().layers],
-            "findings": [finding.to_dict() for finding in (*self.findings, *self.memory.runtime.findings)],
+            "findings": [finding.to_dict() for finding in (*self.findings, *self.memory.findings)],
         }
 
     def with_peaks(self) -> Analysis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,8 +16,8 @@ DEFAULT_OPTIMIZER = "sgd"
 
 def with_memory(analysis: Analysis) -> Analysis:
     """The analysis whose ``memory`` simulates TensorFlow when first asked; where a layer is not known to the
-    simulation, a finding names it. A training step is simulated in mode "training" only, with plain SGD where no
-    optimizer is named.
+    simulation, a finding names it. The optimizer is plain SGD where none is named; in mode "inference" the training
+    step is simulated when its peak is asked for.
 
     >>> from cnncost.analysis import analyze_graph
     >>> from cnncost.sources import load
@@ -28,14 +29,14 @@ def with_memory(analysis: Analysis) -> Analysis:
     >>> memory.resident  # 15,200 weights and 100 images of 150 × 100 × 3, four bytes each
     ResidentMemory(weights=60800, optimizer_slots=0, inputs=18000000)
     """
-    return replace(analysis, memory=replace(analysis.memory, simulate=partial(simulate, analysis)))
+    return replace(analysis, memory=analysis.memory.simulated(partial(simulate, analysis), analysis.mode))
 
 
-def simulate(analysis: Analysis) -> RuntimeMemory:
-    """The runtime figures of an analysis."""
+def simulate(analysis: Analysis, modes: Sequence[str]) -> RuntimeMemory:
+    """The runtime figures of an analysis, for these steps."""
     steps: dict[str, MemoryPrediction] = {}
     findings: list[Finding] = []
-    for mode in ("inference", "training") if analysis.mode == "training" else ("inference",):
+    for mode in modes:
         try:
             steps[mode] = predict(
                 analysis, mode, analysis.optimizer, analysis.executor, analysis.allocator,
