@@ -107,12 +107,6 @@ def test_an_unknown_op_names_its_layer() -> None:
         predict(model([conv(4), up]), "inference", None, "xla")
 
 
-def test_half_precision_is_not_guessed() -> None:
-    half = cnncost.analyze({"input": [8, 8, 3], "layers": [conv(4)]}, dtype="mixed_float16")
-    with pytest.raises(UnsupportedLayer, match="float16"):
-        predict(half, "inference", None, "xla")
-
-
 # -- fusion ------------------------------------------------------------------------------------------------------------
 
 

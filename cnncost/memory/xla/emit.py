@@ -13,6 +13,8 @@ from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph
 from cnncost.memory.spec import Spec
+from cnncost.memory.xla.branches import Branch
+from cnncost.memory.xla.halves import half, in_float32
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
 from cnncost.memory.xla.rules import RULES, VALUEWISE
 
@@ -32,13 +34,12 @@ def emit(graph: OpGraph) -> Program:
     parameters: dict[str, Hlo] = {}
     held: dict[str, Operand] = {}
     first: dict[Any, Op] = {}
+    branch = Branch(graph)
     for op in graph.ops:
         module.op = op
-        if op.outputs:
-            module.dtype = op.outputs[0].dtype
-            if module.dtype in _HALVES:
-                raise _unknown(op, f"{module.dtype}, which the compiler widens for most of its kernels")
-        if op.type == "_Arg":
+        if op is branch.gate:
+            values[op.index, 0] = branch.begin(module, op, values, held)
+        elif op.type == "_Arg":
             _argument(module, op, values, parameters, held)
         elif op.type == "ReadVariableOp":
             values[op.index, 0] = held[op.attrs["variable"].name]
@@ -57,6 +58,7 @@ def emit(graph: OpGraph) -> Program:
                 continue
             for place, made in enumerate(_translate(module, op, inputs)):
                 values[op.index, place] = made
+    branch.end(module, values, held, parameters)
     results = tuple(values[value.op.index, value.index] for value in graph.results)
     updates = tuple((parameters[name], held[name]) for name in held if held[name] is not parameters[name])
     return Program(module, results, updates)
@@ -102,7 +104,7 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
     rule = RULES.get(op.type)
     if rule is None:
         raise _unknown(op, f"TensorFlow's {op.type}")
-    return rule(module, op, inputs)
+    return half(module, op, inputs, rule) if in_float32(op) else rule(module, op, inputs)
 
 
 def _unknown(op: Op, what: str) -> NotSimulated:
@@ -114,7 +116,6 @@ def _spec_of(op: Op, opcode: str) -> Spec:
     return Spec(op.outputs[0].shape, "bool") if opcode == "compare" and op.outputs[0].dtype != "bool" else op.outputs[0]
 
 
-_HALVES = frozenset(("float16", "bfloat16"))
 # Never merged: random numbers, and what is as good as free.
 _OWN = frozenset(("RandomUniform", "RandomStandardNormal", "Const", "Identity", "IdentityN"))
 _ASSIGN = {"AssignVariableOp": "", "AssignAddVariableOp": "add", "AssignSubVariableOp": "subtract"}

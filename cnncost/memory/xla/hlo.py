@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from math import prod
 
 from cnncost.memory.opgraph import Op
-from cnncost.memory.spec import Dims, Spec
-from cnncost.tensor import DTYPES
+from cnncost.memory.spec import SIZES, Dims, Spec
 
 __all__ = ["Hlo", "Module", "Operand"]
 
@@ -20,11 +19,13 @@ MOVING = frozenset(("reshape", "transpose", "concatenate", "slice", "pad", "reve
 EXPENSIVE = frozenset(
     ("divide", "exponential", "log", "power", "rsqrt", "sqrt", "tanh", "erf", "expm1", "log1p", "reduce", "gather")
 )
+F32, BF16 = "float32", "bfloat16"
+HALVES = frozenset((BF16, "float16"))
 # Fusing one of these ends the basic block (fusion_node_indexing_evaluation.cc: OpInvalidatesCache).
 BLOCKS = frozenset(("concatenate", "pad", "reduce"))
 # Opcodes that are wholly told by this many operands: without a constant among them, equals are one (HloCSE).
 _PURE = dict.fromkeys(
-    ("negate", "exponential", "log", "sqrt", "rsqrt", "tanh", "abs", "sign", "erf"), 1
+    ("negate", "exponential", "log", "sqrt", "rsqrt", "tanh", "abs", "sign", "erf", "convert"), 1
 ) | dict.fromkeys(("add", "subtract", "multiply", "divide", "maximum", "minimum", "and", "or"), 2)
 
 
@@ -32,24 +33,25 @@ class Hlo:
     """One instruction. ``elementwise``: reads each operand at the output's own index. ``fusible``: a consumer may
     compute it anew inside itself. ``order``: its turn among what becomes ready at once. Compared by identity."""
 
-    __slots__ = ("bytes", "elements", "elementwise", "expensive", "fusible", "index", "inputs", "item", "op",
+    __slots__ = ("bytes", "dtype", "elements", "elementwise", "expensive", "fusible", "index", "inputs", "item", "op",
                  "opcode", "order", "shape", "users")  # fmt: skip
 
     def __init__(
-        self, index: int, opcode: str, inputs: list[Hlo], shape: Dims, item: int, op: Op, elementwise: bool,
+        self, index: int, opcode: str, inputs: list[Hlo], shape: Dims, dtype: str, op: Op, elementwise: bool,
         fusible: bool,
     ) -> None:  # fmt: skip
         self.index = index
         self.opcode = opcode
         self.inputs = inputs
         self.shape = shape
-        self.item = item
+        self.dtype = dtype
+        self.item = SIZES[dtype]
         self.elements = prod(shape)
-        self.bytes = self.elements * item
+        self.bytes = self.elements * self.item
         self.op = op
         self.elementwise = elementwise
         self.fusible = fusible
-        self.expensive = opcode in EXPENSIVE
+        self.expensive = opcode in EXPENSIVE or (opcode == "convert" and dtype == BF16 and inputs[0].dtype == F32)
         self.order: float = index  # among the readers of one value
         self.users: list[Hlo] = []
 
@@ -69,7 +71,7 @@ class Module:
         self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
-        self.dtype = "float32"
+        self._rounded: set[int] = set()
 
     def add(
         self, opcode: str, inputs: Sequence[Hlo], shape: Dims, dtype: str, elementwise: bool = False,
@@ -77,7 +79,7 @@ class Module:
     ) -> Hlo:  # fmt: skip
         assert self.op is not None
         made = Hlo(
-            len(self.all), opcode, list(inputs), shape, DTYPES[dtype].bytes, self.op, elementwise,
+            len(self.all), opcode, list(inputs), shape, dtype, self.op, elementwise,
             fusible or elementwise or opcode in MOVING or opcode == "broadcast",
         )  # fmt: skip
         self.all.append(made)
@@ -93,8 +95,13 @@ class Module:
         return value if value is not None else self.add("broadcast", (), like.shape, like.dtype)
 
     def map(self, opcode: str, inputs: Sequence[Operand], spec: Spec) -> Operand:
-        """Value by value; operands of other shapes are broadcast."""
-        read = [self.broadcast(value, spec.shape, spec.dtype) for value in inputs if value is not None]
+        """Value by value; operands of other shapes are broadcast. The processor computes nothing in bfloat16: operands
+        are widened and the result is rounded (FloatNormalization)."""
+        if opcode != "convert" and (spec.dtype == BF16 or any(v is not None and v.dtype == BF16 for v in inputs)):
+            wide = [self.convert(value, F32) if value and value.dtype == BF16 else value for value in inputs]
+            made = self.map(opcode, wide, Spec(spec.shape, F32) if spec.dtype == BF16 else spec)
+            return self.rounded(made) if spec.dtype == BF16 else made
+        read = [self.broadcast(value, spec.shape) for value in inputs if value is not None]
         if not read:
             return None
         if opcode == "divide" and len(inputs) == 2 and inputs[1] is None:
@@ -113,13 +120,31 @@ class Module:
             found = self._mapped[key] = self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
         return found
 
+    def convert(self, value: Operand, dtype: str, asked: bool = False) -> Operand:
+        """To another dtype. What was widened is not narrowed again but taken as it was; and what was only rounded since
+        the processor had computed it wide is taken wide where TensorFlow's own graph has asked for that (``asked``)."""
+        if value is None or value.dtype == dtype:
+            return value
+        if value.opcode == "convert" and value.inputs[0].dtype == dtype:
+            source = value.inputs[0]
+            if source.item < value.item or (asked and value.index in self._rounded):
+                return source
+        return self.map("convert", (value,), Spec(value.shape, dtype))
+
+    def rounded(self, value: Operand) -> Operand:
+        """What was computed in float32, in bfloat16."""
+        made = self.convert(value, BF16)
+        if made is not None and made.opcode == "convert":
+            self._rounded.add(made.index)
+        return made
+
     def sunk(self, opcode: str, repeated: Hlo, spec: Spec) -> Hlo:
         """Computed before it is repeated (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""
         source = repeated.inputs[0]
         made = self.add(opcode, (source,), source.shape, spec.dtype, elementwise=True)
         return self.add("broadcast", (made,), spec.shape, spec.dtype)
 
-    def broadcast(self, value: Hlo, shape: Dims, dtype: str) -> Hlo:
+    def broadcast(self, value: Hlo, shape: Dims) -> Hlo:
         if value.shape == shape:
             return value
         source = value
@@ -132,9 +157,7 @@ class Module:
         key = (source.index, shape)
         found = self._broadcasts.get(key)
         if found is None:
-            found = self._broadcasts[key] = self.add("broadcast", (source,), shape, dtype)
-            found.item = source.item
-            found.bytes = found.elements * source.item
+            found = self._broadcasts[key] = self.add("broadcast", (source,), shape, source.dtype)
         return found
 
     def reshape(self, value: Hlo, shape: Dims) -> Hlo:
@@ -162,6 +185,5 @@ class Module:
         key = (opcode, value.index, shape, how)
         found = self._moved.get(key)
         if found is None:
-            found = self._moved[key] = self.add(opcode, (value,), shape, self.dtype)
-            found.item, found.bytes = value.item, value.bytes
+            found = self._moved[key] = self.add(opcode, (value,), shape, value.dtype)
         return found

@@ -10,17 +10,22 @@ from collections.abc import Sequence
 from math import prod
 
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
 
 OFFLOADED = 32 * 1024  # elements that a reduction by YNNPACK reads at least
 WINDOW = 32  # of a tree of reductions
 _NOT_OFFLOADED = frozenset(("multiply", "reshape", "broadcast", "slice", "concatenate", "convert"))
 
 
-def reduce(module: Module, value: Operand, axes: Sequence[int], spec: Spec) -> Operand:
-    """Sum, maximum or minimum over ``axes``; ``spec`` is the result's, with or without the axes kept."""
+def reduce(module: Module, value: Operand, axes: Sequence[int], spec: Spec, extreme: bool = False) -> Operand:
+    """A sum, or a maximum or minimum (``extreme``), over ``axes``; ``spec`` is the result's, with or without the axes
+    kept. Sums of half precision are taken in float32 (tf2xla: SumAccumulationType), extremes of bfloat16 too."""
     if value is None:
         return None
+    if value.dtype in HALVES and spec.dtype == value.dtype and not (extreme and value.dtype == "float16"):
+        wide = module.convert(value, F32, asked=not extreme)
+        made = reduce(module, wide, axes, Spec(spec.shape, F32), extreme)
+        return module.rounded(made) if extreme else module.convert(made, spec.dtype)
     gone = [axis for axis in axes if value.shape[axis] != 1]
     if not gone:
         return module.reshape(value, spec.shape)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
 from cnncost.memory.xla import contraction
-from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
 Rule = Callable[[Module, Op, list[Operand]], Sequence[Operand]]
@@ -32,9 +32,21 @@ def _reduction(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
     return (reduce(module, inputs[0], op.attrs["axes"], op.outputs[0]),)
 
 
+def _extreme(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    return (reduce(module, inputs[0], op.attrs["axes"], op.outputs[0], extreme=True),)
+
+
 def _mean(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    total = reduce(module, inputs[0], op.attrs["axes"], op.outputs[0])
-    return (module.map("multiply", (total,), op.outputs[0]),)
+    """The sum over the count, in the dtype in which the sum is taken."""
+    spec, value = op.outputs[0], inputs[0]
+    if spec.dtype in HALVES:
+        spec, value = Spec(spec.shape, F32), module.convert(value, F32, asked=True)
+    total = reduce(module, value, op.attrs["axes"], spec)
+    return (module.convert(module.map("multiply", (total,), spec), op.outputs[0].dtype),)
+
+
+def _cast(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
+    return (module.convert(inputs[0], op.outputs[0].dtype, asked=True),)
 
 
 def _add_n(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
@@ -139,7 +151,7 @@ def _exp(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
 def _softmax(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     x, spec = inputs[0], op.outputs[0]
     rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
-    top = reduce(module, x, last, rows)
+    top = reduce(module, x, last, rows, extreme=True)
     shifted = module.map("exponential", (module.map("subtract", (x, top), spec),), spec)
     total = reduce(module, shifted, last, rows)
     if op.type == "LogSoftmax":
@@ -152,7 +164,7 @@ def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Op
     """Losses and the gradient of the logits, sparse labels as one-hot rows."""
     x, spec, losses = inputs[0], op.outputs[1], op.outputs[0]
     rows, last = Spec(spec.shape[:-1], spec.dtype), (len(spec.shape) - 1,)
-    top = reduce(module, x, last, rows)
+    top = reduce(module, x, last, rows, extreme=True)
     shifted = module.map("subtract", (x, top), spec)
     powers = module.map("exponential", (shifted,), spec)
     total = reduce(module, powers, last, rows)
@@ -203,7 +215,7 @@ def _tile(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     if value is None or value.shape == spec.shape:
         return (value,)
     if all(n in (1, wide) for n, wide in zip(value.shape, spec.shape, strict=True)):
-        return (module.broadcast(value, spec.shape, spec.dtype),)
+        return (module.broadcast(value, spec.shape),)
     pairs = zip(spec.shape, value.shape, strict=True)
     wide = tuple(size for n, own in pairs for size in ((n // own, own) if n != own else (n,)))
     made = module.add("broadcast", (value,), wide, spec.dtype)
@@ -268,7 +280,7 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "Log1p": ("log1p",), "Sqrt": ("sqrt",), "Rsqrt": ("rsqrt",), "Sin": ("sine",), "Cos": ("cosine",),
     "Tanh": ("tanh",), "Erf": ("erf",), "Reciprocal": ("divide",), "Inv": ("divide",),
     "Sigmoid": ("negate", "exponential", "add", "divide"), "Relu": ("maximum",), "Relu6": ("clamp",),
-    "Softsign": ("abs", "add", "divide"), "Cast": ("convert",), "Equal": ("compare",), "NotEqual": ("compare",),
+    "Softsign": ("abs", "add", "divide"), "Equal": ("compare",), "NotEqual": ("compare",),
     "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
     "LogicalAnd": ("and",), "LogicalOr": ("or",), "LogicalNot": ("not",), "SelectV2": ("select",),
     "IsFinite": ("compare",),
@@ -276,10 +288,10 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
 RULES: dict[str, Rule] = {
     **contraction.RULES,
     "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
-    "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter,
-    "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same, "NoOp": _same,
+    "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter, "Switch": _same,
+    "Cast": _cast, "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same, "NoOp": _same,
     "Exp": _exp, "Reshape": _reshape, "Squeeze": _reshape, "ExpandDims": _reshape,
-    "Sum": _reduction, "Max": _reduction, "Min": _reduction, "Prod": _reduction, "Mean": _mean,
+    "Sum": _reduction, "Max": _extreme, "Min": _extreme, "Prod": _reduction, "Mean": _mean,
     "All": _reduction, "Any": _reduction,
     "AddN": _add_n, "Square": _square, "SquaredDifference": _squared_difference,
     "ReluGrad": _relu_gradient, "Relu6Grad": _relu6_gradient, "SigmoidGrad": _sigmoid_gradient,

@@ -1,0 +1,118 @@
+"""XLA's step in half precision and with branches: peaks recorded from real steps, and laws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.opgraph import FORWARD, Op
+from cnncost.memory.predict import predict
+from cnncost.memory.spec import Spec
+from cnncost.memory.xla.hlo import Module
+
+
+def conv(filters: int, size: int = 3, **more: Any) -> dict[str, Any]:
+    return {"Conv2D": {"filters": filters, "kernel_size": size, "padding": "same", **more}}
+
+
+def block(filters: int, size: int = 3, **more: Any) -> list[Any]:
+    return [conv(filters, size, use_bias=False, **more), "BatchNormalization", "ReLU"]
+
+
+HEAD: list[Any] = ["GlobalAveragePooling2D", {"Dense": {"units": 10, "activation": "softmax"}}]
+RELU: list[Any] = [conv(16, activation="relu"), conv(8, activation="relu"), *HEAD]
+BLOCKS: list[Any] = [*block(16), *block(32, strides=2), *HEAD]
+DEPTHWISE: list[Any] = block(16)
+for _stride in (1, 2):
+    DEPTHWISE += [
+        {"DepthwiseConv2D": {"kernel_size": 3, "strides": _stride, "padding": "same", "use_bias": False}},
+        "BatchNormalization", {"ReLU": {"max_value": 6.0}}, *block(32, 1),
+    ]  # fmt: skip
+DEPTHWISE += HEAD
+
+
+def peak(layers: list[Any], dtype: str, optimizer: str | None = None, channels: int = 3, **more: Any) -> Any:
+    analysis = cnncost.analyze({"input": [32, 32, channels], "layers": layers}, batch=4, dtype=dtype, **more)
+    return predict(analysis, "training" if optimizer else "inference", optimizer, "xla")
+
+
+@pytest.mark.parametrize(
+    ("layers", "channels", "dtype", "optimizer", "measured"),
+    [
+        ([conv(16)], 8, "mixed_bfloat16", None, 397_856), ([conv(16)], 8, "mixed_float16", None, 397_824),
+        ([conv(16)], 8, "bfloat16", None, 397_824), (RELU, 8, "float16", None, 402_832),
+        (RELU, 8, "mixed_bfloat16", None, 402_912), (BLOCKS, 3, "mixed_bfloat16", None, 413_156),
+        (BLOCKS, 3, "bfloat16", None, 413_136), (BLOCKS, 3, "mixed_bfloat16", "sgd", 1_247_540),
+        (DEPTHWISE, 3, "mixed_bfloat16", "sgd", 3_461_804),
+    ],
+)  # fmt: skip
+def test_recorded_peaks_to_the_byte(
+    layers: list[Any], channels: int, dtype: str, optimizer: str | None, measured: int
+) -> None:
+    assert peak(layers, dtype, optimizer, channels).peak_bytes == measured
+
+
+@pytest.mark.parametrize(("layers", "measured"), [(BLOCKS, 1_249_733), (DEPTHWISE, 3_242_749)])
+def test_loss_scaling_selects_between_the_updates_and_none(layers: list[Any], measured: int) -> None:
+    """Recorded under mixed_float16; a scalar or two of the condition are not simulated."""
+    found = peak(layers, "mixed_float16", "sgd")
+    assert found.low_bytes <= measured <= found.high_bytes
+    assert abs(found.peak_bytes - measured) <= 128
+
+
+def test_gradient_accumulation_is_one_step() -> None:
+    """Recorded: both branches run, so there is no step between updates that needs less."""
+    found = peak(BLOCKS, "float32", "sgd", gradient_accumulation_steps=4)
+    assert found.low_bytes <= 1_136_828 <= found.high_bytes and abs(found.peak_bytes - 1_136_828) <= 8
+    assert found.peak_bytes > peak(BLOCKS, "float32", "sgd").peak_bytes
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_half_precision_needs_no_more_than_float32_and_copies(dtype: str) -> None:
+    """Convolutions run in float32: what is saved is in the input and the output alone, and both are widened copies."""
+    single, half = (peak([conv(16), conv(16)], name).peak_bytes for name in ("float32", dtype))
+    assert single / 2 < half < 2 * single
+
+
+# -- conversions -------------------------------------------------------------------------------------------------------
+
+
+def module() -> Module:
+    made = Module()
+    made.op = Op(0, "Test", "test", "layer", FORWARD, [], (), {})
+    return made
+
+
+def test_what_was_widened_is_taken_as_it_was() -> None:
+    program = module()
+    x = program.add("parameter", (), (8, 8), "float16")
+    wide = program.convert(x, "float32")
+    assert wide is not None and wide.bytes == 2 * x.bytes
+    assert program.convert(wide, "float16") is x
+    assert program.convert(x, "float32") is wide
+
+
+def test_bfloat16_is_rounded_unless_the_wide_value_was_asked_for() -> None:
+    program = module()
+    x = program.add("parameter", (), (8, 8), "bfloat16")
+    made = program.map("negate", (x,), Spec((8, 8), "bfloat16"))
+    assert made is not None and made.opcode == "convert" and made.dtype == "bfloat16" and made.expensive
+    asked, used = program.convert(made, "float32", asked=True), program.convert(made, "float32")
+    assert asked is made.inputs[0] and used is not None and used.inputs == [made]
+
+
+def test_a_rounding_that_was_written_down_stays() -> None:
+    program = module()
+    x = program.add("parameter", (), (8, 8), "float32")
+    rounded = program.convert(x, "bfloat16", asked=True)
+    assert rounded is not None
+    assert program.convert(rounded, "float32", asked=True) is not x
+
+
+def test_float16_computes_in_its_own_dtype() -> None:
+    program = module()
+    x = program.add("parameter", (), (8, 8), "float16")
+    made = program.map("negate", (x,), Spec((8, 8), "float16"))
+    assert made is not None and made.opcode == "negate" and not made.expensive
