@@ -229,7 +229,20 @@ def _bypass(graph: OpGraph) -> None:
                 through[op.index] = kept
         elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
             op.type = "Mul"  # by the reciprocal
+        elif op.type in _ELEMENTS and op.inputs[0].op.type == "Pack":
+            packed = _packed(op)
+            if packed is not None:
+                through[op.index] = packed
     graph.results = [_source(through, value) for value in graph.results]
+
+
+def _packed(op: Op) -> Value | None:
+    """An element of a stack is what was stacked (arithmetic_optimizer.cc: RemoveStackSliceSameAxis)."""
+    stack, shape = op.inputs[0].op, op.outputs[0].shape
+    if stack.attrs["axis"] or shape != stack.outputs[0].shape[1:] or "place" not in op.attrs:
+        return None
+    place: int = op.attrs["place"]
+    return stack.inputs[place]
 
 
 def _merge_equals(graph: OpGraph, count: list[int]) -> None:
@@ -297,6 +310,7 @@ def _neutral(op: Op) -> Value | None:
 
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
+_ELEMENTS = frozenset({"_SliceView", "StridedSlice"})
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {
     "BiasAdd": _fuse_bias,

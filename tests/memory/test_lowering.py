@@ -57,8 +57,8 @@ def test_output_is_the_layers_own(case: list[Any], training: bool, dtype: str) -
 
 def test_an_unknown_layer_is_named() -> None:
     """Never a silent zero: the figure is None, and a finding says which layer and which kind."""
-    found = with_memory(single(["LSTM", {"units": 4, "stateful": True}, [[5, 3]]]))
+    found = with_memory(single(["SimpleRNN", {"units": 4, "unroll": True}, [[1000, 3]]]))
     assert found.memory.inference_peak_bytes is None
     (finding,) = [f for f in found.memory.runtime.findings if "inference_peak_bytes" in f.message]
-    assert finding.severity == "info" and finding.layer == "layer" and "keep their state" in finding.message
+    assert finding.severity == "info" and finding.layer == "layer" and "unrolls 256" in finding.message
     assert finding.to_dict() in found.to_dict()["findings"]

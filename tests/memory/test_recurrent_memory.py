@@ -86,8 +86,7 @@ def test_a_hundred_thousand_steps_cost_no_more_than_fifty_thousand() -> None:
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        ([{"LSTM": {"units": 4, "stateful": True}}], "keep their state"),
-        ([{"Masking": 0.0}, {"GRU": 4}], "masked"),
+        ([{"Masking": 0.0}, {"SimpleRNN": {"units": 4, "unroll": True}}], "unrolls"),
         ([{"SimpleRNN": {"units": 4, "unroll": True}}], "unrolls"),
         ([{"TimeDistributed": {"layer": {"Dense": 4}}}, "Flatten"], "time steps"),
     ],

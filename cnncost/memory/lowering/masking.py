@@ -16,10 +16,12 @@ _HANDS_ON = frozenset(
     ("LayerNormalization", "GroupNormalization", "BatchNormalization", "UnitNormalization", "LeakyReLU", "ReLU",
      "PReLU", "Activation", "ELU", "Rescaling", "Normalization", "AlphaDropout", "GaussianDropout", "GaussianNoise",
      "ActivityRegularization", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Dense",
-     "Identity", "MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
+     "Identity", "TimeDistributed", "MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
 )  # fmt: skip
 _MERGES = frozenset(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"))
-_UNKNOWN = frozenset(("Concatenate", "Softmax"))  # what they make of a mask is not followed here
+_RECURRENT = frozenset(("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"))
+# What these make of a mask is not followed here.
+_UNKNOWN = frozenset(("Concatenate", "Dot", "Lambda", "Softmax", "GlobalAveragePooling1D"))
 _TAKES_AWAY = frozenset(("MultiHeadAttention", "GroupQueryAttention"))  # their inputs have no mask any more
 
 
@@ -30,7 +32,7 @@ def read_mask(step: Step, name: str, kind: Any, inputs: list[Value]) -> Value | 
         return None
     if name in _UNKNOWN or (name == "BatchNormalization" and step.training):
         raise UnsupportedLayer(f"the memory simulation does not know what {name} makes of a mask")
-    if name in _HANDS_ON:
+    if name in _HANDS_ON or (name in _RECURRENT and _every_step(kind)):
         return masks[0]
     if name in _MERGES and all(mask is not None for mask in masks):
         total: Value | None = None
@@ -41,11 +43,15 @@ def read_mask(step: Step, name: str, kind: Any, inputs: list[Value]) -> Value | 
     return None
 
 
+def _every_step(kind: Any) -> bool:
+    return bool(getattr(kind, "layer", kind).return_sequences)
+
+
 def made_mask(step: Step, name: str, kind: Any, inputs: list[Value], output: Value) -> Value | None:
     """The mask that the layer itself makes. Called after it."""
     if name == "Masking":
-        mask = output.op.inputs[0]
-        return step.add("Squeeze", (mask,), shape=mask.shape[:-1])
+        differs = output.op.inputs[0].op.inputs[0]
+        return step.add("Any", (differs,), axes=(len(differs.shape) - 1,))
     if name in ("Embedding", "ReversibleEmbedding") and kind.mask_zero and not getattr(kind, "reverse", False):
         return step.add("NotEqual", (inputs[0], step.number(0, inputs[0])))
     return None

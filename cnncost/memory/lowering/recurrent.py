@@ -1,7 +1,8 @@
 """Recurrent layers (keras/src/layers/rnn, backend/tensorflow/rnn.py): on a CPU always the plain loop.
 
 ``rnn`` transposes the sequence to time first, makes a list of it and runs a ``tf.while_loop`` over cells; the cell that
-it calls once before the loop, to learn the output's type, is pruned.
+it calls once before the loop, to learn the output's type, is pruned. A masked sequence's loop has the output before as
+its first state. A layer that keeps its states has a variable for each, which is no weight.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from cnncost.errors import UnsupportedLayer
 from cnncost.memory.loops import Loop, add_loop, element, take, time_first
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.cells import Cell, cell_of
-from cnncost.memory.opgraph import OpGraph, Spec, Value
+from cnncost.memory.lowering.masked import chosen, mask_in_time, zeros
+from cnncost.memory.opgraph import Op, OpGraph, Spec, Value, Variable
 from cnncost.results import LayerCost
 
 MOST_UNROLLED = 256  # steps that are unrolled op by op at most
@@ -22,75 +24,98 @@ MOST_UNROLLED = 256  # steps that are unrolled op by op at most
 
 def recur(step: Step, row: LayerCost, kind: Any, inputs: Sequence[Value], prefix: str = "") -> list[Value]:
     """A recurrent layer's output and last states. ``prefix`` is before its weights' names."""
-    _known(step, kind)
-    x = inputs[0]
+    x, mask = inputs[0], step.mask(inputs[0])
     sequence = time_first(step.graph, x)
     cell = cell_of(step, row, kind, prefix)
     trips = sequence.shape[0]
-    states = list(inputs[1:]) or [step.graph.constant(0, Spec((step.batch, *shape), x.dtype)) for shape in cell.states]
+    kept = _kept_states(step, row, cell, prefix) if kind.options.get("stateful") else []
+    states = list(inputs[1:]) or [step.cast(step.graph.read(variable), x.dtype) for variable in kept]
+    states = states or [zeros(step, Spec((step.batch, *shape), x.dtype)) for shape in cell.states]
     masks = cell.masks(step, element(sequence.spec), states) if step.training else ()
+    if mask is not None:
+        mask = mask_in_time(step, mask, kind.go_backwards)
     if kind.go_backwards:
         sequence = step.add("ReverseV2", (sequence,), (sequence.spec,))
     run = _unrolled if kind.options.get("unroll") else _looped
-    outputs, states = run(step, kind, cell, sequence, states, masks, trips)
+    outputs, states = run(step, kind, cell, sequence, states, masks, trips, mask)
     last = take(step.graph, outputs, outputs.shape[0] - 1)
+    for variable, state in zip(kept, states, strict=False):
+        step.graph.assign("AssignVariableOp", variable, step.cast(state, variable.spec.dtype))
     result = time_first(step.graph, outputs) if kind.return_sequences else last
     return [result, *states] if kind.return_state else [result]
 
 
-def _known(step: Step, kind: Any) -> None:
-    if kind.options.get("stateful"):
-        raise UnsupportedLayer("the memory simulation does not know recurrent layers that keep their state")
-    if any(_masks(layer.kind) for layer in step.analysis.graph.layers):
-        raise UnsupportedLayer("the memory simulation does not know recurrent layers whose sequence is masked")
-
-
-def _masks(kind: Any) -> bool:
-    return kind.name() == "Masking" or bool(getattr(kind, "mask_zero", False) or kind.options.get("mask_zero"))
-
-
-Run = Callable[[Step, Any, Cell, Value, list[Value], Sequence[Value], int], tuple[Value, list[Value]]]
+def _kept_states(step: Step, row: LayerCost, cell: Cell, prefix: str) -> list[Variable]:
+    """The variables of a stateful layer, in the dtype of its weights."""
+    dtype = step.variable(row, row.weights[0].name).spec.dtype
+    return [
+        step.graph.variable(f"{row.name}/{prefix}rnn_state_{place}", Spec((step.batch, *shape), dtype), False)
+        for place, shape in enumerate(cell.states)
+    ]
 
 
 def _looped(
-    step: Step, kind: Any, cell: Cell, sequence: Value, states: list[Value], masks: Sequence[Value], trips: int
+    step: Step, kind: Any, cell: Cell, sequence: Value, states: list[Value], masks: Sequence[Value], trips: int,
+    mask: Value | None,
 ) -> tuple[Value, list[Value]]:  # fmt: skip
     """(list of outputs, stacked; last states). Without ``return_sequences`` the list has one element, written anew."""
-    listed = step.add("TensorListFromTensor", (sequence,), (sequence.spec,))
+    given = [sequence] if mask is None else [sequence, mask]
+    lists = [step.add("TensorListFromTensor", (value,), (value.spec,)) for value in given]
     loop = Loop(OpGraph(), trips, every=kind.return_sequences)
     body = copy(step)
     body.graph, body.add = loop.graph, loop.graph.add
     body.graph.layer, body.graph.phase = step.graph.layer, step.graph.phase
+    states = states if mask is None else [zeros(step, states[0].spec), *states]
     inner = [body.graph.argument("state", value.spec) for value in states]
     captured = [body.graph.argument("mask", value.spec) for value in masks]
-    x = body.add("TensorListGetItem", (), (element(sequence.spec),))
-    loop.states, loop.reads = [value.op for value in inner], [x.op]
+    reads = [body.add("TensorListGetItem", (), (element(value.spec),)) for value in given]
+    loop.states, loop.reads = [value.op for value in inner], [value.op for value in reads]
     loop.captures = [value.op for value in captured]
-    output, new = cell.call(body, x, inner, captured)
+    output, new = cell.call(body, reads[0], inner if mask is None else inner[1:], captured)
+    if mask is not None:
+        before = zeros(body, output.spec) if kind.options.get("zero_output_for_mask") else inner[0]
+        output, *new = chosen(body, reads[1], [output, *new], [before, *inner[1:]])
+        new = [output, *new]
     loop.graph.results = [*new, output]
-    made = add_loop(step.graph, loop, states, [listed], masks, "while")
+    made = add_loop(step.graph, loop, states, lists, masks, "while")
     stacked = step.add("TensorListStack", (made.out(len(states)),), (made.outputs[-1],))
-    return stacked, [made.out(index) for index in range(len(states))]
+    return stacked, [made.out(index) for index in range(0 if mask is None else 1, len(states))]
 
 
 def _unrolled(
-    step: Step, kind: Any, cell: Cell, sequence: Value, states: list[Value], masks: Sequence[Value], trips: int
+    step: Step, kind: Any, cell: Cell, sequence: Value, states: list[Value], masks: Sequence[Value], trips: int,
+    mask: Value | None,
 ) -> tuple[Value, list[Value]]:  # fmt: skip
     """``unroll=True``: a cell for every step."""
     if trips > MOST_UNROLLED:
         raise UnsupportedLayer(f"the memory simulation unrolls {MOST_UNROLLED} time steps at most")
-    one = element(sequence.spec)
-    type_ = "_UnpackView" if one.bytes % 64 == 0 else "Unpack"
-    parts = step.add(type_, (sequence,), (one,) * trips, axis=0).op
-    outputs = []
+    parts = _unpacked(step, sequence)
+    counts = None if mask is None else _unpacked(step, mask)
+    outputs: list[Value] = []
     for index in range(trips):
-        output, states = cell.call(step, parts.out(index), states, masks)
+        output, new = cell.call(step, parts.out(index), states, masks)
+        if counts is not None:
+            before = outputs[-1] if outputs else zeros(step, output.spec)
+            output, *new = chosen(step, counts.out(index), [output, *new], [before, *states], fixed=1)
+        states = new
         outputs.append(output)
+    if counts is not None and kind.options.get("zero_output_for_mask"):
+        zero = zeros(step, outputs[0].spec)
+        places = range(trips) if kind.return_sequences else [trips - 1]
+        for place in places:
+            outputs[place] = chosen(step, counts.out(place), [outputs[place]], [zero], fixed=1)[0]
     if not kind.return_sequences:  # a stack of one is but a view
         wide = (1, *outputs[-1].shape)
         return step.add("ExpandDims", outputs[-1:], shape=wide), states
     spec = Spec((len(outputs), *outputs[0].shape), outputs[0].dtype)
     return step.add("Pack", outputs, (spec,), axis=0), states
+
+
+def _unpacked(step: Step, value: Value) -> Op:
+    """The steps of a sequence; views of it where they are aligned."""
+    one = element(value.spec)
+    type_ = "_UnpackView" if one.bytes % 64 == 0 else "Unpack"
+    return step.add(type_, (value,), (one,) * value.shape[0], axis=0).op
 
 
 def _recurrent(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> tuple[Value, ...]:
