@@ -100,18 +100,20 @@ class _Simulation:
         from cnncost.memory.rewrite_training import rewrite_training
         from cnncost.memory.training import training_step
 
-        graph = training_step(self.analysis, optimizer(self.optimizer)).graph
-        rewrite(graph, last=False)
-        graph.ops = rewrite_training(graph)
+        def rewriting(graph: OpGraph) -> None:
+            rewrite(graph, last=False)
+            rewrite_training(graph)
+
+        graph = training_step(self.analysis, optimizer(self.optimizer), rewriting).graph
         accumulate_sums(graph)
         return graph
 
 
 def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
     """What grappler's pruning of a forward pass begins at: the results, sorted by the names that they have there, each
-    of which waits for all variables to be read."""
+    of which waits for all variables to be read, and assigned."""
     named = sorted(enumerate(graph.results), key=lambda item: f"_{item[0]}_" if item[0] else "_r")
-    return [value for _, value in named], [op for op in graph.ops if op.type == "ReadVariableOp"]
+    return [value for _, value in named], [*graph.kept, *(op for op in graph.ops if op.type == "ReadVariableOp")]
 
 
 @contextmanager
