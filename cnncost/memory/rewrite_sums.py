@@ -12,7 +12,8 @@ nothing is done in place, and an op's operands are freed when the next op has it
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
+from itertools import accumulate
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 
@@ -44,66 +45,56 @@ def expected_peak(graph: OpGraph) -> tuple[int, set[Value]]:
     """What grappler takes for the most bytes that are alive at once, and the values that are. ``op.index`` must be the
     position in ``graph.ops``."""
     ops = graph.ops
-    begins, sizes = [0], []  # the values are numbered: each op's first one; bytes
-    for op in ops:
-        sizes += [spec.bytes for spec in op.outputs]
-        begins.append(len(sizes))
-    reads = [[begins[source.index] + index for source, index in op.inputs] for op in ops]
-    uses = _uses(len(sizes), [*reads, [begins[source.index] + index for source, index in graph.results]])
-    waits, readers = _edges(ops)
-    queue = deque(place for place, count in enumerate(waits) if not count)
-    made, gone = [-1] * len(sizes), [len(ops) + 2] * len(sizes)  # at which turn
-    live = peak = turn = at = ended = 0  # ended: bytes read for the last time by the op before
-    while queue:
-        place = queue.popleft()
-        for value in range(begins[place], begins[place + 1]):
-            live += sizes[value]
-            made[value] = turn
-        if live > peak:
-            peak, at = live, turn
-        live -= ended
-        ended = 0
-        for value in (*range(begins[place], begins[place + 1]), *reads[place]):
-            if made[value] < turn:
-                uses[value] -= 1
-            if not uses[value]:
-                ended += sizes[value]
-                gone[value] = turn + 2
-        for reader in readers[place]:
-            waits[reader] -= 1
-            if not waits[reader]:
-                queue.append(reader)
-        turn += 1
-    alive = {
-        Value(op, number - begins[op.index])
-        for op in ops
-        for number in range(begins[op.index], begins[op.index + 1])
-        if 0 <= made[number] <= at < gone[number]
-    }
-    return peak, alive
+    begins = [0, *accumulate(len(op.outputs) for op in ops)]  # the values are numbered: each op's first one
+    known: dict[Spec, int] = {}
+    sizes = [known.get(spec) or known.setdefault(spec, spec.bytes) for op in ops for spec in op.outputs]
+    turns = _turns(ops)
+    made = [turn for op, turn in zip(ops, turns, strict=True) for _ in op.outputs]
+    last = made[:]  # the turn of each value's last reader; its own where nobody reads it
+    for op, turn in zip(ops, turns, strict=True):
+        for source, index in op.inputs:
+            value = begins[source.index] + index
+            if last[value] < turn:
+                last[value] = turn
+    for source, index in graph.results:
+        last[begins[source.index] + index] = len(ops)
+    changes = [0] * (len(ops) + 3)
+    for size, begin, end in zip(sizes, made, last, strict=True):
+        changes[begin] += size
+        changes[end + 2] -= size  # freed when the next op has its outputs
+    lives = list(accumulate(changes[: len(ops)]))
+    peak = max(lives, default=0)
+    at = lives.index(peak) if peak > 0 else 0
+    alive = [value for value, turn in enumerate(last) if turn + 2 > at >= made[value]]
+    owners = [bisect_right(begins, value) - 1 for value in alive]
+    return peak, {Value(ops[owner], value - begins[owner]) for owner, value in zip(owners, alive, strict=True)}
 
 
-def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
-    """For how many others each op waits; who waits for each op, once each, in the order of creation."""
-    waits: list[int] = []
+def _turns(ops: list[Op]) -> list[int]:
+    """At which turn each op runs, first come, first served: when all that it waits for has run, readers in the order of
+    creation."""
     readers: list[list[int]] = [[] for _ in ops]
+    waits = []
     for place, op in enumerate(ops):
-        sources = {source.index for source, _ in op.inputs}
-        if op.controls:
-            sources.update(source.index for source in op.controls)
-        waits.append(len(sources))
-        for source in sources:
-            readers[source].append(place)
-    return waits, readers
-
-
-def _uses(count: int, reads: list[list[int]]) -> list[int]:
-    """How often each value is read, by the caller too."""
-    uses = [0] * count
-    for own in reads:
-        for value in own:
-            uses[value] += 1
-    return uses
+        count = 0
+        for source, _ in op.inputs:
+            readers[source.index].append(place)
+            count += 1
+        for source in op.controls:
+            readers[source.index].append(place)
+            count += 1
+        waits.append(count)
+    order = [place for place, count in enumerate(waits) if not count]
+    for place in order:  # grows while it is walked
+        for reader in readers[place]:
+            if waits[reader] == 1:
+                order.append(reader)
+            else:
+                waits[reader] -= 1
+    turns = [0] * len(ops)
+    for turn, place in enumerate(order):
+        turns[place] = turn
+    return turns
 
 
 def _accumulation(total: Op) -> list[Op]:

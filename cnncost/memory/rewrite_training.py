@@ -52,6 +52,7 @@ def _bypass(graph: OpGraph) -> None:
             op.type, op.inputs = "Const", []
         if op.controls:
             op.controls = [_source(Value(c, 0)).op if c.type in _VIEWS else c for c in op.controls]
+    graph.results = [_source(value) for value in graph.results]
 
 
 def _keep_workspaces(graph: OpGraph) -> None:
@@ -86,6 +87,7 @@ def _fuse_bias_gradients(graph: OpGraph) -> None:
         for place, value in enumerate(op.inputs):
             if value.op.index in moved:
                 op.inputs[place] = moved[value.op.index]
+    graph.results = [moved.get(value.op.index, value) for value in graph.results]
 
 
 _VIEWS = _PASSED | {"IdentityN", "Reshape"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from cnncost.memory.lowering import lower
 from cnncost.memory.lowering.base import _storage, policies
 from cnncost.memory.opgraph import OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, with_loss_scaling
-from cnncost.memory.updates import apply_updates
+from cnncost.memory.updates import apply_updates, is_settled
 from cnncost.results import Analysis
 
 
@@ -24,8 +25,14 @@ class TrainingStep(NamedTuple):
     trained: tuple[Variable, ...]
 
 
-def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
-    """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known."""
+def training_step(
+    analysis: Analysis, choice: Optimizer, rewriting: Callable[[OpGraph], object] | None = None
+) -> TrainingStep:
+    """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known.
+
+    ``rewriting``: what grappler's passes make of the graph. They leave most optimizers' updates as they are, which are
+    half of the ops: those are added when the rest has been rewritten.
+    """
     choice = with_loss_scaling(choice, policies(analysis))
     lowered = lower(analysis, training=True)
     graph = lowered.graph
@@ -38,9 +45,30 @@ def training_step(analysis: Analysis, choice: Optimizer) -> TrainingStep:
         choice = replace(
             choice, accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates
         )  # fmt: skip
-    apply_updates(graph, choice, trained, grads)
     graph.results = [loss]
+    early = rewriting is not None and is_settled(choice, grads) and all(op.type != "While" for op in graph.ops)
+    if rewriting is not None and early:
+        grads = _rewritten(graph, trained, grads, rewriting)
+    apply_updates(graph, choice, trained, grads, early)
+    if rewriting is not None and not early:
+        rewriting(graph)
     return TrainingStep(graph, lowered.inputs, trained)
+
+
+def _rewritten(
+    graph: OpGraph, trained: Sequence[Variable], grads: Sequence[Value | None], rewriting: Callable[[OpGraph], object]
+) -> list[Value | None]:
+    """Rewrite forward and reverse pass; the gradients as they are then. What reads a weight stays, as its update waits
+    for it."""
+    names = {weight.name for weight, grad in zip(trained, grads, strict=True) if grad is not None}
+    reads = [op for op in graph.ops if op.type == "ReadVariableOp" and op.attrs["variable"].name in names]
+    kept = graph.kept
+    graph.kept = kept + reads
+    graph.results += [grad for grad in grads if grad is not None]
+    rewriting(graph)
+    graph.kept = kept
+    graph.results, found = graph.results[:1], iter(graph.results[1:])
+    return [None if grad is None else next(found) for grad in grads]
 
 
 def trainable_weights(analysis: Analysis, graph: OpGraph) -> tuple[Variable, ...]:

@@ -5,7 +5,8 @@ Reads and assignments of a variable keep their order, as TensorFlow's automatic 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.loss_scaling import counted, tested, unscaled
@@ -37,6 +38,8 @@ class Updates:
         self.constants: dict[tuple[float, str], Value] = {}
         self.dtype = "float32"
         self.gate: Op | None = None  # what every update waits for
+        self.shared: Collection[Operand] = ()  # values of which grappler computes one square, however many are asked for
+        self.squares: dict[Operand, Value] = {}
 
     # -- variables ---------------------------------------------------------------------------------------------
 
@@ -117,7 +120,11 @@ class Updates:
         return self.op("Sqrt", a)
 
     def square(self, a: Operand) -> Value:
-        return self.op("Square", a)
+        if a not in self.shared:
+            return self.op("Square", a)
+        if a not in self.squares:
+            self.squares[a] = self.op("Square", a)
+        return self.squares[a]
 
     def mean(self, a: Value, axis: int, keepdims: bool = False) -> Value:
         return self.graph.add("Mean", (a,), axes=(axis % len(a.shape),), keepdims=keepdims)
@@ -156,12 +163,26 @@ class Updates:
         return self.cast(self.graph.add("AddV2", (read, one), (read.spec,)))
 
 
+def is_settled(choice: Optimizer, grads: Sequence[Value | None]) -> bool:
+    """Whether grappler leaves the ops of the update as they are, but for the squares of a gradient that two weights
+    share: where two normalized branches are added, both shifts have the same."""
+    return (
+        choice.kind in _SETTLED
+        and not (choice.loss_scaling or choice.accumulation)
+        and not any(grad is not None and is_sparse(grad) for grad in grads)
+    )
+
+
 def apply_updates(
-    graph: OpGraph, choice: Optimizer, trained: Sequence[Variable], grads: Sequence[Value | None]
-) -> None:
-    """Add the optimizer's update of every weight that has a gradient, and of the iteration counter."""
+    graph: OpGraph, choice: Optimizer, trained: Sequence[Variable], grads: Sequence[Value | None],
+    rewritten: bool = False,
+) -> None:  # fmt: skip
+    """Add the optimizer's update of every weight that has a gradient, and of the iteration counter. ``rewritten``: the
+    graph has been rewritten, and will not be again."""
     graph.phase = UPDATE
     updates = Updates(graph, choice, trained)
+    if rewritten:
+        updates.shared = {grad for grad, often in Counter(grads).items() if grad is not None and often > 1}
     pairs = [(weight, grad) for weight, grad in zip(trained, grads, strict=True) if grad is not None]
     if choice.loss_scaling and choice.accumulation:
         raise UnsupportedLayer(
@@ -407,6 +428,7 @@ def _factors(u: Updates, weight: Variable, velocity: Variable, squares: Value, b
     u.assign(velocity, u.graph.add("Mul", (wide, columns), (Spec(shape, dtype),)))
 
 
+_SETTLED = frozenset(("sgd", "adam", "adamw"))
 Rule = Callable[[Updates, Variable, Value], None]
 _RULES: Mapping[str, Rule] = {
     "sgd": _sgd,
