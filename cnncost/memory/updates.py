@@ -38,7 +38,7 @@ class Updates:
         self.constants: dict[tuple[float, str], Value] = {}
         self.dtype = "float32"
         self.gate: Op | None = None  # what every update waits for
-        self.shared: Collection[Operand] = ()  # values of which grappler computes one square, however many are asked for
+        self.shared: Collection[Operand] = ()  # of these grappler computes one square, however many are asked for
         self.squares: dict[Operand, Value] = {}
 
     # -- variables ---------------------------------------------------------------------------------------------
