@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cnncost.cli.shared import add_source, analysis_of
+from cnncost.cli.shared import add_source, analysis_of, errors_to_stderr
 
 EXAMPLE = """examples:
   cnncost export net.yaml -o net.keras
@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     analysis = analysis_of(args)
     with progress(f"writing {args.output}"):
         from cnncost.analysis import with_dtype
-        from cnncost.export import write
+        from cnncost.export import left_out, write
 
         write(with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph, args.output)
+    errors_to_stderr(left_out(analysis.graph), "warning")
     return 0

@@ -159,12 +159,12 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
         )  # fmt: skip
 
 
-def errors_to_stderr(findings: Sequence[Finding]) -> None:
-    """Findings of severity error, for outputs that are data or a file and so do not show them to anyone."""
+def errors_to_stderr(findings: Sequence[Finding], severity: str = "error") -> None:
+    """Findings of a severity, for outputs that are data or a file and so do not show them to anyone."""
     import sys
 
     from cnncost.report.text import finding_text
 
     for finding in findings:
-        if finding.severity == "error" and sys.stderr is not None:
+        if finding.severity == severity and sys.stderr is not None:
             print(finding_text(finding), file=sys.stderr)

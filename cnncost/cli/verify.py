@@ -110,6 +110,7 @@ def _check_writable(path: str | None) -> None:
 def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
     """The run that the options ask for: a named architecture from its own constructor, all else as exported data."""
     from cnncost.analysis import with_dtype
+    from cnncost.graph import groups_of
     from cnncost.measure import Job
 
     if args.dtype == "int8":
@@ -126,10 +127,17 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
         graph = with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph
         model, names = {"config": to_config(graph)}, keras_names(graph)
     optimizer = (args.optimizer or "sgd").lower() if args.mode == "training" else None
+    groups = tuple(group.members for group in groups_of(analysis.graph).values()) if optimizer else ()
+    if groups and args.backend != "tensorflow":
+        raise CnncostError(
+            f"recomputed layers cannot be run on {args.backend}", rule="verify runs them on TensorFlow alone",
+            nearest="leave --backend out, or 'recompute' in the spec",
+        )  # fmt: skip
     return Job(
         model=model, names=names, mode=args.mode, optimizer=optimizer, batch=args.batch, executor=args.executor,
         device=device, backend=args.backend, steps=args.steps, seconds=args.timeout / 4,
         gradient_accumulation_steps=analysis.gradient_accumulation_steps if optimizer else 0,
+        recompute=groups,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnncost.export.config import keras_names, to_config
+from cnncost.export.config import keras_names, left_out, to_config
 from cnncost.export.model import build, write
 
-__all__ = ["build", "keras_names", "to_config", "write"]
+__all__ = ["build", "keras_names", "left_out", "to_config", "write"]

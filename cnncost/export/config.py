@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnncost.errors import CnncostError, UnsupportedLayer, printable
+from cnncost.findings import Finding
 from cnncost.graph import Graph, Layer, Ref
 from cnncost.kinds.base import Kind
 from cnncost.kinds.config import config_of
@@ -34,17 +35,22 @@ def to_config(graph: Graph) -> Data:
     """The serialized Functional model, which ``keras.models.model_from_json`` reads and ``read_config`` reads back.
 
     Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
-    calls of one layer. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
+    calls of one layer. No Keras file says which layers are recomputed (``keras.remat`` wraps a function in code): that
+    is left out. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
     """
-    group = next((layer for layer in graph.layers if layer.recompute is not None), None)
-    if group is not None:
-        raise UnsupportedLayer(
-            f"layer '{printable(group.name)}' is recomputed, which no Keras file says",
-            rule="keras.remat wraps a function in code and is not saved with a model",
-            nearest="leave 'recompute' out to write or run the model without it",
-            location=group.location,
-        )
     return _Exporter(graph).config()
+
+
+def left_out(graph: Graph) -> tuple[Finding, ...]:
+    """What the model that is written no longer says."""
+    layer = next((layer for layer in graph.layers if layer.recompute is not None), None)
+    if layer is None:
+        return ()
+    message = (
+        f"the exported model does not recompute '{printable(layer.name)}': no Keras file can say it; keras.remat wraps "
+        "a function in code"
+    )
+    return (Finding("warning", message, layer.name, layer.location),)
 
 
 def keras_names(graph: Graph) -> tuple[tuple[str, int], ...]:

@@ -28,6 +28,7 @@ class Job:
     steps: int = 10  # timed ones; 0: memory alone is measured
     seconds: float = 200.0  # timed repeats end after this, however many were asked for
     gradient_accumulation_steps: int = 0  # the optimizer's; 0: none
+    recompute: tuple[tuple[int, ...], ...] = ()  # groups of rows that the reverse pass runs again
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

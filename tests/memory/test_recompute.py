@@ -91,12 +91,20 @@ def test_other_executors_name_it(executor: str) -> None:
     assert any("recomputed" in finding.message for finding in found.memory.runtime.findings)
 
 
-def test_no_keras_file_can_say_it() -> None:
-    from cnncost.export import to_config
+def test_an_exported_model_is_without_it_and_says_so() -> None:
+    from cnncost.export import left_out, to_config
 
-    with pytest.raises(CnncostError, match="recomputed") as caught:
-        to_config(analysis(spec(True)).graph)
-    assert "keras.remat" in str(caught.value)
+    plain, again = (analysis(spec(flag)).graph for flag in (False, True))
+    assert to_config(again) == to_config(plain)
+    (finding,) = left_out(again)
+    assert finding.severity == "warning" and "keras.remat" in finding.message and finding.layer == "block_1/conv2d"
+    assert left_out(plain) == ()
+
+
+def test_names_at_the_top_are_the_same_as_flags_beside_the_entries() -> None:
+    flagged = analysis(spec(True)).graph.layers
+    for words in ("block", ["block"], ["block_*"], ["block_1", "block_2"], ["b*"], ["block_1/*", "block", "block_1"]):
+        assert analysis({**spec(False), "recompute": words}).graph.layers == flagged, words
 
 
 def test_it_is_true_or_false() -> None:

@@ -30,7 +30,9 @@ def outcome(text: str) -> list[str]:
     for row in analysis.layers:
         shape = "x".join(map(str, row.output_shape))
         line = f"{row.name}: {row.kind}({', '.join(row.inputs)}) -> {shape} {row.compute.name} {row.params:,}"
-        rows.append(line + (" shared" if row.shared else "") + ("" if row.layer.trainable else " frozen"))
+        group = row.layer.recompute
+        again = "" if group is None else f" recomputed with {graph.layers[group].name}"
+        rows.append(line + (" shared" if row.shared else "") + ("" if row.layer.trainable else " frozen") + again)
     rows.append("outputs: " + ", ".join(graph.layers[ref.layer].name for ref in graph.outputs))
     return rows + [f"{f.location} {f.severity}: {f.message}" for f in analysis.findings if f.severity == "error"]
 

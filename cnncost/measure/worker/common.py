@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -35,6 +35,15 @@ class Built(NamedTuple):
     def layers(self) -> list[Any]:
         """(outputs, weights, trainable flags) of each row, from the real layer."""
         return [_layer(_find(self.model, name), call) for name, call in self.names]
+
+    def recomputing(self, groups: Sequence[Sequence[int]]) -> Any:
+        """The model, or another of the same layers in which ``groups`` of rows are recomputed."""
+        if not groups:
+            return self.model
+        from cnncost.measure.worker.recompute import recomputing
+
+        found = [(_find(self.model, name), call) for name, call in self.names]
+        return recomputing(self.model, [(layer, layer._inbound_nodes[call]) for layer, call in found], groups)
 
 
 def build(job: Job) -> Built:

@@ -34,7 +34,7 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [tf.constant(value) for value in common.inputs_of(model, job.batch)]
-        step, optimizer = _step(model, inputs, job)
+        step, optimizer = _step(built.recomputing(job.recompute), inputs, job)
         resident = {
             "weights": common.bytes_of(model.weights),
             "optimizer": common.bytes_of(optimizer.variables) if optimizer else 0,

@@ -17,11 +17,12 @@ from cnncost.sources.spec.expand import Expander
 from cnncost.sources.spec.lookup import Context
 from cnncost.sources.spec.names import MAX_NAME, Scope, checked
 from cnncost.sources.spec.nodes import List, Map, Node, Origin, Scalar, describe
+from cnncost.sources.spec.recompute import regroup
 from cnncost.sources.spec.variables import declared
 
 TOP = (
     "name", "description", "input", "variables", "defaults", "blocks", "layers", "outputs", "expect", "budgets",
-    "dtype",
+    "dtype", "recompute",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ class _Document:
             raise self.origin.error(self.root.value["layers"].mark, "the spec has no layers", rule="it needs one")
         here = expander.sequence(layers, here, context, None, "layers")
         outputs = self.outputs(expander, here, context)
+        regroup(expander, self.root.value.get("recompute"), self.env)
         for name, block in expander.entries.blocks.items():
             expander.entries.check(block.layers, (None, f"blocks > {name}"))
         top = self.root.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from cnncost.errors import CnncostError, printable
@@ -72,15 +73,18 @@ class Expander(Expansion):
                 rule=f"it must be a whole number from 0 to {MAX_LAYERS:,}",
             )  # fmt: skip
         start, before = len(self.layers), here
+        ends = [start]
         for index in range(times):
             self.step(entry, trail)
             inner = context.copy()
             inner.env = {**context.env, "index": index}
             here = self.once(entry, here, inner, f"{name}_{index + 1}" if name else None, trail)
+            ends.append(len(self.layers))
         full = context.scope.claim(name) if name and times else None
         if full is not None and here:
             self.named[full] = here[0]
             self.spans[full] = (start, len(self.layers), before)
+            self.repetitions[full] = list(pairwise(ends))
         return here
 
     def once(self, entry: Entry, here: Refs, context: Context, name: str | None, trail: Trail) -> Refs:
@@ -206,9 +210,13 @@ class Expander(Expansion):
         base = name or found.rsplit("/", 1)[-1]
         full = self.claim(entry, context, name, trail) if name else context.scope.free(base)
         if low + 1 == high and found not in self.spans:
-            return self.again(low, full, here, entry, trail, self.claims(entry, context, trail))
+            self.reused.append((low, high, len(self.layers) - low))
+            return self.again(low, full, here, entry, context, trail, self.claims(entry, context, trail))
         inner = context.scope.inside(full)
         shift = len(self.layers) - low
+        self.reused.append((low, high, shift))
+        if full is not None and found in self.repetitions:
+            self.repetitions[full] = [(a + shift, b + shift) for a, b in self.repetitions[found]]
         for i in range(low, high):
             old = self.layers[i]
             refs = here if old.inputs == before else tuple(
@@ -217,17 +225,20 @@ class Expander(Expansion):
                 for r in old.inputs
             )  # fmt: skip
             tail = old.name[len(found) + 1 :] if old.name.startswith(found + "/") else old.name.rsplit("/", 1)[-1]
-            self.again(i, inner.free(tail), refs, entry, trail)
+            self.again(i, inner.free(tail), refs, entry, context, trail)
         out = (Ref(self.named[found].layer + shift, self.named[found].output),)
         return self.finish(entry, full, low + shift, here, out, context, trail)
 
     def again(
-        self, index: int, full: str, here: Refs, entry: Entry, trail: Trail, expects: tuple[Expected, ...] = ()
-    ) -> Refs:
+        self, index: int, full: str, here: Refs, entry: Entry, context: Context, trail: Trail,
+        expects: tuple[Expected, ...] = (),
+    ) -> Refs:  # fmt: skip
         old = self.layers[index]
         shares = old.shares if old.shares is not None else index
         location = self.location(entry, trail)
-        return self.add(Layer(full, old.kind, here, old.trainable, old.dtype, shares, location, expects))
+        return self.add(
+            Layer(full, old.kind, here, old.trainable, old.dtype, shares, location, expects, context.recompute)
+        )
 
     # -- helpers -----------------------------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ class Expansion:
         self.layers: list[Layer] = []
         self.named: dict[str, Ref] = {}  # layers, blocks and repeated entries by full name
         self.spans: dict[str, tuple[int, int, Refs]] = {}  # first and last + 1 layer of a name, and what it read
+        self.repetitions: dict[str, list[tuple[int, int]]] = {}  # of a repeated name the first and last + 1 of each
+        self.reused: list[tuple[int, int, int]] = []  # first and last + 1 layer, and how far behind its copy stands
 
     def full(self, entry: Entry, context: Context, name: str | None, trail: Trail) -> str:
         return self.claim(entry, context, name, trail) if name else context.scope.free(entry.base)

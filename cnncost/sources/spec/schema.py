@@ -124,6 +124,8 @@ def _top(spellings: dict[str, str]) -> dict[str, Schema]:
         "expect": {**_ref("figures")},
         "budgets": {**_ref("limits"), "description": "limits on figures, held by cnncost check"},
         "dtype": {**_ref("dtype")},
+        "recompute": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+                      "description": "names or patterns of layers and blocks that the reverse pass runs again"},
     }  # fmt: skip
 
 

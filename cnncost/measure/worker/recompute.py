@@ -1,0 +1,80 @@
+"""A model whose groups of layers run again in the reverse pass: ``keras.remat`` around each, as users write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from cnncost.errors import CnncostError
+
+Called = tuple[Any, Any]  # a layer, and one call of it (Keras's node)
+
+
+class Recomputed(keras.layers.Layer):  # type: ignore[misc]
+    """A group as a layer: its own model, whose call ``keras.remat`` wraps. ``custom_gradient`` takes no keyword
+    arguments in a ``tf.function``, so that ``training`` is bound inside."""
+
+    def __init__(self, block: Any, name: str) -> None:
+        super().__init__(name=name, autocast=False)
+        self.block = block
+
+    def call(self, values: Any, training: bool | None = None) -> Any:
+        def again(*given: Any) -> Any:
+            return self.block(list(given), training=training)
+
+        return keras.remat(again)(*values) if training else again(*values)
+
+    def compute_output_spec(self, values: Any, training: bool | None = None) -> Any:
+        return self.block.compute_output_spec(list(values))
+
+
+def recomputing(model: Any, called: Sequence[Called], groups: Sequence[Sequence[int]]) -> Any:
+    """The same layers and weights as another model. ``called``: each row's layer and node, in the rows' order, in
+    which a group's stand together; ``groups``: the rows of each."""
+    if not groups:
+        return model
+    group_of = {row: number for number, rows in enumerate(groups) for row in rows}
+    made = {id(tensor): tensor for tensor in model.inputs}
+    done: set[int] = set()
+    for row, (layer, node) in enumerate(called):
+        if node.is_input:
+            continue
+        number = group_of.get(row)
+        if number is None:
+            arguments, keywords = node.arguments.fill_in(made)
+            _put(made, node.outputs, layer(*arguments, **keywords))
+        elif number not in done:
+            done.add(number)
+            _call_group(model, [called[i][1] for i in groups[number]], made, _free(model, f"recomputed_{number}"))
+    return keras.Model(model.inputs, [made[id(tensor)] for tensor in model.outputs], name=model.name)
+
+
+def _call_group(model: Any, nodes: Sequence[Any], made: dict[int, Any], name: str) -> None:
+    own = {id(tensor) for node in nodes for tensor in node.outputs}
+    given = {id(tensor): tensor for node in nodes for tensor in node.input_tensors if id(tensor) not in own}
+    inside = set(map(id, nodes))
+    read = [tensor for node in _nodes(model) if id(node) not in inside for tensor in node.input_tensors]
+    left = {id(tensor): tensor for tensor in (*read, *model.outputs) if id(tensor) in own}
+    if any(key not in made for key in given):
+        raise CnncostError("a group of recomputed layers reads what is computed after it")
+    block = keras.Model(list(given.values()), list(left.values()), name=f"{name}_block")
+    outputs = Recomputed(block, name)([made[key] for key in given])
+    _put(made, list(left.values()), outputs)
+
+
+def _nodes(model: Any) -> list[Any]:
+    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
+
+
+def _put(made: dict[int, Any], tensors: Sequence[Any], values: Any) -> None:
+    for tensor, value in zip(tensors, keras.tree.flatten(values), strict=True):
+        made[id(tensor)] = value
+
+
+def _free(model: Any, name: str) -> str:
+    taken = {layer.name for layer in model.layers}
+    while name in taken or f"{name}_block" in taken:
+        name += "_"
+    return name
