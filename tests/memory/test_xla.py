@@ -101,9 +101,10 @@ def test_a_batch_adds_what_an_instance_needs() -> None:
     assert one < two <= 2 * one
 
 
-def test_an_unknown_op_names_its_layer() -> None:
-    up = {"UpSampling2D": {"size": 2, "interpolation": "bilinear", "name": "wide"}}
-    with pytest.raises(UnsupportedLayer, match="wide"):
+def test_what_the_compiler_has_no_kernel_for_names_its_layer() -> None:
+    """A real step ends in TensorFlow's own error."""
+    up = {"UpSampling2D": {"size": 2, "interpolation": "bicubic", "name": "wide"}}
+    with pytest.raises(UnsupportedLayer, match="wide.*ResizeBicubic"):
         predict(model([conv(4), up]), "inference", None, "xla")
 
 

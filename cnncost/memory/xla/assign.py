@@ -14,7 +14,8 @@ ALIGNMENT = 64  # bytes (cpu_function_runtime.h)
 
 class Buffer(NamedTuple):
     """A value: its bytes, the step in which it is written and the last one that reads it. ``takes``: buffers that die
-    where it is born and whose place it may take."""
+    where it is born and whose place it may take; ``seen``: others of them, which are read through a view. In the heap
+    no place is taken through a view (HeapSimulator asks for a user of the instruction itself)."""
 
     number: int
     bytes: int
@@ -24,6 +25,7 @@ class Buffer(NamedTuple):
     home: int  # the fixed allocation it must lie in (a donated parameter's), -1 for none
     out: bool  # leaves the step
     rank: int  # among buffers of one size
+    seen: tuple[int, ...] = ()
 
 
 class Allocation:
@@ -39,9 +41,9 @@ class Allocation:
         for other in self.held:
             if other.end < buffer.start or buffer.end < other.start:
                 continue
-            if other.end == buffer.start and other.number in buffer.takes:
+            if other.end == buffer.start and other.number in (*buffer.takes, *buffer.seen):
                 continue
-            if buffer.end == other.start and buffer.number in other.takes:
+            if buffer.end == other.start and buffer.number in (*other.takes, *other.seen):
                 continue
             return False
         return True
@@ -86,7 +88,7 @@ def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], lis
 
 def _reused(buffer: Buffer, fixed: list[Allocation], where: dict[int, Allocation]) -> Allocation | None:
     """An operand's allocation, else the smallest that is large enough and free; an output wants its very size."""
-    for number in buffer.takes:
+    for number in (*buffer.takes, *buffer.seen):
         operand = where.get(number)
         if operand is not None and _fits(buffer, operand) and operand.free_for(buffer):
             return operand

@@ -240,14 +240,16 @@ def _buffers(
     for node in sequence:
         if node.alias or (node.hlo.opcode == "parameter" and node.kernel is not None and id(node) not in home):
             continue
-        takes = tuple(
-            value.number
+        found = [
+            value
             for value in dict.fromkeys(map(_base, node.inputs))
             if ends[id(value)] == node.number and _in_place(node, value)
-        )
+        ]
+        takes = tuple(value.number for value in found if value in node.inputs)
+        seen = tuple(value.number for value in found if value not in node.inputs)  # through a view
         end, fixed = ends[id(node)], home.get(id(node), -1)
         leaves = id(node) in leaving and fixed < 0
-        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)]))
+        buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)], seen))
         if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
             buffers[-1] = buffers[-1]._replace(end=node.number)
             for _ in node.hlo.shape:
@@ -260,8 +262,8 @@ def _buffers(
 def _in_place(node: Node, source: Node) -> bool:
     """CanShareOperandBufferWithUser: same shape, and read value by value on every path to the result."""
     kernel, hlo = node.kernel, source.hlo
-    if kernel is None or source not in node.inputs:
-        return False  # a view lies between: its reader is no user of the buffer's instruction
+    if kernel is None:
+        return False
     root = kernel.root
     if root.opcode == "scatter":
         return root.inputs[0] is hlo

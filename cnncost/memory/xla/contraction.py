@@ -13,6 +13,7 @@ from typing import Any
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
+from cnncost.memory.xla import einsum
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
@@ -150,4 +151,5 @@ RULES: dict[str, Any] = {
     "DepthwiseConv2dNativeBackpropInput": depthwise_data_gradient,
     "DepthwiseConv2dNativeBackpropFilter": depthwise_filter_gradient,
     "MatMul": product, "BatchMatMulV2": product, "BiasAddGrad": bias_gradient,
+    **einsum.RULES,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from cnncost.memory.spec import Spec
 from cnncost.memory.xla.branches import Branch
 from cnncost.memory.xla.halves import half, in_float32
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.lookup import add_rows
 from cnncost.memory.xla.rules import RULES, VALUEWISE
 
 
@@ -41,13 +42,20 @@ def emit(graph: OpGraph) -> Program:
             values[op.index, 0] = branch.begin(module, op, values, held)
         elif op.type == "_Arg":
             _argument(module, op, values, parameters, held)
-        elif op.type == "ReadVariableOp":
+        elif op.type in _READ:
             values[op.index, 0] = held[op.attrs["variable"].name]
         elif op.type in _ASSIGN:
             name = op.attrs["variable"].name
             new = values[op.inputs[1].op.index, op.inputs[1].index]
             spec = op.attrs["variable"].spec
             held[name] = module.map(_ASSIGN[op.type], (held[name], new), spec) if _ASSIGN[op.type] else new
+        elif op.type in _SCATTER:
+            name = op.attrs["variable"].name
+            indices, new = (values[source.index, place] for source, place in op.inputs[1:])
+            shapes = (op.inputs[1].spec, op.inputs[2].spec)
+            held[name] = add_rows(
+                module, _there(held[name]), module.filled(indices, shapes[0]), module.filled(new, shapes[1])
+            )
         else:
             inputs = [values[source.index, place] for source, place in op.inputs]
             key = _key(op, inputs)
@@ -102,9 +110,17 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
             value = module.map(opcode, inputs if number == 0 else (value,), _spec_of(op, opcode))
         return (value,)
     rule = RULES.get(op.type)
+    if op.type in _UNCOMPILED:
+        what = f"XLA compiles no {op.type} for the CPU, so there is no such step"
+        raise NotSimulated(UnsupportedLayer(what, rule="TensorFlow has no kernel for it there"), op.layer)
     if rule is None:
         raise _unknown(op, f"TensorFlow's {op.type}")
     return half(module, op, inputs, rule) if in_float32(op) else rule(module, op, inputs)
+
+
+def _there(value: Operand) -> Hlo:
+    assert value is not None
+    return value
 
 
 def _unknown(op: Op, what: str) -> NotSimulated:
@@ -118,4 +134,7 @@ def _spec_of(op: Op, opcode: str) -> Spec:
 
 # Never merged: random numbers, and what is as good as free.
 _OWN = frozenset(("RandomUniform", "RandomStandardNormal", "Const", "Identity", "IdentityN"))
+_READ = frozenset(("ReadVariableOp", "ReadVariableCopy"))
+_SCATTER = frozenset(("ResourceScatterAdd", "ResourceScatterSub"))
+_UNCOMPILED = frozenset(("ResizeBicubic", "ResizeBicubicGrad", "ResizeNearestNeighborGrad"))
 _ASSIGN = {"AssignVariableOp": "", "AssignAddVariableOp": "add", "AssignSubVariableOp": "subtract"}

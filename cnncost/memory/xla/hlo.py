@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import SIZES, Dims, Spec
@@ -72,6 +73,7 @@ class Module:
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self._rounded: set[int] = set()
+        self.shared: dict[Any, Any] = {}  # what rules have made and may use again
 
     def add(
         self, opcode: str, inputs: Sequence[Hlo], shape: Dims, dtype: str, elementwise: bool = False,

@@ -7,7 +7,6 @@ in which XLA's CPU pipeline of TensorFlow 2.21 applies them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from cnncost.memory.spec import Spec
 from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
@@ -57,7 +56,4 @@ def _of_source(module: Module, value: Hlo, gone: Sequence[int], spec: Spec) -> O
     own = [n for n in source.shape if n != 1]
     if own == stay:
         return module.map("multiply", (module.reshape(source, spec.shape),), spec)
-    if len(own) > len(stay) and own[len(own) - len(stay) :] == stay and prod(stay) == spec.elements:
-        summed = module.add("reduce", (source,), tuple(stay), spec.dtype)
-        return module.map("multiply", (module.reshape(summed, spec.shape),), spec)
     return None

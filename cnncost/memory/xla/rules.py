@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla import contraction
+from cnncost.memory.xla import contraction, lookup, resizing
 from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
@@ -286,10 +286,11 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "IsFinite": ("compare",),
 }  # fmt: skip
 RULES: dict[str, Rule] = {
-    **contraction.RULES,
+    **contraction.RULES, **lookup.RULES, **resizing.RULES,
     "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
     "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter, "Switch": _same,
-    "Cast": _cast, "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same, "NoOp": _same,
+    "Cast": _cast, "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same,
+    "NoOp": _same,
     "Exp": _exp, "Reshape": _reshape, "Squeeze": _reshape, "ExpandDims": _reshape,
     "Sum": _reduction, "Max": _extreme, "Min": _extreme, "Prod": _reduction, "Mean": _mean,
     "All": _reduction, "Any": _reduction,
