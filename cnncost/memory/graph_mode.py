@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
-from cnncost.memory.ordering import graph_order
+from cnncost.memory.ordering import node_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import order_loops
@@ -17,6 +17,7 @@ from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
 from cnncost.memory.unfolding import unfold
+from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
 ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
@@ -70,6 +71,7 @@ class _Simulation:
         self.training = mode != "inference"
         self.optimizer = optimizer or "sgd"
         self.graph: OpGraph | None = None
+        self.wires: Wires | None = None
 
     def run(self, walk: float = 0.0, reads: float | None = None) -> Sweep:
         if self.graph is None:
@@ -77,11 +79,12 @@ class _Simulation:
         graph, name = self.graph, self.analysis.graph.name
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         choice = self.optimizer if self.training else ""
-        ops = graph_order(graph.ops, results, kept, name, choice, walk)
-        ops = unfold(graph, order_loops(ops, name, choice))
-        if len(ops) != len(graph.ops):
-            self.graph = None
-        return sweep(ops, schedule(ops, reads), graph.results)
+        edges = self.wires = self.wires or wires(graph.ops)
+        ops = order_loops(node_order(edges, results, kept, name, choice, walk), name, choice)
+        if any(op.type == "While" for op in ops):
+            ops = unfold(graph, ops)
+            self.graph, self.wires, edges = None, None, wires(ops)
+        return sweep(ops, schedule(ops, reads, edges), graph.results, edges)
 
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
@@ -92,8 +95,7 @@ class _Simulation:
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph
         rewrite(graph)
-        accumulate_sums(graph)
-        return graph
+        return self.accumulated(graph)
 
     def training_graph(self) -> OpGraph:
         from cnncost.memory.optimizers import optimizer
@@ -104,8 +106,11 @@ class _Simulation:
             rewrite(graph, last=False)
             rewrite_training(graph)
 
-        graph = training_step(self.analysis, optimizer(self.optimizer), rewriting).graph
-        accumulate_sums(graph)
+        return self.accumulated(training_step(self.analysis, optimizer(self.optimizer), rewriting).graph)
+
+    def accumulated(self, graph: OpGraph) -> OpGraph:
+        edges = wires(graph.ops)
+        self.wires = None if accumulate_sums(graph, edges=edges) else edges
         return graph
 
 

@@ -26,11 +26,12 @@ Names are those that Keras and the tape give, as far as they decide an order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Value
 from cnncost.memory.regroup import REGROUPED
+from cnncost.memory.wires import Wires, wires
 
 _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 _REPLACED = frozenset(
@@ -48,6 +49,7 @@ _STEERING: dict[str, tuple[int, str]] = {
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
 _BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
+_STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS))
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
 _BEFORE = 1 << 40
@@ -57,7 +59,7 @@ _MERGED = frozenset(("Conv2DBackpropFilterWithBias",))
 
 
 def graph_order(
-    ops: Sequence[Op],
+    ops: list[Op],
     results: Sequence[Value],
     kept: Sequence[Op],
     model: str,
@@ -65,38 +67,49 @@ def graph_order(
     start: float = 0.0,
     shuffle: Shuffle | None = None,
 ) -> list[Op]:
-    """The ops in the executor's node order, renumbered. Constants, which wait for nothing, come first."""
-    names = _Names(model, optimizer)
-    for place, op in enumerate(ops):
-        op.index = place
-    sources = _sources(ops, names)
-    ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
-    order = _breadth_first(sources, _depth_first(sources, ends))
-    ordered = [op for op in ops if op.type == "Const"]
-    plain = [place for place in order if place < len(ops) and ops[place].type not in _REPLACED]
-    ordered += [ops[place] for place in (*plain, *_replaced(ops, sources, order, start, shuffle))]
+    """The ops in the executor's node order, renumbered."""
+    ordered = node_order(wires(ops), results, kept, model, optimizer, start, shuffle)
     for place, op in enumerate(ordered):
         op.index = place
     return ordered
 
 
+def node_order(
+    edges: Wires,
+    results: Sequence[Value],
+    kept: Sequence[Op],
+    model: str,
+    optimizer: str,
+    start: float = 0.0,
+    shuffle: Shuffle | None = None,
+) -> list[Op]:
+    """The ops in the executor's node order. Constants, which wait for nothing, come first."""
+    ops = edges.ops
+    names = _Names(model, optimizer)
+    sources = _sources(edges, names)
+    ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
+    order = _breadth_first(sources, _depth_first(sources, ends))
+    ordered = [op for op in ops if op.type == "Const"]
+    plain = [place for place in order if place < len(ops) and ops[place].type not in _REPLACED]
+    return ordered + [ops[place] for place in (*plain, *_replaced(ops, sources, order, start, shuffle))]
+
+
 def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
-    found = []
     used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
     for op in ops:
         if op.phase == UPDATE:
-            for value in op.inputs:
-                used.setdefault(value.op.index, op.type)
-        if "variable" in op.attrs and op.type != "_Arg":
-            found.append(op)
-    keys = [(names.end(op, used), op.index) for op in found]
+            for source, _ in op.inputs:
+                if source.type == "ReadVariableOp" and source.index not in used:
+                    used[source.index] = op.type
+    keys = [(names.end(op, used), op.index) for op in ops if "variable" in op.attrs and op.type != "_Arg"]
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 
-def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
+def _sources(edges: Wires, names: _Names) -> list[list[int]]:
     """What each op waits for, in the order of its inputs. The constants follow the ops: TensorFlow's steering numbers
     are nodes too, equal ones but one, and walks pass through them."""
+    ops = edges.ops
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
     numbers: dict[int, int] = {}  # the same by the place of the constant's op
@@ -110,7 +123,12 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
         return place
 
     data = _convolved(ops)
-    for op in ops:
+    written = {op.index for op in ops if op.type == "Const"}
+    for op, own in zip(ops, edges.sources, strict=True):
+        steered = op.type in _STEERED
+        if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
+            found.append(own)
+            continue
         places = []
         read = [value.op for value in op.inputs]
         if len(read) > 1 and op.type in _COMMUTATIVE:
@@ -125,21 +143,28 @@ def _sources(ops: Sequence[Op], names: _Names) -> list[list[int]]:
                 if place is None:
                     place = numbers[source.index] = constant((str(source.attrs.get("value")), source.outputs[0]))
                 places.append(place)
-        steering = _STEERING.get(op.type)
-        if steering is not None:
-            place, attribute = steering
-            key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
-            places.insert(len(places) if place < 0 else place, constant(key))
-        elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
-            places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
-        elif op.type in _SIZED:
-            x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
-            waits = [] if x is None else [x, *(source.index for source in read[:1] if source.type == "ReadVariableOp")]
-            places.insert(_SIZED[op.type], constant((op.index, "sizes") if waits else op.outputs[0].shape, waits))
+        if steered:
+            _steer(op, places, constant, data)
         if op.controls:
             places += [source.index for source in op.controls if source.type != "Const"]
         found.append(places)
     return found + behind
+
+
+def _steer(op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], int]) -> None:
+    """Put the constants that steer an op among the places of what it reads."""
+    steering = _STEERING.get(op.type)
+    if steering is not None:
+        place, attribute = steering
+        key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
+        places.insert(len(places) if place < 0 else place, constant(key))
+    elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
+        places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
+    else:
+        x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
+        filters = op.inputs[0].op
+        waits = [] if x is None else [x, *([filters.index] if filters.type == "ReadVariableOp" else [])]
+        places.insert(_SIZED[op.type], constant((op.index, "sizes") if waits else op.outputs[0].shape, waits))
 
 
 def _convolved(ops: Sequence[Op]) -> dict[tuple[int, str], int]:
@@ -171,18 +196,17 @@ def _breadth_first(sources: list[list[int]], start: list[int]) -> list[int]:
     waits = [0] * len(sources)
     readers: list[list[int]] = [[] for _ in sources]
     for place in start:
-        own: Collection[int] = sources[place]
-        if len(sources[place]) > 1:
-            own = set(own)
+        own = sources[place]
         waits[place] = len(own)
         for source in own:
             readers[source].append(place)
     order = [place for place in start if not waits[place]]
     for place in order:  # grows while it is walked
         for reader in readers[place]:
-            waits[reader] -= 1
-            if not waits[reader]:
+            if waits[reader] == 1:
                 order.append(reader)
+            else:
+                waits[reader] -= 1
     return order
 
 

@@ -16,20 +16,19 @@ from bisect import bisect_right
 from itertools import accumulate
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
+from cnncost.memory.wires import Wires, readers_of, wires
 
 MEMORY = 256 << 20  # bytes: memory_limit of the CPU device (Bytes(256 << 20) in threadpool_device_factory.cc)
 SHARE = 0.8  # of it, above which sums are rewritten
 
 
-def accumulate_sums(graph: OpGraph, memory: int = MEMORY) -> list[Op]:
+def accumulate_sums(graph: OpGraph, memory: int = MEMORY, edges: Wires | None = None) -> list[Op]:
     """Rewrite the sums of a graph that is otherwise as it runs; the ops that were rewritten. A rewritten sum holds no
     fewer bytes in grappler's eyes, so that its peak stays where it was, and one pass is enough."""
     sums = [op for op in graph.ops if op.type == "AddN" and len(op.inputs) > 2]
     if not sums:
         return []
-    for place, op in enumerate(graph.ops):
-        op.index = place
-    peak, alive = expected_peak(graph)
+    peak, alive = expected_peak(graph, edges or wires(graph.ops))
     if peak <= SHARE * memory:
         return []
     found = [op for op in sums if not alive.isdisjoint(op.inputs)]
@@ -41,23 +40,20 @@ def accumulate_sums(graph: OpGraph, memory: int = MEMORY) -> list[Op]:
     return found
 
 
-def expected_peak(graph: OpGraph) -> tuple[int, set[Value]]:
-    """What grappler takes for the most bytes that are alive at once, and the values that are. ``op.index`` must be the
-    position in ``graph.ops``."""
-    ops = graph.ops
-    begins = [0, *accumulate(len(op.outputs) for op in ops)]  # the values are numbered: each op's first one
+def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
+    """What grappler takes for the most bytes that are alive at once, and the values that are."""
+    ops, first, reads, _ = edges
     known: dict[Spec, int] = {}
     sizes = [known.get(spec) or known.setdefault(spec, spec.bytes) for op in ops for spec in op.outputs]
-    turns = _turns(ops)
+    turns = _turns(edges)
     made = [turn for op, turn in zip(ops, turns, strict=True) for _ in op.outputs]
     last = made[:]  # the turn of each value's last reader; its own where nobody reads it
-    for op, turn in zip(ops, turns, strict=True):
-        for source, index in op.inputs:
-            value = begins[source.index] + index
+    for values, turn in zip(reads, turns, strict=True):
+        for value in values:
             if last[value] < turn:
                 last[value] = turn
     for source, index in graph.results:
-        last[begins[source.index] + index] = len(ops)
+        last[first[source.index] + index] = len(ops)
     changes = [0] * (len(ops) + 3)
     for size, begin, end in zip(sizes, made, last, strict=True):
         changes[begin] += size
@@ -66,24 +62,15 @@ def expected_peak(graph: OpGraph) -> tuple[int, set[Value]]:
     peak = max(lives, default=0)
     at = lives.index(peak) if peak > 0 else 0
     alive = [value for value, turn in enumerate(last) if turn + 2 > at >= made[value]]
-    owners = [bisect_right(begins, value) - 1 for value in alive]
-    return peak, {Value(ops[owner], value - begins[owner]) for owner, value in zip(owners, alive, strict=True)}
+    owners = [bisect_right(first, value) - 1 for value in alive]
+    return peak, {Value(ops[owner], value - first[owner]) for owner, value in zip(owners, alive, strict=True)}
 
 
-def _turns(ops: list[Op]) -> list[int]:
+def _turns(edges: Wires) -> list[int]:
     """At which turn each op runs, first come, first served: when all that it waits for has run, readers in the order of
     creation."""
-    readers: list[list[int]] = [[] for _ in ops]
-    waits = []
-    for place, op in enumerate(ops):
-        count = 0
-        for source, _ in op.inputs:
-            readers[source.index].append(place)
-            count += 1
-        for source in op.controls:
-            readers[source.index].append(place)
-            count += 1
-        waits.append(count)
+    readers = readers_of(edges.sources)
+    waits = list(map(len, edges.sources))
     order = [place for place, count in enumerate(waits) if not count]
     for place in order:  # grows while it is walked
         for reader in readers[place]:
@@ -91,7 +78,7 @@ def _turns(ops: list[Op]) -> list[int]:
                 order.append(reader)
             else:
                 waits[reader] -= 1
-    turns = [0] * len(ops)
+    turns = [0] * len(waits)
     for turn, place in enumerate(order):
         turns[place] = turn
     return turns

@@ -26,27 +26,36 @@ from collections import deque
 from cnncost.memory.edges import table_order
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
+from cnncost.memory.wires import Wires, readers_of, wires
 
 _READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
 
 
-def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
-    """The ops in the order they run; they must stand in the executor's node order (``ordering.graph_order``), and
-    ``op.index`` must be the position in ``ops``. ``start``: where the
-    table of the roots begins, as a share of it (``edges``); None stands for inputs last.
+def schedule(ops: list[Op], start: float | None = None, edges: Wires | None = None) -> list[Op]:
+    """The ops in the order they run; they must stand in the executor's node order (``ordering.node_order``), and have
+    the numbers that ``edges`` has, their places without. ``start``: where the table of the roots begins, as a share of
+    it (``edges``); None stands for inputs last.
 
     Constants never wait and stand nowhere: they are left out of the order.
     """
     types = table()
-    pending, readers = _edges(ops)
-    expensive = [types[op.type].expensive for op in ops]
+    numbered, _, _, sources = edges or wires(ops)
+    places = [op.index for op in ops]
+    readers = readers_of(sources, places)
+    pending = list(map(len, sources))
+    for op in ops:
+        if op.type == "Const":
+            for reader in readers[op.index]:
+                pending[reader] -= 1
+            readers[op.index] = []
+    expensive = [types[op.type].expensive for op in numbered]
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
     queue: deque[int] = deque()
     if start is None:
-        queue.extend(_inputs_last(ops, roots))
+        queue.extend(_inputs_last(numbered, roots))
         inline: deque[int] = deque()
     else:
-        expensive = [costs or op.type in _READS for costs, op in zip(expensive, ops, strict=True)]
+        expensive = [costs or op.type in _READS for costs, op in zip(expensive, numbered, strict=True)]
         inline = deque(roots[place] for place in table_order(len(roots), start))
     order: list[Op] = []
     while inline or queue:
@@ -54,7 +63,7 @@ def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
             inline.append(queue.popleft())
         while inline:
             index = inline.popleft()
-            order.append(ops[index])
+            order.append(numbered[index])
             last = -1
             for reader in readers[index]:
                 pending[reader] -= 1
@@ -77,23 +86,3 @@ def schedule(ops: list[Op], start: float | None = None) -> list[Op]:
 def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     """Variables, what begins with constants (loops, repeated numbers), inputs."""
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
-
-
-def _edges(ops: list[Op]) -> tuple[list[int], list[list[int]]]:
-    """For each op what it waits for, counted in edges, and who waits for it, in out-edge order."""
-    pending = [0] * len(ops)
-    readers: list[list[int]] = [[] for _ in ops]
-    for op in ops:
-        place = op.index
-        count = 0
-        for value in op.inputs:
-            source = value.op
-            if source.type != "Const":
-                count += 1
-                readers[source.index].append(place)
-        for source in op.controls:
-            if source.type != "Const":
-                count += 1
-                readers[source.index].append(place)
-        pending[place] = count
-    return pending, readers

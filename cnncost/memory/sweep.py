@@ -20,6 +20,7 @@ from typing import NamedTuple
 from cnncost.memory.opgraph import Op, Value
 from cnncost.memory.optypes.base import EACH, OpType, table
 from cnncost.memory.spec import Spec
+from cnncost.memory.wires import Wires, wires
 
 _FOREIGN = -1  # the buffer id of what is not the step's
 
@@ -42,41 +43,47 @@ class Sweep(NamedTuple):
     at: int
 
 
-def sweep(ops: list[Op], order: list[Op], results: list[Value]) -> Sweep:
-    """Run the order on paper. ``ops`` as ``schedule`` took them."""
-    run = _Run(ops, results)
-    for op in order:
-        effect = _EFFECTS.get(op.type)
-        if effect is None:
-            run.step(op)
-        else:
-            effect(run, op)
+def sweep(ops: list[Op], order: list[Op], results: list[Value], edges: Wires | None = None) -> Sweep:
+    """Run the order on paper. ``ops`` and ``edges`` as ``schedule`` took them."""
+    run = _Run(edges or wires(ops), results)
+    run.all(order)
     return run.timeline()
 
 
 class _Run:
-    """The state of the sweep: for each output its buffer and readers, for each buffer its bytes and references.
-
-    Output ``i`` of an op stands at ``first[op.index] + i``. What happens is noted as the op, and the buffer that it
-    allocates or the complement of one that it frees.
+    """The state of the sweep: for each value its buffer and readers, for each buffer its bytes and references. What
+    happens is noted as the op, and the buffer that it allocates or the complement of one that it frees.
     """
 
-    def __init__(self, ops: list[Op], results: list[Value]) -> None:
+    def __init__(self, edges: Wires, results: list[Value]) -> None:
         self.types = table()
-        self.first = first = list(accumulate((len(op.outputs) for op in ops), initial=0))
-        self.readers = readers = [0] * first[-1]
-        for op in ops:
-            for value in op.inputs:
-                readers[first[value.op.index] + value.index] += 1
+        _, self.first, self.reads, _ = edges
+        self.readers = readers = [0] * self.first[-1]
+        for own in self.reads:
+            for value in own:
+                readers[value] += 1
         for source, index in results:
-            readers[first[source.index] + index] += 1
-        self.buffers = [_FOREIGN] * first[-1]
+            readers[self.first[source.index] + index] += 1
+        self.buffers = [_FOREIGN] * self.first[-1]
         self.bytes: list[int] = []
         self.references: list[int] = []
         self.actors: list[Op] = []
         self.marks: list[int] = []
         self.sizes: dict[Spec, int] = {}
         self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
+
+    def all(self, order: list[Op]) -> None:
+        plain = {
+            name: kind.forwards
+            for name, kind in self.types.items()
+            if kind.allocates and not kind.shares and kind.scratch is None and not kind.into and name not in _EFFECTS
+        }
+        for op in order:
+            forwards = plain.get(op.type)
+            if forwards is not None and len(op.outputs) == 1:
+                self.plain(op, forwards)
+            elif op.type != "_Arg":
+                _EFFECTS.get(op.type, _Run.step)(self, op)
 
     def timeline(self) -> Sweep:
         """The events with the live bytes after each, and the first that reaches the peak."""
@@ -88,17 +95,53 @@ class _Run:
         events = list(map(_event, zip(self.actors, changes, lives, buffers, strict=True)))
         return Sweep(events, max(peak, 0), lives.index(peak) if peak > 0 else -1)
 
+    def plain(self, op: Op, forwards: tuple[int, ...]) -> None:
+        """``step`` for most ops: one output, an input's buffer or a new one, and no scratch."""
+        buffers, references = self.buffers, self.references
+        values, place = self.reads[op.index], self.first[op.index]
+        taken = _FOREIGN
+        if forwards:
+            taken = self.forwarded(op, op.outputs[0], forwards, values)
+        count = self.readers[place]
+        if taken >= 0:
+            made = taken
+            references[made] = count
+        else:
+            spec = op.outputs[0]
+            made = len(references)
+            size = self.sizes.get(spec)
+            self.bytes.append(self.size(spec) if size is None else size)
+            references.append(count)
+            self.actors.append(op)
+            self.marks.append(made)
+        buffers[place] = made
+        if not count:
+            self.free(op, made)
+        for value in values:
+            buffer = buffers[value]
+            if buffer < 0:
+                continue
+            if buffer == taken:
+                taken = _FOREIGN  # that reference went to the output
+            elif references[buffer] == 1:
+                references[buffer] = 0
+                self.actors.append(op)
+                self.marks.append(~buffer)
+            else:
+                references[buffer] -= 1
+
     def step(self, op: Op) -> None:
         """An op that writes no variable."""
         first, buffers, references = self.first, self.buffers, self.references
         kind, start = self.types[op.type], first[op.index]
-        inputs = [buffers[first[value.op.index] + value.index] for value in op.inputs]
+        values = self.reads[op.index]
+        inputs = [buffers[value] for value in values]
         taken = _FOREIGN
         if op.outputs and kind.allocates:
             if kind.shares:
                 self.view(op, kind, inputs, start)
             else:
-                taken = self.forwarded(op, kind, inputs) if kind.forwards else _FOREIGN
+                taken = self.forwarded(op, op.outputs[kind.into], kind.forwards, values)
                 for place, spec in enumerate(op.outputs, start):
                     count = self.readers[place]
                     if place == start + kind.into and taken >= 0:
@@ -137,13 +180,12 @@ class _Run:
             found = self.sizes[spec] = spec.bytes
         return found
 
-    def forwarded(self, op: Op, kind: OpType, inputs: list[int]) -> int:
-        """The buffer of the first input that the op's output may take over."""
-        output = op.outputs[kind.into]
-        for place in kind.forwards:
-            if place >= len(inputs):
+    def forwarded(self, op: Op, output: Spec, forwards: tuple[int, ...], values: list[int]) -> int:
+        """The buffer of the first input that an output may take over."""
+        for place in forwards:
+            if place >= len(values):
                 break
-            buffer = inputs[place]
+            buffer = self.buffers[values[place]]
             if buffer < 0 or self.references[buffer] != 1:
                 continue
             source, index = op.inputs[place]
@@ -189,8 +231,7 @@ class _Run:
     def assign(self, op: Op) -> None:
         """The variable holds the value's buffer from now on, whoever else reads it: nothing is copied, as every later
         change copies what is shared. What the variable held is given up."""
-        source, index = op.inputs[1]
-        self.replace(op, self.held(op), self.buffers[self.first[source.index] + index])
+        self.replace(op, self.held(op), self.buffers[self.reads[op.index][1]])
 
     def replace(self, op: Op, old: int, new: int) -> None:
         self.variables[op.attrs["variable"].name] = new
@@ -202,8 +243,8 @@ class _Run:
 
     def release(self, op: Op) -> None:
         """The op's own references to what it read."""
-        for source, index in op.inputs:
-            buffer = self.buffers[self.first[source.index] + index]
+        for value in self.reads[op.index]:
+            buffer = self.buffers[value]
             if buffer != _FOREIGN:
                 self.references[buffer] -= 1
                 if not self.references[buffer]:

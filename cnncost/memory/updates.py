@@ -165,10 +165,11 @@ class Updates:
 
 def is_settled(choice: Optimizer, grads: Sequence[Value | None]) -> bool:
     """Whether grappler leaves the ops of the update as they are, but for the squares of a gradient that two weights
-    share: where two normalized branches are added, both shifts have the same."""
+    share: where two normalized branches are added, both shifts have the same. Nesterov's momentum computes a step
+    twice."""
     return (
         choice.kind in _SETTLED
-        and not (choice.loss_scaling or choice.accumulation)
+        and not (choice.nesterov or choice.loss_scaling or choice.accumulation)
         and not any(grad is not None and is_sparse(grad) for grad in grads)
     )
 

@@ -8,6 +8,7 @@ import cnncost
 from cnncost.memory.graph_mode import _Simulation, predict_graph
 from cnncost.memory.opgraph import OpGraph, Spec
 from cnncost.memory.rewrite_sums import MEMORY, accumulate_sums, expected_peak
+from cnncost.memory.wires import wires
 
 MIB = 2**20
 ROW = Spec((MIB // 4,), "float32")
@@ -35,7 +36,7 @@ def test_expected_peak_counts_reads_and_keeps_operands_until_the_next_op() -> No
     graph.results = [graph.add("Relu", [graph.add("Reshape", [y], (ROW,), shape=ROW.shape)])]
     for place, op in enumerate(graph.ops):
         op.index = place
-    peak, alive = expected_peak(graph)
+    peak, alive = expected_peak(graph, wires(graph.ops))
     assert peak == 3 * MIB  # an op's output beside its operand and the operand of the op before
     assert len(alive) == 3
 

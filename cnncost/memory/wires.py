@@ -1,0 +1,67 @@
+"""The edges of a graph of ops as lists of numbers, which are walked many times: by what grappler expects of the memory,
+by the node order, by the executor's order and by the sweep.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+from cnncost.memory.opgraph import Op
+
+
+class Wires(NamedTuple):
+    """``ops[i]`` has the number i. The lists are not to be changed.
+
+    ``first``    the number of each op's first value (output), and one more at the end
+    ``reads``    the values that each op reads, one for each edge
+    ``sources``  the ops that each op waits for, one for each edge: those it reads from, then those without data
+    """
+
+    ops: list[Op]
+    first: list[int]
+    reads: list[list[int]]
+    sources: list[list[int]]
+
+
+def wires(ops: list[Op]) -> Wires:
+    """Numbers the ops by their place.
+
+    >>> from cnncost.memory.opgraph import OpGraph, Spec
+    >>> graph = OpGraph()
+    >>> x = graph.argument("x", Spec((4,), "float32"))
+    >>> y = graph.add("Mul", [x, graph.add("Exp", [x])], (x.spec,))
+    >>> wires(graph.ops)[1:]
+    ([0, 1, 2, 3], [[], [0], [0, 1]], [[], [0], [0, 1]])
+    """
+    for place, op in enumerate(ops):
+        op.index = place
+    first = list(accumulate([len(op.outputs) for op in ops], initial=0))
+    reads: list[list[int]] = []
+    sources: list[list[int]] = []
+    for op in ops:
+        values: list[int] = []
+        places: list[int] = []
+        for source, index in op.inputs:
+            place = source.index
+            places.append(place)
+            values.append(first[place] + index)
+        if op.controls:
+            places += [source.index for source in op.controls]
+        reads.append(values)
+        sources.append(places)
+    return Wires(ops, first, reads, sources)
+
+
+def readers_of(sources: list[list[int]], order: list[int] | None = None) -> list[list[int]]:
+    """For each op the ops that wait for it, one for each edge, as they stand in ``order`` (by number if none)."""
+    readers: list[list[int]] = [[] for _ in sources]
+    if order is None:
+        for place, own in enumerate(sources):
+            for source in own:
+                readers[source].append(place)
+    else:
+        for place in order:
+            for source in sources[place]:
+                readers[source].append(place)
+    return readers
