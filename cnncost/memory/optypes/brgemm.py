@@ -1,4 +1,5 @@
-"""The scratch pad of oneDNN's forward convolutions in float32 (jit_brgemm_conv_utils.cpp: ``init_scratchpad``).
+"""The scratch pad of oneDNN's forward convolutions in float32 and float16 (jit_brgemm_conv_utils.cpp:
+``init_scratchpad``).
 
 What is told here depends on shapes and on the number of threads alone. A processor with AVX-512 and without AMX, and
 ``THREADS`` threads, are assumed; where caches and the estimated speed of blocks decide, the commonest case is taken.
@@ -6,9 +7,9 @@ What is told here depends on shapes and on the number of threads alone. A proces
 - Each thread has a batch of pairs of blocks, one pair for each position of the kernel, in whole pages.
 - A convolution whose input and output are below 8 KiB, and whose output channels are one block, has one thread
   (``adjust_nthr``).
-- An input of one channel is laid out anew ("relo"), window by window of the kernel's rows and columns, row after row
-  (``whi``), or its columns alone (``wi``), with the filters beside it. TensorFlow hands the filters of a batch of one
-  image over as they are, which rules that out.
+- A float32 input of one channel is laid out anew ("relo"), window by window of the kernel's rows and columns, row after
+  row (``whi``), or its columns alone (``wi``), with the filters beside it. TensorFlow hands the filters of a batch of
+  one image over as they are, which rules that out.
 """
 
 from __future__ import annotations
@@ -35,18 +36,23 @@ def convolution_scratch(image: Spec, kernel: Spec, output: Spec, strides: Dims, 
     threads = _threads(image, kernel, output)
     *window, channels, _ = kernel.shape
     relo = 0
-    if channels == 1 and image.shape[0] > 1 and len(window) == 2 and window[1] > 1 and set(dilations) <= {1}:
+    wide = image.dtype == "float32" and image.shape[0] > 1 and len(window) == 2 and window[1] > 1
+    if channels == 1 and wide and set(dilations) <= {1}:
         relo = _relo(image, kernel, output, strides, threads)
     taps = 1 if relo else kernel.elements // (channels * kernel.shape[-1])
-    return _batch(taps, threads) + relo
+    return batch_bytes(taps, threads) + relo
+
+
+def small(image: Spec, output: Spec) -> bool:
+    """Whether one thread is enough for what does not have several blocks of output channels."""
+    return image.bytes < _SMALL and output.bytes < _SMALL
 
 
 def _threads(image: Spec, kernel: Spec, output: Spec) -> int:
-    small = image.bytes < _SMALL and output.bytes < _SMALL
-    return 1 if small and kernel.shape[-1] <= _LANES else THREADS
+    return 1 if small(image, output) and kernel.shape[-1] <= _LANES else THREADS
 
 
-def _batch(pairs: int, threads: int) -> int:
+def batch_bytes(pairs: int, threads: int) -> int:
     """Whole pairs, at least as many as fill the pages that ``pairs`` reach into."""
     each = ceil(ceil(pairs * _PAIR / PAGE) * PAGE / _PAIR) * _PAIR
     return threads * each + PAGE
@@ -67,9 +73,9 @@ def _relo(image: Spec, kernel: Spec, output: Spec, strides: Dims, threads: int) 
     else:
         step = across * (columns if wide == 1 else 1)
         values = ((high - 1) * down + rows + padding) * width * step
-    filters = _up(_up(kernel.shape[-1], _LANES) * rows * columns, _FILTERS)
-    return 4 * (threads * _up(values, PAGE) + filters) + threads * _up(high, PAGE) + 3 * PAGE
+    filters = up(up(kernel.shape[-1], _LANES) * rows * columns, _FILTERS)
+    return 4 * (threads * up(values, PAGE) + filters) + threads * up(high, PAGE) + 3 * PAGE
 
 
-def _up(value: int, unit: int) -> int:
+def up(value: int, unit: int) -> int:
     return -(-value // unit) * unit

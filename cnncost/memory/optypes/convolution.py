@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnncost.memory.optypes.amx_convolution import amx_scratch
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
 from cnncost.memory.optypes.brgemm import convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
@@ -49,10 +50,11 @@ def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[i
         if all(taps == 1 for taps in inputs[1].shape[:-2]):
             return (_POINTWISE_FIRST,)
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
-    if inputs[0].dtype != "float32" or len(inputs[1].shape) != 4:
+    if len(inputs[1].shape) != 4:
         return (ONEDNN_CONVOLUTION,)
     strides, dilations = attrs.get("strides") or (1, 1), attrs.get("dilations") or (1, 1)
-    return (convolution_scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
+    scratch = amx_scratch if inputs[0].dtype == "bfloat16" else convolution_scratch
+    return (scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
 
 
 def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
+from cnncost.memory.optypes.brgemm_matmul import fused_scratch, product_scratch
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
@@ -25,9 +26,28 @@ def _cross_entropy(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     return (Spec(logits.shape[:-1], logits.dtype), logits)
 
 
+_HALF = frozenset(("float16", "bfloat16"))  # oneDNN's products of these have a scratch
+
+
+def _product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    result = outputs[0]
+    if result.dtype not in _HALF or len(result.shape) != 2:
+        return ()
+    turned = bool(attrs.get("transpose_a"))
+    depth = inputs[0].shape[0 if turned else 1]
+    return (product_scratch(result.shape[0], depth, result.shape[1], turned, result.dtype),)
+
+
+def _inner_product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    result = outputs[0]
+    found = fused_scratch(*result.shape, result.dtype) if result.dtype in _HALF and len(result.shape) == 2 else 0
+    return (found,) if found else ()
+
+
 ROWS = (
-    *(OpType(name, _matmul) for name in ("MatMul", "BatchMatMulV2")),
-    OpType("_FusedMatMul", _matmul, forwards=(3,)),  # 3: what it adds, if anything
+    OpType("MatMul", _matmul, scratch=_product),
+    OpType("BatchMatMulV2", _matmul),
+    OpType("_FusedMatMul", _matmul, forwards=(3,), scratch=_inner_product),  # 3: what it adds, if anything
     OpType("BiasAdd", same, forwards=(0,)),
     OpType("BiasAddGrad", _last_axis),
     OpType("Softmax", same, forwards=(0,)),
