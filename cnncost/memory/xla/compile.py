@@ -14,6 +14,7 @@ from cnncost.memory.xla.assign import Buffer
 from cnncost.memory.xla.emit import Program
 from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
+from cnncost.memory.xla.readers import reader_order
 
 POINTER = 8  # bytes of one entry of the result's table
 _VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
@@ -53,7 +54,9 @@ class Plan:
         wanted = [*results, *(value for _, value in updates)]
         live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
         connect(live)
-        computation = Computation(fuse(live, wanted))
+        kernels = fuse(live, wanted)
+        computation = Computation(kernels)
+        computation.sort(reader_order(live, kernels, wanted))
         self.nodes = computation.listed
         self.pairs = _donated(computation.of, updates)
         before = _Ancestors(self.nodes)
@@ -106,6 +109,17 @@ class Computation:
                         views[value.index] = self.view(source, node.order)
                     source = views[value.index]
                 _link(source, node)
+
+    def sort(self, places: dict[tuple[int, int], int]) -> None:
+        """Readers in the order in which they become ready at once; a view stands where its first reader stands."""
+
+        def place(value: int, user: Node) -> int:
+            if user.alias and user.hlo.index == value:
+                return min((place(value, reader) for reader in user.users), default=len(places))
+            return places.get((value, user.hlo.index), len(places))
+
+        for node in self.listed:
+            node.users.sort(key=lambda user: place(node.hlo.index, user))
 
     def add(self, node: Node) -> Node:
         self.listed.append(node)
@@ -194,7 +208,7 @@ def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
         node = ready.popleft()
         node.number = len(sequence)
         sequence.append(node)
-        for user in sorted(node.users, key=lambda user: user.order, reverse=reverse):
+        for user in reversed(node.users) if reverse else node.users:
             missing[id(user)] -= 1
             if not missing[id(user)]:
                 ready.append(user)
