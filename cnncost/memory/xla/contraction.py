@@ -131,10 +131,14 @@ def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec) -> Hlo:
 
 
 def product(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """Transposed operands are read in place: the product's library takes them."""
-    read = [module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True)]
+    """Transposed operands are read in place: the product's library takes them. A stack of matrices times one matrix is
+    one flat product of views (dot_decomposer.cc)."""
+    x, y = (module.filled(value, spec.spec) for value, spec in zip(inputs[:2], op.inputs, strict=False))
     spec = op.outputs[0]
-    return [module.add("dot", read[:2], spec.shape, spec.dtype)]
+    if len(y.shape) == 2 < len(x.shape):
+        x = module.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+    shape = (prod(spec.shape[:-1]), spec.shape[-1]) if len(x.shape) == len(y.shape) == 2 else spec.shape
+    return [module.reshape(module.add("dot", (x, y), shape, spec.dtype), spec.shape)]
 
 
 def bias_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
