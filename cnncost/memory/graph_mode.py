@@ -25,6 +25,7 @@ ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
 )
+_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 
 
@@ -34,14 +35,18 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
         simulation = _Simulation(analysis, mode, optimizer)
         swept = simulation.run()
         simulation.untie()
-    notes = (ONE_CHANNEL,) if any(_reads_one_channel(event.op) for event in swept.events) else ()
+    notes = (
+        (ONE_CHANNEL,)
+        if any(event.op.type in _CONVOLUTIONS and _one_channel(event.op) for event in swept.events)
+        else ()
+    )
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, notes
     )
 
 
-def _reads_one_channel(op: Op) -> bool:
-    return op.type in ("Conv2D", "_FusedConv2D") and op.inputs[1].shape[2] == 1
+def _one_channel(convolution: Op) -> bool:
+    return convolution.inputs[1].shape[2] == 1
 
 
 def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:

@@ -139,7 +139,7 @@ class OpGraph:
     def read(self, variable: Variable, name: str = "ReadVariableOp") -> Value:
         """The variable's value: an alias of its buffer."""
         type_ = "ReadVariableCopy" if variable.name in self.by_rows else "ReadVariableOp"
-        return self.add(type_, (Value(variable.handle, 0),), (variable.spec,), name, variable=variable)
+        return self.add(type_, (_first_of((variable.handle, 0)),), (variable.spec,), name, variable=variable)
 
     def assign(self, type_: str, variable: Variable, value: Value, name: str = "") -> Op:
         """An ``AssignVariableOp``, ``AssignAddVariableOp`` or ``AssignSubVariableOp``; it is never pruned."""

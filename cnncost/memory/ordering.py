@@ -96,13 +96,17 @@ def node_order(
 
 def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
+    states = [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
     used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
-    for op in ops:
-        if op.phase == UPDATE:
-            for source, _ in op.inputs:
-                if source.type == "ReadVariableOp" and source.index not in used:
-                    used[source.index] = op.type
-    keys = [(names.end(op, used), op.index) for op in ops if "variable" in op.attrs and op.type != "_Arg"]
+    if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
+        states = [op for op in states if op.phase != UPDATE]
+    else:
+        for op in ops:
+            if op.phase == UPDATE:
+                for source, _ in op.inputs:
+                    if source.type == "ReadVariableOp" and source.index not in used:
+                        used[source.index] = op.type
+    keys = [(names.end(op, used), op.index) for op in states]
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 
@@ -130,9 +134,14 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
             found.append(own)
             continue
         places = []
-        read = [value.op for value in op.inputs]
+        read = [source for source, _ in op.inputs]
         if len(read) > 1 and op.type in _COMMUTATIVE:
-            read.sort(key=names.operand)
+            if len(read) == 2:
+                one, two = names.operand(read[0]), names.operand(read[1])
+                if two < one:
+                    read.reverse()
+            else:
+                read.sort(key=names.operand)
         for source in read:
             if source.type != "Const":
                 places.append(source.index)
@@ -270,7 +279,7 @@ class _Names:
         if op.phase == UPDATE:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
-            return self._numbered(f"{self.scopes[UPDATE]}{op.type}"), op.index
+            return self._numbered(self.scopes[UPDATE] + op.type), op.index
         scope = self.scopes.get(op.phase)
         if op.phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index

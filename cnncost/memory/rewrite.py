@@ -62,10 +62,10 @@ def prune(graph: OpGraph) -> list[int]:
     for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
         place = op.index
         if needed[place]:
-            for value in op.inputs:
-                index = value.op.index
+            for source, _ in op.inputs:
+                index = source.index
                 if index > place and not needed[index]:
-                    late.append(value.op)
+                    late.append(source)
                 needed[index] += 1
             for source in op.controls:
                 if source.index > place and not needed[source.index]:

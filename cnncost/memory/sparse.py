@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.spec import Spec
 
-_TYPE = "IndexedSlices"
+SPARSE = "IndexedSlices"
 _ZERO_STAYS = frozenset(("Square", "Abs", "Neg", "Sign", "Sqrt", "Cast"))
 
 
 def rows(values: Value, indices: Value, table: Spec) -> Value:
     """Rows ``values`` of a tensor ``table``, at ``indices``."""
-    return Value(Op(-1, _TYPE, _TYPE, values.op.layer, values.op.phase, [values, indices], (table,), {}), 0)
+    return Value(Op(-1, SPARSE, SPARSE, values.op.layer, values.op.phase, [values, indices], (table,), {}), 0)
 
 
 def is_sparse(value: Value) -> bool:
-    return value.op.type == _TYPE
+    return value.op.type == SPARSE
 
 
 def dense(graph: OpGraph, value: Value) -> Value:

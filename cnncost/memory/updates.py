@@ -12,7 +12,7 @@ from cnncost.errors import UnsupportedLayer
 from cnncost.memory.loss_scaling import counted, tested, unscaled
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
-from cnncost.memory.sparse import apply, dense, is_sparse, rows
+from cnncost.memory.sparse import SPARSE, apply, dense, is_sparse, rows
 from cnncost.memory.spec import Spec
 
 Number = float
@@ -89,14 +89,14 @@ class Updates:
     def op(self, type_: str, *operands: Operand) -> Value:
         values = [operand if type(operand) is Value else self.value(operand) for operand in operands]
         rank, made = -1, values[0].op.outputs
-        for value in values:
-            outputs = value.op.outputs
+        for source, index in values:
+            if source.type == SPARSE:
+                return self._on_rows(type_, values)
+            outputs = source.outputs
             if len(outputs) > 1:
-                outputs = (value.spec,)
+                outputs = (outputs[index],)
             if len(outputs[0].shape) > rank:
                 rank, made = len(outputs[0].shape), outputs
-            if is_sparse(value):
-                return self._on_rows(type_, values)
         return self.graph.add(type_, values, made)
 
     def _on_rows(self, type_: str, values: Sequence[Value]) -> Value:
