@@ -13,6 +13,7 @@ from cnncost.errors import CnncostError
 from cnncost.measure.checks import Claim, LayerCheck, checks, rows
 from cnncost.measure.records import Job, Measurement
 from cnncost.results import Analysis
+from cnncost.thinning import highest
 
 if TYPE_CHECKING:
     from cnncost.memory.prediction import MemoryPrediction
@@ -139,7 +140,7 @@ class Verification:
                 "predicted": {claim.figure: claim.predicted for claim in self.resident} or None,
                 "measured": real.resident, "ok": self.resident_ok,
             },
-            "timeline": {"predicted": thinned(self.predicted_live), "measured": thinned(self.measured_live)},
+            "timeline": {"predicted": _thinned(self.predicted_live), "measured": _thinned(self.measured_live)},
             "allocations": self.allocations._asdict() | {
                 "temporary": None if single is None else {"predicted_bytes": single[0], "measured_bytes": single[1]},
             },
@@ -235,11 +236,5 @@ def _resident(analysis: Analysis, measured: Measurement) -> tuple[Claim, ...]:
 MOST_POINTS = 2000  # of a timeline in JSON
 
 
-def thinned(values: Sequence[int], most: int = MOST_POINTS) -> list[int]:
-    """All values, or the highest of each of ``most`` runs.
-
-    >>> thinned([1, 5, 2, 9, 3], 3)
-    [5, 9, 3]
-    """
-    run = max(-(-len(values) // most), 1)
-    return [max(values[i : i + run]) for i in range(0, len(values), run)]
+def _thinned(values: Sequence[int]) -> list[int]:
+    return [values[i] for i in highest(values, MOST_POINTS)]

@@ -50,7 +50,7 @@ class _Columns(argparse.Action):
 
 
 def run(args: argparse.Namespace) -> int:
-    from cnncost.cli.streams import emit
+    from cnncost.cli.streams import colored, emit
     from cnncost.report import Options, render
     from cnncost.report.columns import chosen, column
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     width = args.width or _width(terminal, args.output)
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
-        width=width, color=form == "table" and args.output is None and _color(terminal), terminal=terminal,
+        width=width, color=form == "table" and colored(args.output), terminal=terminal,
         runtime=any((args.mode, args.optimizer, args.accumulate, args.executor, args.allocator, args.interval)),
     )  # fmt: skip
     analysis = analysis_of(args)
@@ -95,14 +95,3 @@ def _width(terminal: bool, path: str | None) -> int | None:
     import shutil
 
     return max(40, shutil.get_terminal_size((80, 24)).columns)
-
-
-def _color(terminal: bool) -> bool:
-    """NO_COLOR wins over FORCE_COLOR, which wins over the terminal (no-color.org, force-color.org)."""
-    import os
-
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
-        return True
-    return terminal and os.environ.get("TERM") != "dumb"

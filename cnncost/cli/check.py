@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from cnncost.budgets.evaluate import exit_code
     from cnncost.budgets.formats import DATA, render
-    from cnncost.cli.streams import emit
+    from cnncost.cli.streams import colored, emit
 
     outputs = [_output(text) for text in args.outputs]
     results = results_of(args)
-    color = args.format == "text" and _color()
+    color = args.format == "text" and colored()
     emit(render(results, args.format, args.strict, color), data=args.format in DATA)
     _summarize(results, args)
     for form, path in outputs:
@@ -92,11 +92,3 @@ def _summarize(results: Sequence[Result], args: argparse.Namespace) -> None:
             stream.write(render(results, args.strict, limit=SUMMARY) + "\n")
     except OSError as problem:
         print(f"warning: cannot write the job's summary: {problem.strerror}", file=sys.stderr)
-
-
-def _color() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
-        return True
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

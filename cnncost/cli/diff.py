@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cnncost.cli.shared import add_simulation, add_step, input_shapes
@@ -115,16 +114,9 @@ def _render(found: Difference, form: str, args: argparse.Namespace) -> str:
         from cnncost.report.html.difference import render_difference
 
         return render_difference(found)
+    from cnncost.cli.streams import colored
     from cnncost.report import difference as report
 
     if form == "markdown":
         return report.markdown(found, args.all)
-    return report.table(found, args.all, _color(args))
-
-
-def _color(args: argparse.Namespace) -> bool:
-    if args.output is not None or os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
-        return True
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return report.table(found, args.all, colored(args.output))

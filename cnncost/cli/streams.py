@@ -39,6 +39,16 @@ def _is_utf8(stream: Any) -> bool:
     return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
+def colored(path: str | None = None) -> bool:
+    """Whether text for ``path`` (None: standard output) gets colours: NO_COLOR wins over FORCE_COLOR, which wins over
+    the terminal (no-color.org, force-color.org)."""
+    if path is not None or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def finish(code: int) -> int:
     """Flush; a full disk is exit 3 with one line, a reader that left (``| head``) is nothing to speak of."""
     if sys.stdout is None:

@@ -8,6 +8,7 @@ from itertools import groupby
 from cnncost.analysis import Analysis
 from cnncost.report.text import bytes_text, clean, percent
 from cnncost.results import StepMemory
+from cnncost.thinning import highest
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 CELLS = 60  # of the line of live bytes
@@ -40,17 +41,6 @@ def _alive(step: StepMemory) -> str:
     return ", ".join(shown) + more
 
 
-def heights(values: Sequence[int], cells: int = CELLS) -> list[int]:
-    """The highest value in each of ``cells`` equal runs, or the values themselves where they are fewer.
-
-    >>> heights([1, 5, 2, 2, 9, 0], 3)
-    [5, 2, 9]
-    """
-    if len(values) <= cells:
-        return list(values)
-    return [max(values[i * len(values) // cells : (i + 1) * len(values) // cells]) for i in range(cells)]
-
-
 def blocks(values: Sequence[int], top: int) -> str:
     """A line of blocks; ``top`` is a full one, and nothing that is above nothing vanishes.
 
@@ -72,7 +62,8 @@ def picture(step: StepMemory) -> str:
     parts = []
     for phase, values in phases:
         cells = max(1, CELLS * len(values) // ops)
-        parts.append(f"{PHASES.get(phase, phase)} │{blocks(heights(values, cells), step.peak_bytes)}│".lstrip())
+        line = blocks([values[i] for i in highest(values, cells)], step.peak_bytes)
+        parts.append(f"{PHASES.get(phase, phase)} │{line}│".lstrip())
     return " ".join(parts) + f" {ops:,} ops that allocate or free"
 
 

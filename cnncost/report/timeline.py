@@ -7,6 +7,7 @@ from html import escape
 
 from cnncost.compare import Verification
 from cnncost.report.text import bytes_text, clean
+from cnncost.thinning import highest
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 420, 90, 20, 56, 44
 MOST_POINTS = 4000  # of a line; a longer step is thinned, its highest points kept
@@ -73,16 +74,8 @@ def _line(values: Sequence[int], top: int, color: str, dashes: str) -> str:
         return ""
     last = len(values)
     points = [f"{_x(0):.1f},{_y(0, top):.1f}"]
-    points += [f"{_x((i + 1) / last):.1f},{_y(value, top):.1f}" for i, value in _thinned(values)]
+    points += [f"{_x((i + 1) / last):.1f},{_y(values[i], top):.1f}" for i in highest(values, MOST_POINTS)]
     return f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" stroke-width="1.6"{dashes}/>'
-
-
-def _thinned(values: Sequence[int]) -> list[tuple[int, int]]:
-    """(index, value) of every event, or of the highest of each run of events where there are too many."""
-    run = -(-len(values) // MOST_POINTS)
-    starts = range(0, len(values), run)
-    highest = [max(range(i, min(i + run, len(values))), key=values.__getitem__) for i in starts]
-    return [(i, values[i]) for i in highest]
 
 
 def _legend(lines: dict[str, tuple[int, ...]]) -> list[str]:

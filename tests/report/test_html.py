@@ -16,9 +16,9 @@ from cnncost.report.blocks import boxes
 from cnncost.report.diagram import _apart, diagram, edges_of, picture
 from cnncost.report.html import render_page
 from cnncost.report.html.data import live_bytes, step_data
-from cnncost.report.html.pictures import peaks
 from cnncost.report.html.security import digest, embedded
 from cnncost.report.rows import segments
+from cnncost.thinning import highest
 
 
 class Page(HTMLParser):
@@ -125,7 +125,7 @@ def test_embedded_json_cannot_end_its_element(value: Any) -> None:
 
 @given(strategies.lists(strategies.integers(0, 10**12), min_size=1, max_size=400), strategies.integers(1, 50))
 def test_a_thinned_line_keeps_its_order_and_its_peak(values: list[int], cells: int) -> None:
-    found = peaks(values, cells)
+    found = highest(values, cells)
     assert found == sorted(set(found)) and len(found) == min(cells, len(values))
     assert max(values) in [values[place] for place in found]
 
@@ -138,7 +138,7 @@ def test_boxes_of_a_rank_stand_apart_and_inside(wishes: list[float]) -> None:
 
 
 def test_a_page_of_a_step_that_is_not_simulated_says_so() -> None:
-    analysis = cnncost.analyze({"input": [8, 3], "layers": [{"LSTM": {"units": 4, "stateful": True}}]})
+    analysis = cnncost.analyze({"input": [8, 8, 3], "layers": [{"Conv2D": [4, 3]}]}, mode="training", dtype="int8")
     text = render_page(analysis)
     assert "The simulation does not know this step" in text and "is not known" in text
 

@@ -7,9 +7,9 @@ from html import escape
 from typing import Any
 
 from cnncost.report.html.data import live_bytes
-from cnncost.report.peak import heights
 from cnncost.report.text import clean
 from cnncost.results import Analysis
+from cnncost.thinning import highest
 
 WIDTH, HEIGHT, CELLS = 960, 300, 320
 
@@ -20,7 +20,7 @@ def timeline(step: dict[str, Any] | None) -> str:
         return ""
     series = live_bytes(step)
     sums = [sum(values) for values in zip(*series, strict=True)]
-    shown = peaks(sums, CELLS)
+    shown = highest(sums, CELLS)
     top = step["peak_bytes"] or 1
     base = [0] * len(shown)
     parts = []
@@ -32,21 +32,10 @@ def timeline(step: dict[str, Any] | None) -> str:
     return _svg("live bytes over the ops of one step, stacked by category", parts)
 
 
-def peaks(values: Sequence[int], cells: int) -> list[int]:
-    """The place of the highest value in each of ``cells`` equal runs: a stack keeps its peak.
-
-    >>> peaks([1, 5, 2, 2, 9, 0], 3)
-    [1, 2, 4]
-    """
-    cells = min(cells, len(values))
-    runs = (range(i * len(values) // cells, (i + 1) * len(values) // cells) for i in range(cells))
-    return [max(run, key=values.__getitem__) for run in runs]
-
-
 def bars(analysis: Analysis) -> str:
     """Each layer's multiplications."""
     values = [row.macs for row in analysis.layers]
-    top, cells = max(values, default=0) or 1, heights(values, CELLS)
+    top, cells = max(values, default=0) or 1, [values[i] for i in highest(values, CELLS)]
     wide = WIDTH / max(len(cells), 1)
     parts = [
         f'<rect x="{i * wide:.1f}" y="{_y(value, top):.1f}" width="{max(wide - 1, 0.5):.1f}" '

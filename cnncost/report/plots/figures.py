@@ -10,6 +10,7 @@ from cnncost.errors import CnncostError, printable
 from cnncost.memory.prediction import CATEGORIES
 from cnncost.report.text import bytes_text, clean, shorten
 from cnncost.results import Analysis, LayerCost
+from cnncost.thinning import highest
 
 # Okabe and Ito's blue, orange, reddish purple and bluish green: told apart by colour-blind eyes, and by lightness.
 COLORS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73")
@@ -34,7 +35,7 @@ def timeline(figure: Any, analysis: Analysis, verification: Verification = None)
         row = live[names.index(life.category)]
         row[life.begin] += life.bytes
         row[count if life.end is None else life.end] -= life.bytes
-    shown = np.array(thinned([event.live for event in step.events], MOST_POINTS))
+    shown = np.array(highest([event.live for event in step.events], MOST_POINTS))
     axes = figure.subplots()
     scale, unit = byte_scale(step.peak_bytes)
     areas = axes.stackplot(shown, np.cumsum(live, axis=1)[:, shown] / scale, labels=names, colors=COLORS, step="post",
@@ -69,17 +70,6 @@ def _count(value: float, place: object = None) -> str:
         if value >= size:
             return f"{value / min(size, 1e3 if prefix == 'k' else size):,.5g}{prefix}"
     return f"{value:,.10g}"
-
-
-def thinned(values: list[int], most: int) -> list[int]:
-    """Places of all values, or of the highest in each of ``most`` runs.
-
-    >>> thinned([1, 5, 2, 9], 2)
-    [1, 3]
-    """
-    run = -(-len(values) // most)
-    starts = range(0, len(values), run)
-    return [max(range(i, min(i + run, len(values))), key=values.__getitem__) for i in starts]
 
 
 def layers(figure: Any, analysis: Analysis, verification: Verification = None) -> None:
