@@ -36,8 +36,8 @@ Part = tuple[Value, Value, Value]  # the scalar, what it was reduced from, and t
 
 
 def _single(graph: OpGraph, value: Value) -> Value:
-    """Keras computes losses in float32; half-precision outputs are cast."""
-    if value.dtype not in ("float16", "bfloat16"):
+    """Keras computes losses in float32, its ``floatx``; other outputs are cast."""
+    if value.dtype not in ("float16", "bfloat16", "float64"):
         return value
     return graph.add("Cast", (value,), (Spec(value.shape, "float32"),), to="float32")
 

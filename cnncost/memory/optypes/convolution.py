@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from cnncost.memory.optypes.amx_convolution import amx_scratch
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
-from cnncost.memory.optypes.brgemm import convolution_scratch
+from cnncost.memory.optypes.brgemm import THREADS, convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
 
 ONEDNN = frozenset(("float32", "float16", "bfloat16"))  # what its kernels compute in
-_WORKING_SET = 30 << 20  # bytes that TensorFlow's own filter gradient takes for its work (conv_grad_filter_ops.cc)
+_WORKING_SET = 30 << 20  # bytes that TensorFlow's own gradients take for their work (conv_grad_filter_ops.cc)
+_LEAST_WORK = 256 << 10  # bytes of work on one image, for each thread (conv_grad_input_ops.h)
 
 
 def _columns(image: Spec, kernel: Spec) -> int:
@@ -23,20 +24,27 @@ def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, .
     """TensorFlow's own kernel, for what oneDNN does not compute in: as many images as columns as fit the set."""
     if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
         return ()
-    kernel, grad = outputs[0], inputs[1]
-    columns = _columns(grad, kernel)
-    size = SIZES[kernel.dtype]
-    unit = columns + grad.elements // grad.shape[0] + kernel.elements
-    images = 1 if grad.shape[0] == 1 else -(-(_WORKING_SET // size) // unit)
-    return (images * columns * size,)
+    return (_laid_out(outputs[0], inputs[1], inputs[1].shape[0] == 1),)
 
 
 def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
-    """The same for the input's gradient: one image (more where an image is smaller than the cache's share)."""
+    """The same for the input's gradient; one image where that is enough work for the threads."""
     if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
         return ()
     kernel, grad = inputs[0], inputs[1]
-    return (_columns(grad, kernel) * SIZES[kernel.dtype],)
+    enough = _unit(kernel, grad) // THREADS >= _LEAST_WORK // SIZES[kernel.dtype]
+    return (_laid_out(kernel, grad, grad.shape[0] == 1 or enough),)
+
+
+def _laid_out(kernel: Spec, grad: Spec, one: bool) -> int:
+    size = SIZES[kernel.dtype]
+    images = 1 if one else -(-(_WORKING_SET // size) // _unit(kernel, grad))
+    return images * _columns(grad, kernel) * size
+
+
+def _unit(kernel: Spec, grad: Spec) -> int:
+    """Values that the work on one image reads and writes."""
+    return _columns(grad, kernel) + grad.elements // grad.shape[0] + kernel.elements
 
 
 _POINTWISE_FIRST = 9_856  # the same for a kernel of one position and channels first, which needs no copies
