@@ -84,7 +84,7 @@ def _key(op: Op, inputs: list[Operand]) -> Any:
             read.append(("constant", str(source.attrs["value"])))
         else:
             return None
-    attrs = tuple((name, op.attrs[name]) for name in sorted(op.attrs) if name != "gradient")
+    attrs = tuple((name, op.attrs[name]) for name in sorted(op.attrs) if name not in _NAMING)
     return (op.type, tuple(read), attrs, op.outputs)
 
 
@@ -134,6 +134,7 @@ def _spec_of(op: Op, opcode: str) -> Spec:
 
 # Never merged: random numbers, and what is as good as free.
 _OWN = frozenset(("RandomUniform", "RandomStandardNormal", "Const", "Identity", "IdentityN"))
+_NAMING = frozenset(("gradient", "outside"))  # attributes that change no value
 _READ = frozenset(("ReadVariableOp", "ReadVariableCopy"))
 _SCATTER = frozenset(("ResourceScatterAdd", "ResourceScatterSub"))
 _UNCOMPILED = frozenset(("ResizeBicubic", "ResizeBicubicGrad", "ResizeNearestNeighborGrad"))

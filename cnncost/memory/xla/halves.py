@@ -1,7 +1,7 @@
 """Half precision: what the compiler computes in float32 all the same.
 
-Convolutions and matrix products are widened first (change_op_data_type.cc); windowed averages are widened by tf2xla's
-own kernels. Of bfloat16 the CPU computes nothing at all: every instruction is widened, those that only move values too
+Convolutions and matrix products are widened first (change_op_data_type.cc); windowed averages and error functions are widened by
+tf2xla's own kernels. Of bfloat16 the CPU computes nothing at all: every instruction is widened, those that only move values too
 (float_normalization.cc); value by value that is done in ``Module.map``. A rounding to bfloat16 costs much, so it is not
 repeated in several readers (CpuInstructionFusion::IsExpensive): those values are kept in half the bytes, where float16
 is computed anew from the float32 result of a convolution.
@@ -14,10 +14,11 @@ from typing import Any
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla.contraction import RULES as CONTRACTIONS
+from cnncost.memory.xla.contraction import RULES
 from cnncost.memory.xla.hlo import BF16, F32, HALVES, Module, Operand
 
-_AVERAGES = frozenset(("AvgPool", "AvgPool3D", "AvgPoolGrad", "AvgPool3DGrad"))
+_PRODUCTS = frozenset(RULES) - {"BiasAddGrad"}  # which is a sum
+_ASKED = frozenset(("AvgPool", "AvgPool3D", "AvgPoolGrad", "AvgPool3DGrad", "Erf", "Erfc"))
 _MOVING = frozenset(
     ("ConcatV2", "Pack", "Pad", "PadV2", "MirrorPad", "Slice", "StridedSlice", "Split", "SplitV", "Unpack",
      "StridedSliceGrad", "SpaceToBatchND", "BatchToSpaceND", "ReverseV2", "Transpose", "Tile", "BroadcastTo", "MaxPool",
@@ -33,12 +34,12 @@ def in_float32(op: Op) -> bool:
     dtype = op.outputs[0].dtype if op.outputs else ""
     if dtype not in HALVES:
         return False
-    return op.type in CONTRACTIONS or op.type in _AVERAGES or (dtype == BF16 and op.type in _MOVING)
+    return op.type in _PRODUCTS or op.type in _ASKED or (dtype == BF16 and op.type in _MOVING)
 
 
 def half(module: Module, op: Op, inputs: Sequence[Operand], rule: Rule) -> list[Operand]:
     """The op's rule on widened operands, and its results rounded."""
-    asked = op.type in _AVERAGES
+    asked = op.type in _ASKED
     wide = [module.convert(v, F32, asked) if v is not None and v.dtype in HALVES else v for v in inputs]
     outputs = tuple(Spec(spec.shape, F32) if spec.dtype in HALVES else spec for spec in op.outputs)
     twin = Op(op.index, op.type, op.name, op.layer, op.phase, op.inputs, outputs, op.attrs)

@@ -28,6 +28,8 @@ def reduce(module: Module, value: Operand, axes: Sequence[int], spec: Spec, extr
     gone = [axis for axis in axes if value.shape[axis] != 1]
     if not gone:
         return module.reshape(value, spec.shape)
+    if value.opcode == "negate" and not extreme:  # the sum is negated, not what is summed
+        return module.map("negate", (reduce(module, value.inputs[0], axes, spec),), spec)
     if value.opcode == "broadcast" and value.inputs and spec.elements > 1:
         smaller = _of_source(module, value, gone, spec)
         if smaller is not None:
