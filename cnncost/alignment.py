@@ -51,8 +51,11 @@ def match(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) ->
 
 
 def _layer_of(event: Any, known: frozenset[str]) -> str:
-    """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name."""
-    return event.op.layer if event.op.layer in known and event.op.phase in ("forward", "backward") else ""
+    """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name, nor do
+    those of a gradient that is called outside all scopes."""
+    op = event.op
+    named = op.layer in known and op.phase in ("forward", "backward") and "outside" not in op.attrs
+    return op.layer if named else ""
 
 
 def _row(change: Change, rows: dict[str, str]) -> str:
