@@ -19,7 +19,7 @@ from cnncost.errors import UnsupportedLayer
 from cnncost.memory.eager_tape import Kept, run_backwards
 from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
-from cnncost.memory.lowering.base import Lowered
+from cnncost.memory.lowering.base import Lowered, policies
 from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.base import EACH, table
@@ -55,7 +55,8 @@ def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -
 
 def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
     from cnncost.memory.loss import add_loss
-    from cnncost.memory.optimizers import optimizer
+    from cnncost.memory.loss_scaling import scaled, tested_at_once
+    from cnncost.memory.optimizers import optimizer, with_loss_scaling
     from cnncost.memory.training import trainable_weights
     from cnncost.memory.updates import apply_updates
 
@@ -63,13 +64,17 @@ def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
     graph, called = lowered.graph, len(lowered.graph.ops) - 1
     loss, starts = add_loss(graph, lowered.outputs, lowered.masks)
     trained = trainable_weights(analysis, graph)
+    scales = with_loss_scaling(optimizer(choice), policies(analysis)).loss_scaling
+    if scales:
+        starts = scaled(graph, loss, starts)
     grads, ends = run_backwards(graph, starts, trained)
-    apply_updates(graph, optimizer(choice), trained, grads)
+    updates = tested_at_once(graph, grads) if scales else grads
+    apply_updates(graph, optimizer(choice), trained, updates)
     graph.results = [loss]
     kept = Kept(graph)
     _hold_outputs(kept, lowered, called)
     kept.hold_captures(ends)
-    for grad in grads:
+    for grad in (*grads, *updates):
         if grad is not None:
             kept.hold(grad, len(graph.ops))
     return graph, kept

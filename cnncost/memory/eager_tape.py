@@ -86,15 +86,22 @@ class Kept:
                     self.hold(Value(op, index), end)
 
     def hold_locals(self, layers: frozenset[str]) -> None:
-        """Normalizations end in ``x * inv + res``: ``inv`` and ``res`` are names that last until they return."""
-        ends: dict[str, tuple[int, int]] = {}
+        """Normalizations end in ``x * inv + res``: ``inv`` and ``res`` are names that last until they return, and so is
+        the cast of ``x`` where they compute in float32 instead of their own dtype."""
+        last: dict[str, list[Op]] = {}
         for op in self.graph.ops:
             if op.layer in layers and op.phase == FORWARD:
-                ends[op.layer] = ends.get(op.layer, (0, 0))[1], op.index
-        for before, last in ends.values():
-            for value in self.graph.ops[before].inputs:
-                if self.last(value) == before:
-                    self.hold(value, last)
+                last.setdefault(op.layer, []).append(op)
+        for ops in last.values():
+            back = ops.pop() if len(ops) > 2 and ops[-1].type == "Cast" else None
+            product, total = ops[-2:] if len(ops) > 1 else (ops[0], ops[0])
+            for value in product.inputs:
+                if self.last(value) == product.index:
+                    self.hold(value, total.index)
+            if back is not None:
+                named = [*product.inputs, *(value for value in total.inputs if value.op is not product)]
+                for value in named:
+                    self.hold(value, back.index)
 
     def hold_logits(self) -> None:
         """What a sigmoid or a softmax was taken of hangs on its output, for the loss (``_keras_logits``)."""

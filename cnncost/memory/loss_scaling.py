@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnncost.memory.opgraph import BACKWARD, LOSS, Op, OpGraph, Value, Variable
+from cnncost.memory.opgraph import BACKWARD, LOSS, UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.spec import Spec
 
 SCALE, COUNTER = "loss_scale_optimizer/dynamic_scale", "loss_scale_optimizer/step_counter"
@@ -51,6 +51,22 @@ def unscaled(graph: OpGraph, grad: Value, test: Op) -> Value:
     if scale.dtype != grad.dtype:
         scale = graph.add("Cast", (scale,), to=grad.dtype)
     return graph.add("RealDiv", (taken, scale), (grad.spec,))
+
+
+def tested_at_once(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value | None]:
+    """The same where nothing waits for a graph: the gradients are tested, then divided, all of them before the first
+    update."""
+    graph.phase = UPDATE
+    tested(graph, [grad for grad in grads if grad is not None])
+    scale = _scale(graph)
+    found: list[Value | None] = []
+    for grad in grads:
+        if grad is None:
+            found.append(None)
+            continue
+        factor = scale if scale.dtype == grad.dtype else graph.add("Cast", (scale,), to=grad.dtype)
+        found.append(graph.add("RealDiv", (grad, factor), (grad.spec,)))
+    return found
 
 
 def counted(graph: OpGraph, test: Op) -> Variable:
