@@ -99,7 +99,9 @@ class Kept:
                 if self.last(value) == product.index:
                     self.hold(value, total.index)
             if back is not None:
-                named = [*product.inputs, *(value for value in total.inputs if value.op is not product)]
+                named = [*product.inputs, *(value for value in total.inputs if value.op.type != "Mul")]
+                if ops[0].type == "Cast" and ops[0].outputs[0].shape == back.outputs[0].shape:
+                    named.append(ops[0].out())
                 for value in named:
                     self.hold(value, back.index)
 
