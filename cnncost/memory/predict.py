@@ -7,10 +7,11 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from cnncost.choices import ALLOCATORS, EXECUTORS, MODES
 from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
-from cnncost.results import ALLOCATORS, EXECUTORS, MODES, Analysis
+from cnncost.results import Analysis
 
 __all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]
 
@@ -46,12 +47,12 @@ def predict(
     one_of("allocator", allocator, ALLOCATORS)
     if mode == "training" and "int8" in policies(analysis):
         raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
-    if mode == "training" and executor != "graph":
+    if mode == "training" and executor == "eager":
         again = next((row for row in analysis.layers if row.layer.recompute is not None), None)
         if again is not None:
             raise UnsupportedLayer(
-                f"layer '{printable(again.name)}' is recomputed, which is simulated for the executor 'graph' alone",
-                rule="the order in which other executors run the group again is not known here",
+                f"layer '{printable(again.name)}' is recomputed, which the simulation does not know in eager execution",
+                rule="the order in which it runs the group again is not known here",
             )
     if mode == "training" and analysis.gradient_accumulation_steps:
         return _accumulating(analysis, optimizer, executor, allocator, interval)

@@ -84,7 +84,7 @@ def test_what_needs_no_gradient_is_not_run_again() -> None:
     assert not [op for op in graph.ops if op.phase == BACKWARD and op.type == "Conv2D"]
 
 
-@pytest.mark.parametrize("executor", ["xla", "eager"])
+@pytest.mark.parametrize("executor", ["eager"])
 def test_other_executors_name_it(executor: str) -> None:
     found = analysis(spec(True), executor=executor)
     assert found.memory.training_peak_bytes is None

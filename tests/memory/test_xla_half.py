@@ -116,3 +116,23 @@ def test_float16_computes_in_its_own_dtype() -> None:
     x = program.add("parameter", (), (8, 8), "float16")
     made = program.map("negate", (x,), Spec((8, 8), "float16"))
     assert made is not None and made.opcode == "negate" and not made.expensive
+
+
+# -- what the compiler finds to be there already -----------------------------------------------------------------------
+
+
+def _recomputing(again: bool) -> dict[str, Any]:
+    block: dict[str, Any] = {"residual": [conv(16), "ReLU"] * 3, "name": "block", "repeat": 2}
+    if again:
+        block["recompute"] = True
+    head = ["GlobalAveragePooling2D", {"Dense": 10}]
+    return {"input": [32, 32, 3], "layers": [conv(16, activation="relu"), block, *head]}
+
+
+def test_what_is_recomputed_runs_once() -> None:
+    """Recorded: keras.remat around both blocks changes no byte of the compiled step."""
+    again, plain = (
+        predict(cnncost.analyze(_recomputing(flag), batch=4), "training", "sgd", "xla") for flag in (True, False)
+    )
+    assert again.peak_bytes == plain.peak_bytes == 4_037_716
+    assert len(again.notes) == len(plain.notes) + 1 and "recomputed" in again.notes[-1]

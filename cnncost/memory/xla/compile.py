@@ -265,8 +265,8 @@ def _buffers(
         leaves = id(node) in leaving and fixed < 0
         buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)], seen))
         if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
-            value = node.hlo.elements * node.hlo.inputs[0].item
-            buffers[-1] = buffers[-1]._replace(end=node.number, bytes=value)
+            size = node.hlo.elements * node.hlo.inputs[0].item
+            buffers[-1] = buffers[-1]._replace(end=node.number, bytes=size)
             for _ in node.hlo.shape:
                 buffers.append(
                     Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False, ranks[id(node)])

@@ -1,10 +1,10 @@
 """Half precision: what the compiler computes in float32 all the same.
 
-Convolutions and matrix products are widened first (change_op_data_type.cc); windowed averages and error functions are widened by
-tf2xla's own kernels. Of bfloat16 the CPU computes nothing at all: every instruction is widened, those that only move values too
-(float_normalization.cc); value by value that is done in ``Module.map``. A rounding to bfloat16 costs much, so it is not
-repeated in several readers (CpuInstructionFusion::IsExpensive): those values are kept in half the bytes, where float16
-is computed anew from the float32 result of a convolution.
+Convolutions and matrix products are widened first (change_op_data_type.cc); windowed averages and error functions are
+widened by tf2xla's own kernels. Of bfloat16 the CPU computes nothing at all: every instruction is widened, those that
+only move values too (float_normalization.cc); value by value that is done in ``Module.map``. A rounding to bfloat16
+costs much, so it is not repeated in several readers (CpuInstructionFusion::IsExpensive): those values are kept in half
+the bytes, where float16 is computed anew from the float32 result of a convolution.
 """
 
 from __future__ import annotations

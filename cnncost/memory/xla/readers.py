@@ -1,8 +1,8 @@
 """In which order a value's readers stand: the order in which they become ready at once (BFScheduler walks users()).
 
-An instruction keeps its readers in a list; when one leaves, the last one takes its place (HloInstruction::Users). Fusion
-visits consumers in reverse post order; each producer that is taken in loses the consumer as a reader, its operands gain
-it at the end of their lists, and a producer that nobody reads any more leaves the lists of its operands.
+An instruction keeps its readers in a list; when one leaves, the last one takes its place (HloInstruction::Users).
+Fusion visits consumers in reverse post order; each producer that is taken in loses the consumer as a reader, its
+operands gain it at the end of their lists, and a producer that nobody reads any more leaves the lists of its operands.
 """
 
 from __future__ import annotations
