@@ -43,7 +43,7 @@ def analysis(name: str) -> cnncost.Analysis:
 
 
 def remedies(found: cnncost.Analysis) -> list[str]:
-    return advice(found, found.mode).split(", ")
+    return advice(found, found.mode)
 
 
 def markdown(name: str, kinds: tuple[str, ...]) -> str:

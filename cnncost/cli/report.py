@@ -64,7 +64,7 @@ def write(analysis: Analysis, form: str, path: str, budgets: Sequence[Any] = (),
     from cnncost.files import write_whole
     from cnncost.measure.advice import advice
 
-    remedies = advice(analysis, analysis.mode).split(", ")
+    remedies = advice(analysis, analysis.mode)
     with progress(f"writing {printable(path, 100)}"):
         if form == "html":
             from cnncost.report.html import Extras, render_page

@@ -24,6 +24,7 @@ run failed (no TensorFlow, no such device, not enough memory, a time-out).
 """
 SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
 FORMATS = ("table", "json", "markdown", "html")
+NO_MODEL = "no model was built yet: the framework itself takes more than this process may have"
 
 
 def tolerance(text: str) -> float:
@@ -154,19 +155,17 @@ def _measure(job: Job, analysis: Analysis, timeout: float, processes: int) -> Me
 
 def _with_remedies(lack: LackOfMemory, analysis: Analysis, job: Job) -> OutsideError:
     """At which step it died, what was predicted, and what to change."""
-    from cnncost.compare import simulated
-    from cnncost.measure.advice import advice, footprint
-    from cnncost.measure.environment import free_bytes
+    from cnncost.measure.environment import room_bytes
+    from cnncost.measure.shortage import expected, need_of, remedies
     from cnncost.units import bytes_text
 
-    peak, _ = simulated(analysis, job)
-    book = bytes_text(footprint(analysis, job.mode))
-    expected = f"the textbook's estimate of weights and outputs for this step is {book}"
-    if peak is not None:
-        expected = f"predicted: a peak of {bytes_text(peak.peak_bytes)} above weights and input; {expected}"
     seen = f"the process had {bytes_text(lack.used_bytes)}; " if lack.used_bytes else ""
-    lack.rule = seen + expected
-    lack.nearest = f"change one of these: {advice(analysis, job.mode, free_bytes())}"
+    if lack.before_the_model:
+        lack.rule, lack.nearest = seen + NO_MODEL, "give it more: a higher ulimit -v, a larger container"
+        return lack
+    need = need_of(analysis, job)
+    lack.rule = seen + expected(need, job)
+    lack.nearest = f"change one of these: {', '.join(remedies(analysis, job, room_bytes(job.device), need))}"
     return lack
 
 

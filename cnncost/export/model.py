@@ -11,6 +11,9 @@ from cnncost.files import store_whole, write_whole
 from cnncost.graph import Graph
 from cnncost.sources.keras_live import import_keras
 
+# What TensorFlow, JAX and PyTorch say when they are refused memory.
+_MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "Out of memory", "Cannot allocate memory")
+
 
 def build(graph: Graph) -> Any:
     """The graph as a ``keras.Model`` with fresh weights. Raises MissingExtra without Keras."""
@@ -18,7 +21,7 @@ def build(graph: Graph) -> Any:
 
 
 def build_config(config: dict[str, Any]) -> Any:
-    """The model of a config that ``to_config`` made."""
+    """The model of a config that ``to_config`` made. Raises MemoryError when its weights do not fit."""
     keras = import_keras()
     from cnncost.export import layers  # noqa: F401 - registers the kinds that Keras lacks
 
@@ -31,6 +34,8 @@ def build_config(config: dict[str, Any]) -> Any:
                 layer.trainable = False
         return model
     except Exception as error:
+        if isinstance(error, MemoryError) or any(word in f"{type(error).__name__} {error}" for word in _MEMORY):
+            raise MemoryError(str(error)) from error  # weights that do not fit are no fault of the model
         raise CnncostError(
             f"Keras cannot build this model: {type(error).__name__}: {printable(_cause(str(error)), 300)}"
         ) from error

@@ -1,4 +1,4 @@
-"""What to change when a step does not fit: the remedies of the textbook with the model's own numbers."""
+"""What to change where memory is short: the remedies of the textbook with the model's own numbers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ def footprint(analysis: Analysis, mode: str) -> int:
     return weights * 2 + book.training_bytes if mode == "training" else weights + book.inference_bytes
 
 
-def advice(analysis: Analysis, mode: str, free: int | None = None) -> str:
-    """Smaller mini-batch, a stride, fewer layers, 16-bit floats, several devices: each with what it would save.
-
-    ``free`` is what the machine has: then the batch, and the number of devices, that fit by the textbook's estimate.
-    """
-    book, whole = analysis.memory.textbook, footprint(analysis, mode)
+def advice(analysis: Analysis, mode: str) -> list[str]:
+    """Half the mini-batch, a stride, fewer layers, 16-bit floats, several devices: each with what it would save by the
+    textbook's estimate, which runs nothing and simulates nothing."""
+    book = analysis.memory.textbook
     outputs = book.training_bytes if mode == "training" else book.inference_bytes
-    room = (free - (whole - outputs)) if free is not None else outputs // 2
     largest = max(analysis.layers, key=lambda row: row.activation_bytes if row.inputs else 0)
     size, parts = largest.activation_bytes, []
-    fits = max(1, min(analysis.batch // 2, analysis.batch * max(room, 0) // max(outputs, 1)))
-    if analysis.batch > 1:
-        parts.append(f"a smaller batch (--batch {fits:,}: outputs of {bytes_text(outputs * fits // analysis.batch)} "
+    fits = analysis.batch // 2
+    if fits:
+        parts.append(f"a smaller batch (--batch {fits}: outputs of {bytes_text(outputs * fits // analysis.batch)} "
                      f"instead of {bytes_text(outputs)})")  # fmt: skip
     if _moves_by_one(largest):
         less = size >> len(largest.windows)
@@ -35,10 +32,17 @@ def advice(analysis: Analysis, mode: str, free: int | None = None) -> str:
         parts.append(f"fewer layers ('{largest.name}' alone puts out {bytes_text(size)})")
     if largest.compute.bytes == 4:
         parts.append(f"16-bit floats (--dtype float16: outputs of {bytes_text(outputs // 2)})")
-    if analysis.batch > 1:
-        devices = -(-analysis.batch // fits)
-        parts.append(f"several devices ({devices:,} of them, {fits:,} instances each)")
-    return ", ".join(parts)
+    if fits:
+        parts.append(devices_text(analysis.batch, fits))
+    return parts
+
+
+def devices_text(batch: int, each: int) -> str:
+    """
+    >>> devices_text(100, 23), devices_text(2, 1)
+    ('several devices (5 of them, 23 instances each)', 'several devices (2 of them, 1 instance each)')
+    """
+    return f"several devices ({-(-batch // each):,} of them, {each:,} instance{'s' if each > 1 else ''} each)"
 
 
 def _moves_by_one(row: LayerCost) -> bool:

@@ -20,11 +20,13 @@ from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra, OutsideError, printable
 from cnncost.measure import environment
-from cnncost.measure.records import PREFIX, Job, Measurement
+from cnncost.measure.records import IMPORTING, PREFIX, STARTING, Job, Measurement
 
 MAX_ANSWER = 2**29  # bytes of result.json that are read
 _POLL = 0.05  # seconds between two looks at the child
-_MEMORY_WORDS = ("out of memory", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED")
+_MEMORY_WORDS = (
+    "out of memory", "MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED",
+)  # fmt: skip
 # Started in its own folder, not in the user's: a ``types.py`` there must not stand in for Python's.
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _START = f"import sys; sys.path.append({_ROOT!r}); from cnncost.measure.worker.__main__ import main; main(sys.argv[1])"
@@ -37,6 +39,11 @@ class LackOfMemory(OutsideError):
     def __init__(self, problem: str, stage: str, used_bytes: int | None = None) -> None:
         super().__init__(problem)
         self.stage, self.used_bytes = stage, used_bytes
+
+    @property
+    def before_the_model(self) -> bool:
+        """Whether the framework itself did not fit."""
+        return self.stage.startswith((STARTING, IMPORTING))
 
 
 def run(job: Job, timeout: float = 600.0, command: list[str] | None = None) -> Measurement:
@@ -82,9 +89,10 @@ class _Child:
                 self.starved = True
                 return
             if time.monotonic() - begun > timeout:
+                early = self.stage().startswith((STARTING, IMPORTING))
                 raise OutsideError(
                     f"the real run took longer than {timeout:g} s, while {self.stage()}",
-                    nearest="give it more with --timeout, or a smaller batch",
+                    nearest=f"give it more with --timeout{'' if early else ', or a smaller batch'}",
                 )
 
     def end(self) -> None:
@@ -103,7 +111,7 @@ class _Child:
     def stage(self) -> str:
         """What the child was doing."""
         lines = self._text("stages").split("\n")
-        return printable(lines[-2], 100) if len(lines) > 1 else "starting Python"
+        return printable(lines[-2], 100) if len(lines) > 1 else STARTING
 
     def answer(self) -> Measurement:
         """What the child wrote, or the error that it died of."""
@@ -137,7 +145,8 @@ class _Child:
         """A child that ended without an answer. SIGKILL that is not ours is the system's want of memory."""
         code, stage, log = self.process.returncode, self.stage(), self._text("log")
         if code == -9 or any(word in log for word in _MEMORY_WORDS):
-            return LackOfMemory(f"the real run was killed for lack of memory, while {stage}", stage, self.used)
+            how = "was killed" if code == -9 else "broke off"
+            return LackOfMemory(f"the real run {how} for lack of memory, while {stage}", stage, self.used)
         last = next((line for line in reversed(log.split("\n")) if line.strip()), "")
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         said = f": {printable(last.strip(), 200)}" if last else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -9,6 +10,8 @@ from cnncost.errors import CnncostError, printable
 
 BACKENDS = ("tensorflow", "jax", "torch")
 EXECUTORS = ("graph", "xla", "eager")
+FRAMEWORK = 2**30  # bytes of a process that has imported one, roughly; of addresses twice as many
+ALLOCATOR_LIMIT = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 _RESERVE = 256 * 2**20  # bytes that are left for everything else, at least
 _SHARE = 20  # of a large machine, one part in so many
 
@@ -42,8 +45,8 @@ def variables(device: str, backend: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     free = free_bytes()
-    if free is not None and "TF_CPU_BFC_MEM_LIMIT_IN_MB" not in os.environ:
-        chosen["TF_CPU_BFC_MEM_LIMIT_IN_MB"] = str(max(64, 2 * free // 2**20))
+    if free is not None and ALLOCATOR_LIMIT not in os.environ:
+        chosen[ALLOCATOR_LIMIT] = str(max(64, 2 * free // 2**20))
     if device.startswith("CPU"):
         chosen |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     return chosen
@@ -56,6 +59,26 @@ def free_bytes() -> int | None:
     available, total = _kilobytes(text, "MemAvailable"), _kilobytes(text, "MemTotal")
     machine = None if available is None else available - max(_RESERVE, (total or 0) // _SHARE)
     return min((size for size in (machine, _group()) if size is not None), default=None)
+
+
+def room_bytes(device: str) -> int | None:
+    """What a model and its step may take together: of free memory, or of this process's own limits, what the
+    framework leaves; half the limit of TensorFlow's allocator where one was set. None for a GPU, and where nothing
+    says it.
+    """
+    if not device.startswith("CPU"):
+        return None
+    found = [] if (free := free_bytes()) is None else [free - FRAMEWORK]
+    with contextlib.suppress(ImportError):  # Windows
+        import resource
+
+        for limit, own in ((resource.RLIMIT_DATA, FRAMEWORK), (resource.RLIMIT_AS, 2 * FRAMEWORK)):
+            soft = resource.getrlimit(limit)[0]
+            found += [soft - own] if soft != resource.RLIM_INFINITY else []
+    chosen = os.environ.get(ALLOCATOR_LIMIT, "")
+    if chosen.isdecimal() and len(chosen) < 10:
+        found.append(int(chosen) * 2**20 // 2)  # its regions double in size, and a request fits into one
+    return max(0, min(found)) if found else None
 
 
 def is_starved() -> bool:

@@ -10,6 +10,8 @@ from cnncost.errors import OutsideError
 
 Data = Mapping[str, Any]
 PREFIX = "cnncost-"  # of the name of a run's folder
+FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+STARTING, IMPORTING = "starting Python", "importing"  # what a run does before it knows of the model
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,14 @@ def test_no_such_device(folder: Path) -> None:
 def test_a_batch_that_does_not_fit(folder: Path) -> None:
     done = run(folder, "small.yaml", "--batch", "4000", TF_CPU_BFC_MEM_LIMIT_IN_MB="16")
     message = failed(done, 3)
-    assert "memory, while running step 1" in message and "--batch 2,000" in message and "16-bit floats" in message
+    assert "memory, while " in message and "predicted: a peak of" in message and "16-bit floats" in message
+    fits = message.partition("--batch ")[2].partition(":")[0]
+    assert run(folder, "small.yaml", "--batch", fits, "--steps", "1", TF_CPU_BFC_MEM_LIMIT_IN_MB="16").returncode == 0
+    layer = "model: {input: [100000], layers: [{Dense: {units: 100000, name: wide}}]}"
+    (folder / "wide.yaml").write_text(layer.removeprefix("model: "))
+    message = failed(run(folder, "wide.yaml"), 3)
+    assert "while building the model: OOM when allocating" in message and "'wide' alone has 37.25 GiB" in message
+    assert "--batch" not in message
 
 
 def test_without_tensorflow(folder: Path) -> None:

@@ -23,6 +23,7 @@ from cnncost.measure import Change, Job, Measurement, RealLayer
 from cnncost.measure.advice import advice, footprint
 from cnncost.measure.checks import layer_seconds
 from cnncost.measure.records import RealTensor
+from cnncost.measure.shortage import expected, need_of, remedies
 from cnncost.memory import predict as memory
 from cnncost.report.timeline import svg
 from cnncost.report.verification import render
@@ -276,13 +277,49 @@ def test_unlike_sequences_do_not_take_for_ever() -> None:
 
 def test_the_advice_has_the_models_numbers() -> None:
     analysis = cnncost.analyze("zoo:memory-example", batch=100)
-    text = advice(analysis, "training")
+    text = ", ".join(advice(analysis, "training"))
     assert "--batch 50" in text and "a stride of 2 in 'conv'" in text and "16-bit floats" in text
     assert "1.12 GiB falls to 286.10 MiB" in text  # 12 MB of each instance, and a quarter of it
     assert footprint(analysis, "training") == 100 * (12_000_000 + 180_000) + 2 * 15_200 * 4
-    assert "(5 of them, 23 instances each)" in advice(analysis, "inference", 23 * 12_180_000 + 60_800)
-    single = advice(cnncost.analyze(SPEC, dtype="float16"), "inference")
+    single = ", ".join(advice(cnncost.analyze(SPEC, dtype="float16"), "inference"))
     assert "batch" not in single and "devices" not in single and "16-bit" not in single and "fewer layers" in single
+
+
+def test_remedies_say_what_would_fit() -> None:
+    """The bytes told for a batch are those of an analysis of that batch, and they are within the room."""
+    analysis, job = cnncost.analyze("zoo:memory-example", batch=100), Job({}, (), batch=100)
+    now = need_of(analysis, job)
+    each = 150 * 100 * (200 + 3) * 4  # the output and the input of one instance
+    assert 100 * each < now.total < 101 * each and f"{now.step / 2**30:.2f} GiB above" in expected(now, job)
+    room = 30 * each
+    found = remedies(analysis, job, room, now)
+    batch = int(found[0].partition("--batch ")[2].partition(":")[0])
+    fits = need_of(cnncost.analyze("zoo:memory-example", batch=batch), job).total
+    assert room // 2 < fits <= room and f"({fits / 2**20:.2f} MiB)"[1:-1] in found[0]
+    assert any("a stride of 2 in 'conv'" in text for text in found)
+    assert f"several devices ({-(-100 // batch)} of them, {batch} instances each)" in found
+    halves = need_of(cnncost.analyze("zoo:memory-example", batch=100, dtype="float16"), job).total
+    assert any(f"{halves / 2**20:.2f} MiB" in text and "float16" in text for text in found)
+    assert remedies(analysis, job, None, now)[0].startswith("a smaller batch (--batch 50: ")
+
+
+def test_remedies_of_a_model_whose_weights_do_not_fit() -> None:
+    spec = {"input": [1000], "layers": [{"Dense": {"units": 1000, "name": "wide"}}, {"Dense": {"units": 10}}]}
+    analysis = cnncost.analyze(spec, batch=4, mode="training", optimizer="adam")
+    job = Job({}, (), mode="training", optimizer="adam", batch=4)
+    now = need_of(analysis, job)
+    text = ", ".join(remedies(analysis, job, 4_000_000, now))
+    assert "batch" not in text and "'wide' alone has 3.82 MiB of weights" in text  # (1000 + 1)·1000 of four bytes
+    assert f"spread over {-(-now.total // 4_000_000)} of them" in text and "optimizer" in expected(now, job)
+
+
+def test_no_stride_where_branches_would_not_meet() -> None:
+    analysis = cnncost.analyze("zoo:resnet50", batch=2)
+    job = Job({}, (), batch=2)
+    for text in remedies(analysis, job, None, need_of(analysis, job)):
+        if "stride" in text:
+            name = text.split("'")[1]
+            assert all("bottleneck" not in part for part in name.split("/")), text
 
 
 def test_the_picture_shows_both_lines(simulate) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -11,12 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra
-from cnncost.measure.records import PREFIX, Job
+from cnncost.measure.records import FRAMEWORKS, IMPORTING, PREFIX, Job
 from cnncost.measure.worker.common import DeviceError, Stage
 from cnncost.measure.xplane import ProfileError
 
 # What XLA, oneDNN (its status 1) and the system's loader say when they are refused memory.
-_MEMORY = ("RESOURCE_EXHAUSTED", "Status: 1, message", "Cannot allocate memory", "failed to map segment", "bad_alloc")
+_MEMORY = (
+    "RESOURCE_EXHAUSTED", "ResourceExhausted", "Out of memory", "Status: 1, message", "Cannot allocate memory",
+    "failed to map segment", "bad_alloc",
+)  # fmt: skip
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # PyTorch's messages are written for a terminal
 # TensorFlow tells first where an op was defined, line by line, and then what went wrong.
 _DEFINED = ("Graph execution error:", "Detected at node", '  File "', "\t [[")
 
@@ -33,6 +38,7 @@ def main(folder: str) -> int:
             stages.flush()
 
         try:
+            stage(f"{IMPORTING} {FRAMEWORKS[job.backend]}")
             answer = _backend(job.backend)(job, folder, stage)
         except BaseException as error:  # the parent turns it into one message
             answer = {"error": _account(error)}
@@ -49,13 +55,13 @@ def _backend(name: str) -> Callable[[Job, str, Stage], dict[str, Any]]:
 
 def _account(error: BaseException) -> dict[str, str]:
     """What went wrong, by the kinds that the parent knows."""
-    name, text = type(error).__name__, _told(str(error))
+    name, text = type(error).__name__, _told(_COLOURS.sub("", str(error)))
     if isinstance(error, ModuleNotFoundError | MissingExtra):
         kind = "missing"
     elif isinstance(error, ProfileError):
         kind, text = "profile", error.problem
     elif isinstance(error, MemoryError) or "ResourceExhausted" in name or any(word in text for word in _MEMORY):
-        kind, text = "memory", _first_line(str(error)) or "an allocation failed"
+        kind, text = "memory", _refusal(_COLOURS.sub("", str(error))) or "an allocation failed"
     elif isinstance(error, DeviceError):
         kind = "device"
     elif isinstance(error, CnncostError):
@@ -75,9 +81,18 @@ def _told(text: str) -> str:
     return " ".join(" ".join(lines or text.split("\n")).split())[:4000]
 
 
-def _first_line(text: str) -> str:
+def _refusal(text: str) -> str:
+    """What was refused, without the framework's account of where.
+
+    >>> _refusal("{{function_node f}} OOM when allocating tensor with shape[2,3] and type float on /job:a by b [Op:c]")
+    'OOM when allocating tensor with shape[2,3] and type float'
+    >>> _refusal("INTERNAL: Error: Error: Out of memory allocating 9 bytes.")
+    'Out of memory allocating 9 bytes.'
+    """
     lines = [line.strip() for line in text.split("\n")]
-    return next((line for line in lines if "OOM" in line or "llocat" in line), lines[0])[:400]
+    line = next((line for line in lines if "OOM" in line or "llocat" in line), lines[0])
+    begun = re.search("OOM|Out of memory|Unable to allocate|DefaultCPUAllocator", line)
+    return re.split(r" on /job:| \[Op:", line[begun.start() if begun else 0 :])[0][:400]
 
 
 def _write(path: str, answer: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         model, layers = built.model, built.layers()
         stage("making the input")
         inputs = [tf.constant(value) for value in common.inputs_of(model, job.batch)]
+        stage("building the step and its optimizer")
         step, optimizer = _step(built.recomputing(job.recompute), inputs, job)
         resident = {
             "weights": common.bytes_of(model.weights),
