@@ -8,7 +8,6 @@ import re
 from cnncost.errors import CnncostError, printable
 
 BACKENDS = ("tensorflow", "jax", "torch")
-EXECUTORS = ("graph", "xla", "eager")
 _RESERVE = 256 * 2**20  # bytes that are left for everything else, at least
 _SHARE = 20  # of a large machine, one part in so many
 

@@ -9,7 +9,8 @@ from functools import partial
 from cnncost.errors import UnsupportedLayer
 from cnncost.findings import Finding
 from cnncost.memory.predict import MemoryPrediction, predict
-from cnncost.results import Analysis, ResidentMemory, RuntimeMemory
+from cnncost.memory_record import ResidentMemory, RuntimeMemory
+from cnncost.results import Analysis
 
 DEFAULT_OPTIMIZER = "sgd"
 
