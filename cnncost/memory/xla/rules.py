@@ -305,6 +305,7 @@ RULES: dict[str, Rule] = {
     "SoftmaxCrossEntropyWithLogits": _cross_entropy,
     "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
     "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),
+    "_SliceView": _moving("slice"), "_SplitView": _moving("slice"), "_UnpackView": _moving("slice"),
     "SplitV": _moving("slice"), "Unpack": _moving("slice"), "StridedSliceGrad": _moving("pad"),
     "SpaceToBatchND": _moving("transpose"), "BatchToSpaceND": _moving("transpose"),
     "ReverseV2": _moving("reverse"), "Transpose": _transpose, "Tile": _tile, "BroadcastTo": _tile,
