@@ -17,7 +17,7 @@ from cnncost.memory.xla.branches import Branch
 from cnncost.memory.xla.halves import half, in_float32
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
 from cnncost.memory.xla.lookup import add_rows
-from cnncost.memory.xla.looping import LISTS, while_loop
+from cnncost.memory.xla.looping import LISTS, settle, while_loop
 from cnncost.memory.xla.rules import RULES, VALUEWISE
 
 Values = dict[tuple[int, int], Operand]
@@ -37,6 +37,7 @@ def emit(graph: OpGraph) -> Program:
     values: Values = {}
     emitter.run(graph.ops, values)
     emitter.branch.end(emitter.module, values, emitter.held, emitter.parameters)
+    settle(emitter.module)
     results = tuple(values[value.op.index, value.index] for value in graph.results)
     parameters, held = emitter.parameters, emitter.held
     updates = tuple((parameters[name], held[name]) for name in held if held[name] is not parameters[name])

@@ -24,6 +24,7 @@ def while_loop(emitter: Any, op: Op, values: Values) -> list[Operand]:
     """The last states, then the list that was written."""
     module: Module = emitter.module
     loop: Loop = op.attrs["loop"]
+    module.loop = op
     inner, carried = _handed_in(module, op, [values[value.op.index, value.index] for value in op.inputs])
     emitter.trips = loop.trips
     emitter.run(loop.graph.ops, inner)
@@ -79,18 +80,38 @@ def _left(module: Module, value: Hlo, last: Hlo, spec: Spec) -> Hlo:
 
 
 def _carried(module: Module, value: Operand, spec: Spec) -> Hlo:
-    """A buffer of its own: zeros from the start of the step, or a copy."""
+    """A buffer of its own: zeros, the value itself, or a copy of what is the caller's or lies in another order."""
     if value is None:
         return _zeros(module, spec)
-    made = module.add("carry", (value,), value.shape, value.dtype, fusible=True)
-    module.kept.append(made)
-    return made
+    base = value
+    while base.opcode == "reshape":
+        base = base.inputs[0]
+    if base.opcode in ("parameter", "transpose"):
+        source = base.inputs[0] if base.opcode == "transpose" else value
+        value = module.add("carry", (source,), value.shape, value.dtype)
+    module.kept.append(value)
+    return value
 
 
 def _zeros(module: Module, spec: Spec) -> Hlo:
-    made = module.add("zeros", (), spec.shape, spec.dtype)
-    made.fusible = False
+    """Equal zeros are one, of which every use is a copy."""
+    shared = module.shared.setdefault("zeros", {})
+    if spec not in shared:
+        first = module.add("zeros", (), spec.shape, spec.dtype)
+        first.fusible = False
+        shared[spec] = (first, [])
+    first, uses = shared[spec]
+    made = module.add("carry", (first,), spec.shape, spec.dtype)
+    uses.append((module.loop, made))
     return made
+
+
+def settle(module: Module) -> None:
+    """Where one loop alone uses certain zeros, they are made where they are used."""
+    for _, uses in module.shared.get("zeros", {}).values():
+        if len({id(op) for op, _ in uses}) == 1:
+            for _, made in uses:
+                made.opcode, made.inputs = "zeros", []
 
 
 def _element(module: Module, value: Hlo, spec: Spec) -> Hlo:
