@@ -283,7 +283,7 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "Softsign": ("abs", "add", "divide"), "Equal": ("compare",), "NotEqual": ("compare",),
     "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
     "LogicalAnd": ("and",), "LogicalOr": ("or",), "LogicalNot": ("not",), "SelectV2": ("select",),
-    "IsFinite": ("compare",),
+    "IsFinite": ("compare",), "IsNan": ("compare",),
 }  # fmt: skip
 RULES: dict[str, Rule] = {
     **contraction.RULES, **lookup.RULES, **resizing.RULES,
