@@ -57,8 +57,9 @@ def resident(analysis: Analysis) -> ResidentMemory:
         from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
         from cnncost.memory.training import state_variables
 
-        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
+        used = policies(analysis)
+        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), used)
         choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
-        slots = slot_bytes(choice, state_variables(analysis))
+        slots = 0 if "int8" in used else slot_bytes(choice, state_variables(analysis))  # nothing is trained in int8
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))
