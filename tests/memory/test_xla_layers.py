@@ -159,6 +159,15 @@ def test_what_has_no_kernel_is_named() -> None:
         found(between(nearest), SMALL, "sgd")
 
 
+@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
+def test_the_gradient_of_bilinear_resizing_in_half_precision_is_no_step(dtype: str) -> None:
+    """A real step ends in TensorFlow's InternalError, "mixed precision is disallowed"; inference runs."""
+    layers = between({"UpSampling2D": {"size": 2, "interpolation": "bilinear", "name": "wide"}})
+    assert found(layers, SMALL, None, dtype=dtype).peak_bytes > 0
+    with pytest.raises(UnsupportedLayer, match="wide.*bilinear"):
+        found(layers, SMALL, "sgd", dtype=dtype)
+
+
 def module() -> Module:
     made = Module()
     made.op = Op(0, "Test", "test", "layer", FORWARD, [], (), {})
@@ -215,7 +224,8 @@ def test_a_real_step_lies_in_the_interval(dtype: str) -> None:
     from cnncost.measure.child import run
     from cnncost.measure.records import Job
 
-    layers = [*block(8), {"MaxPooling2D": 2}, conv(16, activation="swish"), transposed(8), bilinear(), conv(3)]
+    up = [transposed(8), {"UpSampling2D": 2}]
+    layers = [*block(8), {"MaxPooling2D": 2}, conv(16, activation="swish"), *up, conv(3)]
     analysis = cnncost.analyze({"input": [24, 24, 3], "layers": layers}, batch=3, dtype=dtype)
     told = predict(analysis, "training", "sgd", "xla")
     graph = with_dtype(analysis.graph, dtype)

@@ -15,7 +15,7 @@ from cnncost.memory.opgraph import Op, OpGraph
 from cnncost.memory.spec import Spec
 from cnncost.memory.xla.branches import Branch
 from cnncost.memory.xla.halves import half, in_float32
-from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.hlo import HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.lookup import add_rows
 from cnncost.memory.xla.looping import LISTS, settle, while_loop
 from cnncost.memory.xla.rules import RULES, VALUEWISE
@@ -141,6 +141,10 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
     if op.type in _UNCOMPILED:
         what = f"XLA compiles no {op.type} for the CPU, so there is no such step"
         raise NotSimulated(UnsupportedLayer(what, rule="TensorFlow has no kernel for it there"), op.layer)
+    if op.type == "ResizeBilinearGrad" and op.outputs[0].dtype in HALVES:
+        what = f"XLA does not compile the gradient of bilinear resizing in {op.outputs[0].dtype}"
+        rule = "TensorFlow's kernel puts out float32 there, and the compiler refuses to mix them"
+        raise NotSimulated(UnsupportedLayer(what, rule=rule), op.layer)
     if rule is None:
         raise _unknown(op, f"TensorFlow's {op.type}")
     return half(module, op, inputs, rule) if in_float32(op) else rule(module, op, inputs)

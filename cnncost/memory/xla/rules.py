@@ -264,9 +264,10 @@ def _key_counter(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Oper
 
 
 def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Bits of Philox from the key, then numbers of them."""
+    """Bits of Philox from the key, as many as the numbers have, then the numbers."""
     spec = op.outputs[0]
-    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, "int32")
+    width = "int16" if spec.dtype in HALVES else "int32"
+    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, width)
     return (module.map("convert", (bits,), spec),)
 
 
