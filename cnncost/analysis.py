@@ -6,22 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from cnncost.choices import MODES, OPTIMIZERS
 from cnncost.count import Count
 from cnncost.errors import CnncostError, GeometryError, nearest, printable
 from cnncost.graph import Graph, Layer, groups_of
 from cnncost.kinds.base import Kind, MacTerm, Weight, total
+from cnncost.memory_record import Memory, TextbookMemory
 from cnncost.reach import Seen, see
-from cnncost.results import Analysis, LayerCost, Memory, TextbookMemory, Totals
+from cnncost.results import Analysis, LayerCost, Totals
 from cnncost.tensor import DTYPES, POLICY_NAMES, Policy, Shape, Tensor, policy, shape_text
 from cnncost.window import Window
 
 __all__ = ["Analysis", "LayerCost", "Memory", "TextbookMemory", "Totals", "analyze_graph", "with_dtype", "with_inputs"]
 
 MAX_DIMENSION = 2**63 - 1
-OPTIMIZERS = (
-    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam", "lion", "ftrl",
-    "adafactor",
-)  # fmt: skip
 
 
 def analyze_graph(
@@ -41,8 +39,8 @@ def analyze_graph(
         raise CnncostError(
             "a wrong batch", rule="it must be a whole number from 1 to 2^31 - 1", received=str(batch)[:40]
         )
-    if mode not in ("inference", "training"):
-        raise CnncostError("a wrong mode", rule="it must be inference or training", received=printable(mode))
+    if mode not in MODES:
+        raise CnncostError("a wrong mode", rule=f"it must be {' or '.join(MODES)}", received=printable(mode))
     if optimizer is not None and str(optimizer).lower() not in OPTIMIZERS:
         raise CnncostError(
             f"unknown optimizer '{printable(optimizer)}'",

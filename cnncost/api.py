@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 from cnncost.analysis import Analysis, analyze_graph
+from cnncost.choices import ALLOCATORS, EXECUTORS
 from cnncost.errors import CnncostError, one_of, printable
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
-from cnncost.results import ALLOCATORS, EXECUTORS, RuntimeMemory
+from cnncost.memory_record import RuntimeMemory
 from cnncost.sources import load
 from cnncost.tensor import Shape
 

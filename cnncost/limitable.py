@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cnncost.choices import ALLOCATORS, EXECUTORS, MODES, OPTIMIZERS
 from cnncost.tensor import POLICY_NAMES
 
 COUNT, BYTES, POSITIONS = "count", "bytes", "positions"
@@ -16,13 +17,6 @@ BOUNDS = ("max", "min", "warn", "growth")
 LEVELS = ("error", "warning")
 AT = ("batch", "dtype", "mode", "optimizer", "executor", "allocator", "input")
 KEYS = (*BOUNDS, "level", "at", "layers", "kind", "why", *AT)
-MODES = ("inference", "training")
-EXECUTORS = ("graph", "xla", "eager")
-ALLOCATORS = ("requested", "bfc")
-OPTIMIZERS = (
-    "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "adamax", "nadam", "lion", "ftrl",
-    "adafactor",
-)  # fmt: skip
 MAX_BATCH = 2**31 - 1
 
 

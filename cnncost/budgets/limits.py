@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from cnncost.budgets.metrics import Metric, metric
+from cnncost.choices import ALLOCATORS, EXECUTORS, MODES, OPTIMIZERS
 from cnncost.errors import CnncostError, Location, one_of, printable
-from cnncost.limitable import ALLOCATORS, AT, BOUNDS, EXECUTORS, KEYS, LEVELS, MAX_BATCH, MODES, OPTIMIZERS
+from cnncost.limitable import AT, BOUNDS, KEYS, LEVELS, MAX_BATCH
 from cnncost.tensor import POLICY_NAMES
 from cnncost.units import parse_quantity
 from cnncost.written import Written

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cnncost.analysis import Analysis, LayerCost
+from cnncost.choices import MODES
 from cnncost.graph import Expected
-from cnncost.results import MODES
 from cnncost.tensor import shape_text
 
 

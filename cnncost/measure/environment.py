@@ -9,7 +9,6 @@ import re
 from cnncost.errors import CnncostError, printable
 
 BACKENDS = ("tensorflow", "jax", "torch")
-EXECUTORS = ("graph", "xla", "eager")
 FRAMEWORK = 2**30  # bytes of a process that has imported one, roughly; of addresses twice as many
 ALLOCATOR_LIMIT = "TF_CPU_BFC_MEM_LIMIT_IN_MB"
 _RESERVE = 256 * 2**20  # bytes that are left for everything else, at least

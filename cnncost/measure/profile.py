@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median
 
 from cnncost.measure.records import Change
@@ -33,12 +33,15 @@ class Scopes:
     'conv'
     >>> Scopes("net", {"conv": "conv", "conv_1": "conv_1"}).layer("gradient_tape/net/conv_1/Relu")
     'conv_1'
+    >>> Scopes("net", {"conv": "conv"}, ["again"]).layer("gradient_tape/again_1/conv_1/Relu")
+    'conv'
     >>> Scopes("net", {"block/conv": "block/conv"}).layer("net_1/block_1/conv_1/Relu")
     'block/conv'
     """
 
-    def __init__(self, model: str, layers: Mapping[str, str]) -> None:
+    def __init__(self, model: str, layers: Mapping[str, str], groups: Collection[str] = ()) -> None:
         self.model, self.layers = model, layers  # the layers' names here → the names that are asked for
+        self.roots = {model, *groups}  # what is recomputed runs again outside of the model's scope, in its group's
         self.outer = {name[: i + 1] for name in layers for i, letter in enumerate(name) if letter == "/"}
 
     def layer(self, op: str) -> str | None:
@@ -48,8 +51,9 @@ class Scopes:
         inside = [""]  # the paths of nested models that the parts up to here may be
         for part in parts:
             if numbered is None:
-                if self.model in (part, _UNIQUE.sub("", part)):
-                    numbered = part != self.model
+                stem = part if part in self.roots else _UNIQUE.sub("", part)
+                if stem in self.roots:
+                    numbered = part != stem
                 continue
             choices = (_UNIQUE.sub("", part), part) if numbered else (part, _UNIQUE.sub("", part))
             paths = [outer + choice for outer in reversed(inside) for choice in choices]

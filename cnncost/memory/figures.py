@@ -9,7 +9,8 @@ from functools import partial
 from cnncost.errors import UnsupportedLayer
 from cnncost.findings import Finding
 from cnncost.memory.predict import MemoryPrediction, predict
-from cnncost.results import Analysis, ResidentMemory, RuntimeMemory
+from cnncost.memory_record import ResidentMemory, RuntimeMemory
+from cnncost.results import Analysis
 
 DEFAULT_OPTIMIZER = "sgd"
 
@@ -56,8 +57,9 @@ def resident(analysis: Analysis) -> ResidentMemory:
         from cnncost.memory.optimizers import optimizer, slot_bytes, with_loss_scaling
         from cnncost.memory.training import state_variables
 
-        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), policies(analysis))
+        used = policies(analysis)
+        choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), used)
         choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
-        slots = slot_bytes(choice, state_variables(analysis))
+        slots = 0 if "int8" in used else slot_bytes(choice, state_variables(analysis))  # nothing is trained in int8
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))

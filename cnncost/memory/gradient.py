@@ -194,4 +194,11 @@ def _unpack(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[
 
 
 _LEAVES = frozenset(("_Arg", "TensorListGetItem"))
-_SEVERAL = {"IdentityN": _identity_n, "Split": _split, "SplitV": _split, "Unpack": _unpack, "_UnpackView": _unpack}
+_SEVERAL = {
+    "IdentityN": _identity_n,
+    "Split": _split,
+    "_SplitView": _split,
+    "SplitV": _split,
+    "Unpack": _unpack,
+    "_UnpackView": _unpack,
+}

@@ -12,11 +12,11 @@ from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import node_order
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
-from cnncost.memory.rewrite_loops import order_loops
+from cnncost.memory.rewrite_loops import flatten
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Sweep, sweep
-from cnncost.memory.unfolding import unfold
+from cnncost.memory.unrolling import unroll
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
@@ -82,12 +82,14 @@ class _Simulation:
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         graph, name = self.graph, self.analysis.graph.name
+        flat = flatten(graph)
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         choice = self.optimizer if self.training else ""
-        edges = self.wires = self.wires or wires(graph.ops)
-        ops = order_loops(node_order(edges, results, kept, name, choice, walk), name, choice)
-        if any(op.type == "While" for op in ops):
-            ops = unfold(graph, ops)
+        if flat is None:
+            edges = self.wires = self.wires or wires(graph.ops)
+            ops = node_order(edges, results, kept, name, choice, walk)
+        else:
+            ops = unroll(flat, node_order(wires(flat.ops), results, [*kept, *flat.kept], name, choice, walk))
             self.graph, self.wires, edges = None, None, wires(ops)
         return sweep(ops, schedule(ops, reads, edges), graph.results, edges)
 

@@ -3,11 +3,11 @@
 TensorFlow's executor runs a loop as a frame: iteration i + 1 begins as soon as its loop variables are there, whatever
 of iteration i still waits, and at most 32 iterations are under way (``parallel_iterations`` of Keras's ``rnn``). What
 needs no state, such as the input's matrix product, runs up to 32 steps ahead, and its results wait: that is why the
-iterations are laid out one by one and ordered with all other ops (``unfold``). A list of tensors is its elements: an
+iterations are laid out one by one and ordered with all other ops (``unrolling``). A list of tensors is its elements: an
 element is held until the list is stacked, or its gradient has popped it.
 
-Beyond ``MOST`` steps the order repeats itself: ``MOST`` are laid out, and those that are left out stand in the middle
-as one buffer for each value that every step keeps.
+Beyond ``MOST`` steps the order repeats itself, window by window: whole windows are left out but for two, and stand in
+the first as one buffer for each value that every step keeps.
 
 Sources: while_v2.py (accumulators, ``_WhileBodyGradFuncGraph``), lower_while_op.cc, executor.cc and
 propagator_state.cc (frames), list_kernels.cc of TensorFlow 2.21.
@@ -22,7 +22,8 @@ from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.spec import Spec
 
 PARALLEL = 32  # iterations under way at once
-MOST = 2 * PARALLEL + 6  # iterations that are laid out: two full windows and what lies between
+MOST = 3 * PARALLEL  # iterations that are laid out, all of them
+MIDDLE = PARALLEL // 2  # the iteration that stands for those that are left out, in the first window
 
 
 @dataclass(eq=False)
@@ -52,12 +53,13 @@ class Loop:
 
     @property
     def simulated(self) -> int:
-        return min(self.trips, MOST)
+        return self.trips if self.trips <= MOST else 2 * PARALLEL + self.trips % PARALLEL
 
     def steps(self, index: int) -> int:
         """How many time steps the simulated iteration stands for in what it keeps."""
-        middle = MOST - 1 - MOST // 2 if self.reverse else MOST // 2
-        return 1 + self.trips - MOST if self.trips > MOST and index == middle else 1
+        laid = self.simulated
+        middle = laid - 1 - MIDDLE if self.reverse else MIDDLE
+        return 1 + self.trips - laid if index == middle else 1
 
 
 def element(spec: Spec) -> Spec:

@@ -16,9 +16,28 @@ from typing import Any, NamedTuple
 from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
 
-__all__ = ["BACKWARD", "FORWARD", "LOSS", "UPDATE", "Op", "OpGraph", "Spec", "Value", "Variable"]
+__all__ = ["BACKWARD", "FORWARD", "LOSS", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
+
+
+class Scoped(str):
+    """A phase whose ops have names of their own: ``scope`` stands before the layer's, ``{}`` in it for the model's.
+
+    >>> phase = Scoped(BACKWARD, "again/")
+    >>> phase == BACKWARD, phase.scope
+    (True, 'again/')
+    """
+
+    scope: str
+
+    def __new__(cls, phase: str, scope: str) -> Scoped:
+        made = super().__new__(cls, phase)
+        made.scope = scope
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return str(self), self.scope
 
 
 class Op:

@@ -87,11 +87,23 @@ def node_order(
     ops = edges.ops
     names = _Names(model, optimizer)
     sources = _sources(edges, names)
+    walked = _turned(ops, sources)
     ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
-    order = _breadth_first(sources, _depth_first(sources, ends))
+    order = _breadth_first(sources, _depth_first(walked, ends))
     ordered = [op for op in ops if op.type == "Const"]
     plain = [place for place in order if place < len(ops) and ops[place].type not in _REPLACED]
-    return ordered + [ops[place] for place in (*plain, *_replaced(ops, sources, order, start, shuffle))]
+    return ordered + [ops[place] for place in (*plain, *_replaced(ops, walked, order, start, shuffle))]
+
+
+def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
+    """The sources with the edges that lead back to a loop's next iteration, which a topological order leaves out."""
+    back = [op for op in ops if op.type == "Merge"]
+    if not back:
+        return sources
+    found = list(sources)
+    for op in back:
+        found[op.index] = [*sources[op.index], op.attrs["next"].index]
+    return found
 
 
 def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
@@ -225,7 +237,8 @@ def _replaced(
     """oneDNN's ops in reverse post-order of a walk from the source that takes the last reader first."""
     replaced = [op.type in _REPLACED for op in ops] + [False] * (len(sources) - len(ops))
     leads = bytearray(replaced)  # to one of them: the walk passes the others by
-    for place in reversed(order):
+    loops = any(op.type == "Merge" for op in ops)
+    for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
         if leads[place]:
             for source in sources[place]:
                 leads[source] = 1
@@ -256,6 +269,7 @@ def _replaced(
 
 
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
+_PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
 
 
 class _Names:
@@ -274,13 +288,15 @@ class _Names:
         return found
 
     def _make(self, op: Op) -> tuple[str, int]:
-        if op.type == "AddN" and op.phase != FORWARD:
+        if op.type == "AddN" and op.phase != FORWARD and "inside" not in op.attrs:
             return self._numbered("AddN"), op.index
         if op.phase == UPDATE:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
             return self._numbered(self.scopes[UPDATE] + op.type), op.index
         scope = self.scopes.get(op.phase)
+        if "outside" in op.attrs:
+            return _PYTHON.get(op.type, op.type), op.index
         if op.phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         if op.name == REGROUPED:  # capitals sort before the names of other ops

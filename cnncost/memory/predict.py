@@ -19,6 +19,10 @@ INT8 = (
     "int8: the float model's ops with one byte a value, weights and activations alike. Keras runs no such step: a "
     "quantized model is another graph, planned by the runtime that runs it"
 )
+AMX = (
+    "bfloat16: oneDNN's scratch depends on the processor; that of one with AMX, 48 KiB and 2 MiB of cache a core and "
+    "two threads is counted"
+)
 _RUNNERS = {
     "graph": ("cnncost.memory.graph_mode", "predict_graph"),
     "xla": ("cnncost.memory.xla", "predict_xla"),
@@ -46,7 +50,11 @@ def predict(
     one_of("executor", executor, EXECUTORS)
     one_of("allocator", allocator, ALLOCATORS)
     if mode == "training" and "int8" in policies(analysis):
-        raise UnsupportedLayer("a training step in int8 is not simulated", rule="int8 has no gradients in TensorFlow")
+        raise UnsupportedLayer(
+            "a training step in int8 is not simulated, and no optimizer slots are counted",
+            rule="int8 has no gradients in TensorFlow: it is for the arithmetic of inference",
+            nearest="--dtype mixed_float16 or mixed_bfloat16",
+        )
     if mode == "training" and executor == "eager":
         again = next((row for row in analysis.layers if row.layer.recompute is not None), None)
         if again is not None:
@@ -67,8 +75,11 @@ def _predicted(
     if interval and executor == "graph":
         low, high = import_module("cnncost.memory.graph_mode").interval(analysis, mode, optimizer)
         made = replace(made, low_bytes=low, high_bytes=high)
-    if "int8" in policies(analysis):
+    used = policies(analysis)
+    if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))
+    if executor != "xla" and not used.isdisjoint(("bfloat16", "mixed_bfloat16")):
+        made = replace(made, notes=(*made.notes, AMX))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made

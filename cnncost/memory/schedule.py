@@ -26,6 +26,7 @@ from collections import deque
 from cnncost.memory.edges import table_order
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
+from cnncost.memory.optypes.looping import SILENT
 from cnncost.memory.wires import Wires, readers_of, wires
 
 _READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
@@ -49,6 +50,7 @@ def schedule(ops: list[Op], start: float | None = None, edges: Wires | None = No
                 pending[reader] -= 1
             readers[op.index] = []
     expensive = [types[op.type].expensive for op in numbered]
+    silent = {op.index for op in ops if op.type in SILENT}
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
     queue: deque[int] = deque()
     if start is None:
@@ -65,12 +67,17 @@ def schedule(ops: list[Op], start: float | None = None, edges: Wires | None = No
             index = inline.popleft()
             order.append(numbered[index])
             last = -1
-            for reader in readers[index]:
+            ready = readers[index]
+            for reader in ready:  # grows by the readers of what is no op
                 pending[reader] -= 1
                 if pending[reader]:
                     continue
                 if not expensive[reader]:
-                    inline.append(reader)
+                    if reader in silent:
+                        order.append(numbered[reader])
+                        ready += readers[reader]
+                    else:
+                        inline.append(reader)
                     continue
                 if last >= 0:
                     queue.appendleft(last)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from cnncost.analysis import Analysis
+from cnncost.memory_record import StepMemory
 from cnncost.report.text import bytes_text, clean, percent
-from cnncost.results import StepMemory
 from cnncost.thinning import highest
 
 BLOCKS = " ▁▂▃▄▅▆▇█"

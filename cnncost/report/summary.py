@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cnncost.analysis import Analysis
+from cnncost.memory_record import StepMemory
 from cnncost.report.text import bytes_text, clean, count_text, exact, shape_text
-from cnncost.results import StepMemory
 from cnncost.units import bytes_text as in_units
 
 CONVENTIONS = (

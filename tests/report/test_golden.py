@@ -11,8 +11,8 @@ import pytest
 
 import cnncost
 from cnncost.analysis import Analysis
+from cnncost.memory_record import Memory
 from cnncost.report import Options, render
-from cnncost.results import Memory
 
 HERE = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in (Path(cnncost.__file__).parent / "zoo").glob("*.yaml"))

@@ -36,10 +36,10 @@ class Built(NamedTuple):
         """(outputs, weights, trainable flags) of each row, from the real layer."""
         return [_layer(_find(self.model, name), call) for name, call in self.names]
 
-    def recomputing(self, groups: Sequence[Sequence[int]]) -> Any:
-        """The model, or another of the same layers in which ``groups`` of rows are recomputed."""
+    def recomputing(self, groups: Sequence[Sequence[int]]) -> tuple[Any, list[str]]:
+        """The model, or another of the same layers in which ``groups`` of rows are recomputed; their scopes."""
         if not groups:
-            return self.model
+            return self.model, []
         from cnncost.measure.worker.recompute import recomputing
 
         found = [(_find(self.model, name), call) for name, call in self.names]

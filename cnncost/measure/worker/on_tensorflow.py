@@ -35,7 +35,8 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         stage("making the input")
         inputs = [tf.constant(value) for value in common.inputs_of(model, job.batch)]
         stage("building the step and its optimizer")
-        step, optimizer = _step(built.recomputing(job.recompute), inputs, job)
+        running, groups = built.recomputing(job.recompute)
+        step, optimizer = _step(running, inputs, job)
         resident = {
             "weights": common.bytes_of(model.weights),
             "optimizer": common.bytes_of(optimizer.variables) if optimizer else 0,
@@ -47,7 +48,7 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
         return {
             "layers": layers, "resident": resident, "notes": [], "device": job.device,
             "versions": common.versions("tensorflow", "tensorflow-cpu", "keras", "numpy"),
-            **_profiled(step, Scopes(model.name, built.renamed(job)), job, folder, stage),
+            **_profiled(step, Scopes(model.name, built.renamed(job), groups), job, folder, stage),
             "process_bytes": common.process_bytes(),
         }  # fmt: skip
 

@@ -30,14 +30,12 @@ class Recomputed(keras.layers.Layer):  # type: ignore[misc]
         return self.block.compute_output_spec(list(values))
 
 
-def recomputing(model: Any, called: Sequence[Called], groups: Sequence[Sequence[int]]) -> Any:
-    """The same layers and weights as another model. ``called``: each row's layer and node, in the rows' order, in
-    which a group's stand together; ``groups``: the rows of each."""
-    if not groups:
-        return model
+def recomputing(model: Any, called: Sequence[Called], groups: Sequence[Sequence[int]]) -> tuple[Any, list[str]]:
+    """The same layers and weights as another model, and the scopes in which groups run again. ``called``: each row's
+    layer and node, in the rows' order, in which a group's stand together; ``groups``: the rows of each."""
     group_of = {row: number for number, rows in enumerate(groups) for row in rows}
     made = {id(tensor): tensor for tensor in model.inputs}
-    done: set[int] = set()
+    done: dict[int, str] = {}
     for row, (layer, node) in enumerate(called):
         if node.is_input:
             continue
@@ -46,9 +44,11 @@ def recomputing(model: Any, called: Sequence[Called], groups: Sequence[Sequence[
             arguments, keywords = node.arguments.fill_in(made)
             _put(made, node.outputs, layer(*arguments, **keywords))
         elif number not in done:
-            done.add(number)
-            _call_group(model, [called[i][1] for i in groups[number]], made, _free(model, f"recomputed_{number}"))
-    return keras.Model(model.inputs, [made[id(tensor)] for tensor in model.outputs], name=model.name)
+            name = _free(model, f"recomputed_{number}")
+            _call_group(model, [called[i][1] for i in groups[number]], made, name)
+            done[number] = f"{name}_block"
+    outputs = [made[id(tensor)] for tensor in model.outputs]
+    return keras.Model(model.inputs, outputs, name=model.name), list(done.values())
 
 
 def _call_group(model: Any, nodes: Sequence[Any], made: dict[int, Any], name: str) -> None:

@@ -47,7 +47,7 @@ def while_gradient(reverse: Any, op: Op, grads: Sequence[Value | None]) -> list[
         args.append(sum_)
         weights.append(name)
         sums.append(body.add("AddN", (*values, sum_), (spec,)))
-        inits.append(graph.add("Fill", (), (spec,), "zeros"))
+        inits.append(graph.add("Fill", (), (spec,), "zeros", zeros_of=body.variables[name]))
     list_grads, zeros = [], []
     for get, value in zip(loop.reads, lists, strict=True):
         if reverse.taped[value.op.index] and get in run.leaves:

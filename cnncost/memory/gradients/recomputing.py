@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cnncost.memory.opgraph import OpGraph, Value
+from cnncost.memory.opgraph import BACKWARD, OpGraph, Scoped, Value
 from cnncost.memory.spec import Spec
 
 
@@ -22,16 +22,24 @@ def recompute_gradient(reverse: Any, op: Any, values: Sequence[Value | None]) ->
     first = next((grad for grad in grads if grad is not None), None)
     if first is None:
         return nothing
+    phase, scope = graph.phase, f"{replay.name}_block_1/"
     zero = _zero(graph, first)
     given = op.inputs[replay.outputs :]
-    copies = [graph.add("AddV2", (value, _cast(graph, zero, value.dtype)), (value.spec,)) for value in given]
+    copies = [
+        graph.add("AddV2", (value, _cast(graph, zero, value.dtype)), (value.spec,), outside=True) for value in given
+    ]
     ends = {copy.op for copy in copies}
     begin = min(copy.op.index for copy in copies)
+    graph.phase = Scoped(BACKWARD, scope)
     outputs = replay.run(copies)
+    graph.phase = Scoped(BACKWARD, f"gradient_tape/{scope}")
     taped = reverse.tape(graph, ends)
     taped[:begin] = bytes(begin)
     starts = [(value, grad) for value, grad in zip(outputs, grads, strict=True) if grad is not None]
     inner = reverse.inside(graph, taped, starts, ends)
+    graph.phase = Scoped(BACKWARD, "IdentityN/")
+    replay.read(graph)
+    graph.phase = phase
     for name, parts in inner.variables.items():
         reverse.variables.setdefault(name, []).append(inner._sum(parts))
     nothing[replay.outputs :] = [inner.leaves.get(copy.op) for copy in copies]
@@ -41,11 +49,13 @@ def recompute_gradient(reverse: Any, op: Any, values: Sequence[Value | None]) ->
 def _zero(graph: OpGraph, grad: Value) -> Value:
     """0, or NaN where the gradient's first value is: it cannot be known before the gradient."""
     flag, scalar = Spec((), "bool"), Spec((), "float32")
-    flat = graph.add("Reshape", (grad,), shape=(grad.spec.elements,))
-    head = graph.add("StridedSlice", (flat,), (Spec((1,), grad.dtype),))
-    known = graph.add("Cast", (graph.add("Max", (head,), axes=(0,)),), to="bool")
-    same = graph.add("Equal", (known, known), (flag,))
-    return graph.add("SelectV2", (same, graph.constant(0.0), graph.constant(float("nan"))), (scalar,))
+    flat = graph.add("Reshape", (grad,), shape=(grad.spec.elements,), outside=True)
+    head = graph.add("StridedSlice", (flat,), (Spec((1,), grad.dtype),), outside=True)
+    highest = graph.add("Max", (head,), axes=(0,), outside=True)
+    known = graph.add("Cast", (highest,), to="bool", outside=True)
+    same = graph.add("Equal", (known, known), (flag,), outside=True)
+    choices = graph.constant(0.0), graph.constant(float("nan"))
+    return graph.add("SelectV2", (same, *choices), (scalar,), outside=True)
 
 
 def _cast(graph: OpGraph, zero: Value, dtype: str) -> Value:

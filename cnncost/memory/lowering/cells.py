@@ -112,7 +112,9 @@ def _simple(row: LayerCost, kind: Any, prefix: str) -> Cell:
 def _split(step: Step, value: Value, parts: int, axis: int = -1) -> list[Value]:
     axis %= len(value.shape)
     shape = tuple(n // parts if i == axis else n for i, n in enumerate(value.shape))
-    op = step.add("Split", (value,), (Spec(shape, value.dtype),) * parts, axis=axis).op
+    part = Spec(shape, value.dtype)
+    type_ = "_SplitView" if axis == 0 and part.bytes // shape[0] % 64 == 0 else "Split"
+    op = step.add(type_, (value,), (part,) * parts, axis=axis).op
     return [op.out(index) for index in range(parts)]
 
 

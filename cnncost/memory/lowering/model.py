@@ -11,7 +11,7 @@ from cnncost.memory.lowering.base import Lowered, Step
 from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
-from cnncost.memory.opgraph import Value
+from cnncost.memory.opgraph import FORWARD, Scoped, Value, Variable
 from cnncost.memory.replay import Replay
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES
@@ -25,13 +25,14 @@ class NotSimulated(UnsupportedLayer):
         self.layer = layer
 
 
-def lower(analysis: Analysis, training: bool = False) -> Lowered:
+def lower(analysis: Analysis, training: bool = False, eager: bool = False) -> Lowered:
     """The forward pass of a model as TensorFlow ops. Raises UnsupportedLayer, with the layer's name and place, for a
-    kind that has no rule."""
-    step = Step(analysis, training)
+    kind that has no rule. ``eager``: loops are run by Python, op by op."""
+    step = Step(analysis, training, eager)
     values: list[tuple[Value, ...]] = []
     inputs: list[Value] = []
     groups = groups_of(analysis.graph) if training else {}
+    titles = {key: f"recomputed_{number}" for number, key in enumerate(groups)}
     for index, (row, layer) in enumerate(zip(analysis.layers, analysis.graph.layers, strict=True)):
         step.graph.layer = row.name
         if row.kind == "InputLayer":
@@ -39,12 +40,15 @@ def lower(analysis: Analysis, training: bool = False) -> Lowered:
             values.append((inputs[-1],))
             continue
         begin = len(step.graph.ops)
+        group, title = groups.get(layer.recompute), titles.get(layer.recompute, "")
+        step.graph.phase = Scoped(FORWARD, f"{{}}_1/{title}_1/{title}_block_1/") if group is not None else FORWARD
         values.append(_layer(step, row, layer, [values[ref.layer][ref.output] for ref in layer.inputs]))
-        group = groups.get(layer.recompute)
         if group is not None:
             step.graph.unrecorded.update(step.graph.ops[begin:])
             if index == group.members[-1]:
-                _close(step, group, values)
+                step.graph.phase = Scoped(FORWARD, f"{{}}_1/{title}_1/IdentityN/")
+                _close(step, group, title, values)
+    step.graph.phase = FORWARD
     outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
     step.graph.results = list(outputs)
     masks = tuple(step.mask(value) for value in outputs)
@@ -71,7 +75,7 @@ def _layer(step: Step, row: LayerCost, layer: Layer, read: list[Value]) -> tuple
     return outputs
 
 
-def _close(step: Step, group: Group, values: list[tuple[Value, ...]]) -> None:
+def _close(step: Step, group: Group, title: str, values: list[tuple[Value, ...]]) -> None:
     """The end of a group that the reverse pass runs again: its outputs and inputs pass through one IdentityN, as a
     function with a gradient of its own leaves it in the graph."""
     graph, rows = step.graph, step.analysis.layers
@@ -87,15 +91,25 @@ def _close(step: Step, group: Group, values: list[tuple[Value, ...]]) -> None:
         graph.layer = name
         return [known[ref] for ref in group.left]
 
-    trains = any(rows[i].layer.trainable and any(w.trainable for w in rows[i].weights) for i in group.members)
     read = [values[ref.layer][ref.output] for ref in (*group.left, *group.given)]
     specs = tuple(value.spec for value in read)
-    op = graph.add("IdentityN", read, specs, "recompute", recompute=Replay(run, len(group.left), trains)).op
+    replay = Replay(run, len(group.left), title, _trained(step, group))
+    op = graph.add("IdentityN", read, specs, "recompute", recompute=replay).op
+    replay.read(graph)
     for place, ref in enumerate(group.left):
         value = op.out(place)
         step.attach(value, step.mask(read[place]))
         outputs = values[ref.layer]
         values[ref.layer] = (*outputs[: ref.output], value, *outputs[ref.output + 1 :])
+
+
+def _trained(step: Step, group: Group) -> tuple[Variable, ...]:
+    """A group's trained weights, by name; those of a layer that is called again are its first call's."""
+    rows, known = step.analysis.layers, step.graph.variables
+    members = [rows[index] for index in group.members if rows[index].layer.trainable]
+    owners = {row.name: row for row in (rows[m.layer.shares] if m.layer.shares is not None else m for m in members)}
+    names = {f"{name}/{weight.name}" for name, row in owners.items() for weight in row.weights if weight.trainable}
+    return tuple(known[name] for name in sorted(names) if name in known)
 
 
 def _check(step: Step, row: LayerCost, made: Value | tuple[Value, ...]) -> None:

@@ -5,8 +5,8 @@ The input is copied, rows by rows, into a buffer of each thread; how many rows, 
 them, is the choice of an estimate of the work and of the traffic between the caches, which is followed here as it is
 there. Inputs of few channels are laid out anew, several columns (``wi``) or a whole window (``whi``) side by side, and
 their filters with them. Beside that there are tiles of results, a mask of what has been copied, and one page of
-addresses a thread. Checked against 330 random convolutions: of those with more than
-one tap all but three to the byte, of those with one tap two thirds, the others 8 KiB too high.
+addresses a thread. Checked against 330 random convolutions: of those with more than one tap all but three to the byte,
+of those with one tap two thirds, the others 8 KiB too high.
 
 Caches: 48 KiB of level 1 and 2 MiB of level 2 a core, as the processors with AMX have. Two threads.
 """
@@ -14,73 +14,14 @@ Caches: 48 KiB of level 1 and 2 MiB of level 2 a core, as the processors with AM
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
 from functools import lru_cache
 
+from cnncost.memory.optypes.amx_estimate import L1, L2, LANES, Plan, efficiency
 from cnncost.memory.optypes.brgemm import PAGE, THREADS, batch_bytes, small, up
 from cnncost.memory.spec import Dims, Spec
 
-L1 = (48 << 10) * 7 // 8  # bytes, what oneDNN counts on
-L2 = (2 << 20) * 3 // 4
-ROWS, LANES = 16, 32  # a tile's rows; bfloat16 numbers of a register
+ROWS = 16  # of a tile
 _TILE = 1024  # bytes
-_NEAR, _MIDDLE, _FAR = 1.0, 2.3, 17.0  # oneDNN's estimate of the cost of reading from a cache
-_CALL = 1000.0  # and of one call of the kernel
-
-
-@dataclass(slots=True)
-class _Plan:
-    """A convolution, and how it is cut up. Channels, rows and columns are counted, not bytes."""
-
-    batch: int
-    rows: int  # of the input
-    columns: int
-    channels: int
-    outputs: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    high: int  # rows of the output
-    wide: int
-    pads: tuple[int, int, int, int]  # top, bottom, left, right; the last of each pair may be below zero
-    threads: int = THREADS
-    folded: bool = False  # columns of the input that a stride steps over count as channels
-    form: str = ""  # "wi", "whi": how the input is laid out anew
-    copied: bool = True  # the input is copied at all
-    merged: bool = True  # rows of the output are computed as one
-    outputs_inside: bool = True  # the loop over output channels is inside the one over rows
-    # the choice
-    out_block: int = 0
-    in_block: int = 0
-    row_block: int = 0
-    column_block: int = 0
-    points: int = 0  # of the output, at once
-    kernel_rows: int = 0
-    kernel_columns: int = 0
-    buffered: bool = False  # sums are kept in float32 between calls
-    step: int = 0  # channels from one position of the copy to the next
-    tall: int = 0  # rows of the product, the gaps between the output's rows included
-    unit: int = 1  # rows that the kernel computes at once
-    score: float = 0.0
-
-    @property
-    def padded(self) -> tuple[int, int]:
-        top, bottom, left, right = self.pads
-        return self.rows + top + bottom, self.columns + left + right
-
-    @property
-    def span(self) -> int:
-        """Points of which ``points`` are one block."""
-        return self.high * self.wide if self.merged else self.wide
-
-    def window(self, wide: int, taps: int) -> int:
-        """Columns of the input that so many columns of the output read."""
-        return min(self.columns, (wide - 1) * min(taps, self.strides[1]) + taps)
-
-    def values(self, wide: int, taps: int, channels: int) -> int:
-        found = self.window(wide, taps)
-        if self.strides[1] == 1 and channels >= self.channels:
-            return up(found * channels, LANES)
-        return found * up(channels, LANES)
 
 
 def amx_scratch(image: Spec, kernel: Spec, output: Spec, strides: Dims, dilations: Dims) -> int:
@@ -101,7 +42,7 @@ def _scratch(image: Dims, kernel: Dims, output: Dims, strides: Dims, dilations: 
     axes = zip((high, wide), strides, window, (rows, columns), strict=True)
     pads = [(size - 1) * step + taps - given for size, step, taps, given in axes]
     top, left = (max(pad, 0) // 2 for pad in pads)
-    plan = _Plan(batch, rows, columns, channels, outputs, window, (strides[0], strides[1]), high, wide,
+    plan = Plan(batch, rows, columns, channels, outputs, window, (strides[0], strides[1]), high, wide,
                  (top, pads[0] - top, left, pads[1] - left))  # fmt: skip
     if window == (1, 1) and max(pads) <= 0:
         return _pointwise(plan)
@@ -113,7 +54,7 @@ def _scratch(image: Dims, kernel: Dims, output: Dims, strides: Dims, dilations: 
     return batch_bytes(1, THREADS) if best is None else _bytes(best)
 
 
-def _fold(plan: _Plan) -> None:
+def _fold(plan: Plan) -> None:
     """Columns that a stride steps over become channels, where nothing is padded."""
     taps, step = plan.kernel[1], plan.strides[1]
     if taps == 1 or step == 1 or max(plan.pads[2:]) > 0 or plan.channels % 2 or not _whole(plan.channels):
@@ -131,7 +72,7 @@ def _whole(values: int) -> bool:
     return values <= LANES or values % LANES == 0
 
 
-def _choose_form(plan: _Plan) -> None:
+def _choose_form(plan: Plan) -> None:
     (high, wide), channels = plan.kernel, plan.channels
     top, bottom, left, right = plan.pads
     base = max(left, right) <= 0 and (channels > LANES or channels % 2 == 0) and _whole(channels) and plan.wide > 50
@@ -160,7 +101,7 @@ def _choose_form(plan: _Plan) -> None:
     plan.outputs_inside = plan.copied or read >= filters
 
 
-def _best(plan: _Plan) -> _Plan | None:
+def _best(plan: Plan) -> Plan | None:
     """Of one to four registers of output channels the best."""
     jobs = -(-plan.batch * -(-plan.high * plan.wide // 64) * -(-plan.outputs // 64) // plan.threads)
     most = 2 if plan.merged and (jobs < 64 or plan.outputs < 256) else 4
@@ -180,9 +121,9 @@ def _best(plan: _Plan) -> _Plan | None:
     return best
 
 
-def _blocks(plan: _Plan) -> _Plan | None:
+def _blocks(plan: Plan) -> Plan | None:
     """Rows of the kernel all at once, or one by one; columns of the output, unless whole rows are computed."""
-    best: _Plan | None = None
+    best: Plan | None = None
     for rows in sorted({plan.kernel[0], 1}, reverse=True):
         plan.kernel_rows, plan.kernel_columns = rows, plan.kernel[1]
         if not plan.copied and plan.channels * plan.out_block * 2 * plan.kernel[1] >= L2:
@@ -195,23 +136,23 @@ def _blocks(plan: _Plan) -> _Plan | None:
             if not plan.copied:
                 plan.buffered |= plan.kernel_rows == 1 < plan.kernel[0] or plan.padded[1] != plan.columns
             _product(plan)
-            plan.score = _efficiency(plan)
+            plan.score = efficiency(plan)
             if best is None or plan.score > best.score:
                 best = copy(plan)
     if best is not None and best.merged:
         best.points = best.wide * best.row_block
         _product(best)
-        best.score = _efficiency(best)
+        best.score = efficiency(best)
     return best
 
 
-def _divisions(plan: _Plan) -> list[int]:
+def _divisions(plan: Plan) -> list[int]:
     work = plan.batch * -(-plan.outputs // plan.out_block) * plan.high * plan.wide
     most = max(1, min(plan.wide, int(-(-work // (0.9 * plan.threads)))))
     return [size for size in dict.fromkeys(-(-plan.wide // n) for n in range(1, plan.wide + 1)) if size <= most]
 
 
-def _channel_block(plan: _Plan) -> None:
+def _channel_block(plan: Plan) -> None:
     channels, rows = plan.channels, plan.kernel[0]
     together = (plan.kernel[1] if plan.form else 1) * (rows if plan.form == "whi" else 1)
     if rows * channels * 2 > 8192:
@@ -228,7 +169,7 @@ def _channel_block(plan: _Plan) -> None:
         plan.in_block = max(plan.in_block, channels)
 
 
-def _rows_at_once(plan: _Plan) -> None:
+def _rows_at_once(plan: Plan) -> None:
     plan.row_block = 1
     if plan.form == "whi" or not plan.copied:
         return
@@ -248,7 +189,7 @@ def _rows_at_once(plan: _Plan) -> None:
     plan.row_block = min(plan.row_block, -(-plan.high // share))
 
 
-def _product(plan: _Plan) -> None:
+def _product(plan: Plan) -> None:
     """The matrix product that one call of the kernel is."""
     one = plan.wide == 1
     plan.step = (plan.kernel[0] if plan.form == "whi" else 1) * plan.strides[1]
@@ -287,113 +228,7 @@ def _unit(rows: int, columns: int) -> int:
     return size * (count - 1 if rows % size and count > 1 else count)
 
 
-def _efficiency(plan: _Plan) -> float:
-    """oneDNN's estimate: the more of the time the products take, the better."""
-    registers = plan.out_block // 16
-    blocks = -(-plan.outputs // plan.out_block)
-    spans = -(-plan.span // plan.points)
-    bands = -(-plan.high // plan.row_block)
-    work = plan.batch * blocks * bands * spans
-    job = -(-work // plan.threads)
-    kernel = registers * plan.unit / ((plan.unit + registers) * 32)
-    whole = plan.points / up(plan.points, plan.unit)
-    full = (1 + plan.unit * (2 - min(1.9, plan.unit / plan.points)) / 64) / 2
-    even = plan.span / up(plan.span, plan.points)
-    share = _balance(plan, work, blocks, spans, bands) if job < plan.threads else work / up(work, plan.threads)
-    channels = plan.outputs / up(plan.outputs, plan.out_block)
-    pages = min(1.0, L2 / (40 * plan.kernel_rows * plan.kernel_columns))
-    traffic = _traffic(plan, job, blocks, spans, bands)
-    cache = plan.batch * plan.high * plan.span * plan.channels * plan.outputs / (plan.threads * traffic)
-    return channels * kernel * even * share * whole * cache * full * pages
-
-
-def _balance(plan: _Plan, work: int, blocks: int, spans: int, bands: int) -> float:
-    """The threads' jobs in points and channels: their mean over the largest."""
-    jobs, begin = [], 0
-    for thread in range(plan.threads):
-        end = begin + work // plan.threads + (thread < work % plan.threads)
-        total = 0
-        for number in range(begin, end):
-            block = number % blocks if plan.outputs_inside else number // (spans * bands) % blocks
-            span = number // blocks % spans if plan.outputs_inside else number % spans
-            total += min(plan.span - span * plan.points, plan.points) * min(
-                plan.outputs - block * plan.out_block, plan.out_block
-            )
-        jobs.append(total)
-        begin = end
-    return sum(jobs) / (max(jobs) * plan.threads) if max(jobs) else 1.0
-
-
-def _traffic(plan: _Plan, job: int, blocks: int, spans: int, bands: int) -> float:
-    """Cost of reading input and filters and of writing results: loop by loop from the outside, what is read again in a
-    loop comes from the cache that holds the loop's data."""
-    rows, columns = plan.kernel
-    taps, chunks = rows * columns, -(-plan.channels // plan.in_block)
-    inside = plan.outputs_inside
-    blocks_each = min(blocks, -(-job // (1 if inside else bands * spans)))
-    lanes = -(-min(plan.outputs, blocks_each * plan.out_block) // LANES)
-    outer = blocks if inside else 1
-    spans_each = min(spans, -(-job // outer))
-    points = min(plan.span, spans_each * plan.points)
-    bands_each, high = 1, 1
-    if not plan.merged:
-        bands_each = min(bands, -(-job // (spans * outer)))
-        high = min(plan.high, bands_each * plan.row_block)
-    images = min(plan.batch, -(-job // (bands * spans * blocks)))
-    pairs, block = plan.out_block * plan.in_block, plan.out_block
-    part = plan.values(plan.unit, plan.kernel_columns, plan.in_block)
-    section = plan.values(plan.points, columns, plan.channels)
-    filters = taps * lanes * LANES * plan.channels
-    deep = LANES * (lanes if inside else plan.out_block // 16)
-    own = filters if inside else taps * (plan.out_block // 16) * LANES * plan.channels
-    held = plan.kernel_rows * plan.kernel_columns * pairs
-    repeats = -(-rows // plan.kernel_rows) * -(-columns // plan.kernel_columns)
-    each = [
-        ((plan.window(plan.unit, plan.kernel_columns) * LANES, 16), (0, 1), (block, 1)),
-        ((part, plan.kernel_columns), (0, 1), (pairs, 1)),
-        ((plan.kernel_rows * part, 1), (plan.unit * block, 1), (held, -(-plan.points // plan.unit))),
-        ((plan.kernel_rows * plan.values(plan.points, plan.kernel_columns, plan.in_block), 1),
-         (plan.points * block, repeats), (held, 1)),
-        ((rows * plan.values(plan.points, columns, plan.in_block), 1), (plan.points * block, chunks),
-         (taps * pairs, 1)),
-    ]  # fmt: skip
-    if inside:
-        each.append(((rows * section, blocks_each), (plan.points * block, 1), (taps * block * plan.channels, 1)))
-    wide = rows * plan.values(points, columns, plan.channels)
-    each.append(((rows * section, 1), (plan.points * deep, 1), (own, spans_each)))
-    each.append(((plan.row_block * wide, 1), (points * deep, 1), (own, bands_each)))
-    if not inside:
-        each.append(((high * wide, blocks_each), (block * high * points, 1), (taps * block * plan.channels, 1)))
-    each.append(((high * wide, 1), (high * points * lanes * LANES, 1), (filters, images)))
-    moved = [1.0, 1.0, 1.0]
-    cost = [_FAR, _FAR, _FAR]
-    for number in range(len(each) - 1, -1, -1):
-        loop = each[number]
-        for which in range(3):
-            repeat = loop[which][1]
-            cost[which] = _dearer(plan, loop, which, cost[which], repeat)
-            if which or number > 1:  # neighbours overlap in the input: read again, and not moved again
-                moved[which] *= repeat
-    outputs = images * high * points
-    return (
-        cost[0] * outputs * taps * plan.channels * moved[0]
-        + cost[1] * outputs * lanes * moved[1]
-        + cost[2] * taps * lanes * plan.channels * moved[2]
-        + _CALL * job * chunks * repeats
-    )
-
-
-def _dearer(plan: _Plan, loop: tuple[tuple[int, float], ...], which: int, before: float, repeat: float) -> float:
-    """The mean cost over a loop's turns: the first costs what it did outside."""
-    if repeat <= 1:
-        return before
-    (source, _), (result, _), (filters, _) = loop
-    size = 2 * (source + filters + result) + (4 * result if plan.buffered else 0)
-    again = _NEAR if which == 0 and 2 * source < L1 else _MIDDLE if size < L2 else _FAR
-    return (before + again * (repeat - 1)) / repeat
-
-
-def _bytes(plan: _Plan) -> int:
+def _bytes(plan: Plan) -> int:
     threads = plan.threads
     image = Spec((plan.batch, plan.rows, plan.columns, plan.channels), "bfloat16")
     result = Spec((plan.batch, plan.high, plan.wide, plan.outputs), "bfloat16")
@@ -412,7 +247,7 @@ def _bytes(plan: _Plan) -> int:
     return total + _tiles(-(-plan.tall // ROWS) * -(-min(plan.out_block, plan.outputs) // 16), threads)
 
 
-def _copies(plan: _Plan, threads: int) -> int:
+def _copies(plan: Plan, threads: int) -> int:
     """The input's buffer and its mask."""
     rows, down = plan.kernel[0], plan.strides[0]
     padded_rows, padded = plan.padded
@@ -432,7 +267,7 @@ def _tiles(tiles: int, threads: int) -> int:
     return threads * up(_TILE * min(tiles, 4) + 1, PAGE) + PAGE
 
 
-def _pointwise(plan: _Plan) -> int:
+def _pointwise(plan: Plan) -> int:
     """One tap: copied only where a stride steps over positions or the channels are no whole pairs."""
     channels, threads = plan.channels, plan.threads
     image = Spec((plan.batch, plan.rows, plan.columns, channels), "bfloat16")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cnncost.memory.optypes.base import EACH, FIRST, Attrs, OpType, Specs, given, same
 from cnncost.memory.spec import Spec
+
+_HALF = frozenset(("float16", "bfloat16"))
 
 
 def _each(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
@@ -20,8 +24,29 @@ def _compiled_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int,
     (convolution_group_converter.cc; measured at 96 to 768 channels)."""
     kernel, x = outputs
     if kernel.shape[-2:] == (1, x.shape[-1]):
-        return (2 * kernel.bytes * x.shape[-1],)
-    return (inputs[0].bytes + outputs[0].bytes,)
+        return (2 * _single(kernel) * x.shape[-1],)
+    grad = inputs[0]
+    if x.dtype in _HALF:
+        return (_beside(x.bytes, (_single(grad),) * 2 + (_single(x),) + (_single(kernel),) * 2),)
+    return (grad.bytes + kernel.bytes,)
+
+
+def _convolved_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """A grouped convolution in half precision is computed in float32, on copies of its operands."""
+    result = outputs[0]
+    if result.dtype not in _HALF:
+        return ()
+    return (_beside(result.bytes, [_single(spec) for spec in (result, *inputs)]),)
+
+
+def _single(spec: Spec) -> int:
+    return spec.bytes * 2 if spec.dtype in _HALF else spec.bytes
+
+
+def _beside(output: int, sizes: Sequence[int]) -> int:
+    """The largest first: the first that fits is put where the output will be (XLA's buffer assignment)."""
+    fits = next((size for size in sorted(sizes, reverse=True) if size <= output), 0)
+    return sum(sizes) - fits
 
 
 ROWS = (
@@ -35,7 +60,7 @@ ROWS = (
     OpType("IdentityN", _each, expensive=False, shares=EACH),
     OpType("StopGradient", same, expensive=False, shares=FIRST),
     OpType("PreventGradient", same, expensive=False, shares=FIRST),
-    OpType("StatefulPartitionedCall", given),  # a function that XLA compiles
+    OpType("StatefulPartitionedCall", given, scratch=_convolved_scratch),  # a function that XLA compiles
     OpType("PartitionedCall", given, scratch=_compiled_scratch),  # its gradient
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),

@@ -31,7 +31,8 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     262144
     """
     with no_collection():
-        plan = Plan(emit(_graph(analysis, mode, optimizer)))
+        program = emit(_graph(analysis, mode, optimizer))
+        plan = Plan(program)
         other = _requested(plan.ordered(reverse=True))[0]
         compiled = plan.ordered()
         point, size, heap, outputs = _requested(compiled)
@@ -41,9 +42,10 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
         inside = contents(compiled, chains, size - fullest, outputs)
     at = max(range(len(events)), key=lambda number: events[number].live, default=-1)
     spare = _one_small(chains, point)
-    low, high = min(point, other) - spare, max(point, other) + spare
+    slack = program.module.slack
+    low, high = min(point, other) - spare - slack, max(point, other) + spare + slack
     again = mode != "inference" and any(row.layer.recompute is not None for row in analysis.layers)
-    notes = (NOTE.format(spare), RECOMPUTED) if again else (NOTE.format(spare),)
+    notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack), *(RECOMPUTED,) * again)
     return XlaPrediction(mode, "xla", "requested", point, max(low, 0), high, events, at, notes, inside)
 
 
@@ -52,6 +54,7 @@ NOTE = (
     "the interval spans both orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
     "or less: XLA decides for each buffer whether it is fused away or lies in the memory of an updated weight"
 )
+LOOP = "and the states of its loops ({:,} bytes), each of which the compiler may copy where a loop begins or turns"
 RECOMPUTED = "XLA finds that what is recomputed is there already, and runs it once: the step needs as much as without"
 SMALL = 100  # a small buffer is less than one in so many of the peak
 

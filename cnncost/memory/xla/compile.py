@@ -51,7 +51,7 @@ class Plan:
     def __init__(self, program: Program) -> None:
         results = [value for value in program.results if value is not None]
         updates = [(parameter, value) for parameter, value in program.updates if value is not None]
-        wanted = [*results, *(value for _, value in updates)]
+        wanted = [*results, *(value for _, value in updates), *program.module.kept]
         live = _live(program.module.all, wanted, [parameter for parameter, _ in program.updates])
         connect(live)
         kernels = fuse(live, wanted)

@@ -15,9 +15,12 @@ from cnncost.memory.opgraph import Op, OpGraph
 from cnncost.memory.spec import Spec
 from cnncost.memory.xla.branches import Branch
 from cnncost.memory.xla.halves import half, in_float32
-from cnncost.memory.xla.hlo import Hlo, Module, Operand
+from cnncost.memory.xla.hlo import HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.lookup import add_rows
+from cnncost.memory.xla.looping import LISTS, settle, while_loop
 from cnncost.memory.xla.rules import RULES, VALUEWISE
+
+Values = dict[tuple[int, int], Operand]
 
 
 class Program(NamedTuple):
@@ -30,46 +33,85 @@ class Program(NamedTuple):
 
 def emit(graph: OpGraph) -> Program:
     """Raises NotSimulated, naming the layer, for an op type that has no rule."""
-    module = Module()
-    values: dict[tuple[int, int], Operand] = {}
-    parameters: dict[str, Hlo] = {}
-    held: dict[str, Operand] = {}
-    first: dict[Any, Op] = {}
-    branch = Branch(graph)
-    for op in graph.ops:
-        module.op = op
-        if op is branch.gate:
-            values[op.index, 0] = branch.begin(module, op, values, held)
-        elif op.type == "_Arg":
-            _argument(module, op, values, parameters, held)
-        elif op.type in _READ:
-            values[op.index, 0] = held[op.attrs["variable"].name]
-        elif op.type in _ASSIGN:
-            name = op.attrs["variable"].name
-            new = values[op.inputs[1].op.index, op.inputs[1].index]
-            spec = op.attrs["variable"].spec
-            held[name] = module.map(_ASSIGN[op.type], (held[name], new), spec) if _ASSIGN[op.type] else new
-        elif op.type in _SCATTER:
-            name = op.attrs["variable"].name
-            indices, new = (values[source.index, place] for source, place in op.inputs[1:])
-            shapes = (op.inputs[1].spec, op.inputs[2].spec)
-            held[name] = add_rows(
-                module, _there(held[name]), module.filled(indices, shapes[0]), module.filled(new, shapes[1])
-            )
-        else:
-            inputs = [values[source.index, place] for source, place in op.inputs]
-            key = _key(op, inputs)
-            same = None if key is None else first.setdefault(key, op)
-            if same is not None and same is not op:
-                for place in range(len(op.outputs)):
-                    values[op.index, place] = values[same.index, place]
-                continue
-            for place, made in enumerate(_translate(module, op, inputs)):
-                values[op.index, place] = made
-    branch.end(module, values, held, parameters)
+    emitter = Emitter(graph)
+    values: Values = {}
+    emitter.run(graph.ops, values)
+    emitter.branch.end(emitter.module, values, emitter.held, emitter.parameters)
+    settle(emitter.module)
     results = tuple(values[value.op.index, value.index] for value in graph.results)
+    parameters, held = emitter.parameters, emitter.held
     updates = tuple((parameters[name], held[name]) for name in held if held[name] is not parameters[name])
-    return Program(module, results, updates)
+    return Program(emitter.module, results, updates)
+
+
+class Emitter:
+    """Translates ops one after the other. ``held``: what each variable holds at this point."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self.module = Module()
+        self.parameters: dict[str, Hlo] = {}
+        self.held: dict[str, Operand] = {}
+        self.pushed: dict[int, Hlo] = {}  # by the pushing op: the list of what a loop keeps for its gradient
+        self.trips = 0  # of the loop whose body is translated
+        self.branch = Branch(graph)
+
+    def run(self, ops: Sequence[Op], values: Values) -> None:
+        """``values``: by the index of an op and of its output."""
+        module, held, first = self.module, self.held, dict[Any, Op]()
+        for op in ops:
+            module.op = op
+            if op is self.branch.gate:
+                values[op.index, 0] = self.branch.begin(module, op, values, held)
+            elif (op.index, 0) in values:
+                continue  # what a loop hands to its body
+            elif op.type == "_Arg":
+                values[op.index, 0] = self.argument(op)
+            elif op.type in _READ:
+                values[op.index, 0] = held[op.attrs["variable"].name]
+            elif op.type in _ASSIGN:
+                name = op.attrs["variable"].name
+                new = values[op.inputs[1].op.index, op.inputs[1].index]
+                spec = op.attrs["variable"].spec
+                held[name] = module.map(_ASSIGN[op.type], (held[name], new), spec) if _ASSIGN[op.type] else new
+            elif op.type in _SCATTER:
+                self.scatter(op, values)
+            elif op.type == "While":
+                for place, made in enumerate(while_loop(self, op, values)):
+                    values[op.index, place] = made
+            elif op.type in LISTS:
+                values[op.index, 0] = LISTS[op.type](self, op, [values[source.index, n] for source, n in op.inputs])
+            else:
+                self.plain(op, values, first)
+
+    def plain(self, op: Op, values: Values, first: dict[Any, Op]) -> None:
+        """An op that computes its outputs from its inputs. ``first``: equal ones are one."""
+        inputs = [values[source.index, place] for source, place in op.inputs]
+        key = _key(op, inputs)
+        same = op if key is None else first.setdefault(key, op)
+        made = [values[same.index, n] for n in range(len(op.outputs))] if same is not op else None
+        for place, value in enumerate(_translate(self.module, op, inputs) if made is None else made):
+            values[op.index, place] = value
+
+    def argument(self, op: Op) -> Hlo:
+        variable = op.attrs.get("variable")
+        if variable is not None and variable.name in self.parameters:
+            return self.parameters[variable.name]
+        spec = op.outputs[0] if variable is None else variable.spec
+        made = self.module.add("parameter", (), spec.shape, spec.dtype)
+        made.fusible = False
+        if variable is not None:
+            self.parameters[variable.name] = made
+            self.held[variable.name] = made
+        return made
+
+    def scatter(self, op: Op, values: Values) -> None:
+        module, name = self.module, op.attrs["variable"].name
+        indices, new = (
+            module.filled(values[value.op.index, value.index], value.spec) for value in op.inputs[1:]
+        )  # fmt: skip
+        table = self.held[name]
+        assert table is not None
+        self.held[name] = add_rows(module, table, indices, new)
 
 
 def _key(op: Op, inputs: list[Operand]) -> Any:
@@ -88,20 +130,6 @@ def _key(op: Op, inputs: list[Operand]) -> Any:
     return (op.type, tuple(read), attrs, op.outputs)
 
 
-def _argument(
-    module: Module, op: Op, values: dict[tuple[int, int], Operand], parameters: dict[str, Hlo],
-    held: dict[str, Operand],
-) -> None:  # fmt: skip
-    variable = op.attrs.get("variable")
-    spec = op.outputs[0] if variable is None else variable.spec
-    made = module.add("parameter", (), spec.shape, spec.dtype)
-    made.fusible = False
-    values[op.index, 0] = made
-    if variable is not None:
-        parameters[variable.name] = made
-        held[variable.name] = made
-
-
 def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     name = VALUEWISE.get(op.type)
     if name is not None:
@@ -113,14 +141,13 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
     if op.type in _UNCOMPILED:
         what = f"XLA compiles no {op.type} for the CPU, so there is no such step"
         raise NotSimulated(UnsupportedLayer(what, rule="TensorFlow has no kernel for it there"), op.layer)
+    if op.type == "ResizeBilinearGrad" and op.outputs[0].dtype in HALVES:
+        what = f"XLA does not compile the gradient of bilinear resizing in {op.outputs[0].dtype}"
+        rule = "TensorFlow's kernel puts out float32 there, and the compiler refuses to mix them"
+        raise NotSimulated(UnsupportedLayer(what, rule=rule), op.layer)
     if rule is None:
         raise _unknown(op, f"TensorFlow's {op.type}")
     return half(module, op, inputs, rule) if in_float32(op) else rule(module, op, inputs)
-
-
-def _there(value: Operand) -> Hlo:
-    assert value is not None
-    return value
 
 
 def _unknown(op: Op, what: str) -> NotSimulated:

@@ -73,6 +73,9 @@ class Module:
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self._rounded: set[int] = set()
+        self.kept: list[Hlo] = []  # buffers of their own, whoever reads them
+        self.loop: Op | None = None  # the loop that is being translated
+        self.slack = 0  # bytes of what loops carry, each of which the compiler may copy
         self.shared: dict[Any, Any] = {}  # what rules have made and may use again
 
     def add(

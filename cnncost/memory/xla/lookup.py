@@ -6,7 +6,6 @@ a table that the step updates, or zeros.
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from cnncost.memory.opgraph import Op
@@ -23,12 +22,16 @@ def gather(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
 
 
 def gather_places(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """GatherNd: the last axis of the indices is a place."""
-    table, indices = (module.filled(value, source.spec) for value, source in zip(inputs[:2], op.inputs, strict=False))
+    """GatherNd; the places are a constant, which lies with the code."""
     spec = op.outputs[0]
-    places = _places(module, indices)
-    made = module.add("gather", (table, places), (places.shape[0], spec.elements // places.shape[0]), table.dtype)
-    return [module.reshape(made, spec.shape)]
+    return [module.add("gather", (module.filled(inputs[0], op.inputs[0].spec),), spec.shape, spec.dtype)]
+
+
+def scatter_places(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
+    """ScatterNd of values to constant places."""
+    spec = op.outputs[0]
+    values = module.filled(inputs[0], op.inputs[0].spec)
+    return [module.add("scatter", (_zeros(module, spec.shape, spec.dtype), values), spec.shape, spec.dtype)]
 
 
 def segments(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
@@ -52,10 +55,6 @@ def _column(module: Module, indices: Hlo) -> Hlo:
     return module.reshape(indices, (max(indices.elements, 1), 1))
 
 
-def _places(module: Module, indices: Hlo) -> Hlo:
-    return module.reshape(indices, (max(prod(indices.shape[:-1]), 1), indices.shape[-1]))
-
-
 def _zeros(module: Module, shape: Dims, dtype: str) -> Hlo:
     made = module.add("zeros", (), shape, dtype)
     made.fusible = False
@@ -65,5 +64,6 @@ def _zeros(module: Module, shape: Dims, dtype: str) -> Hlo:
 RULES: dict[str, Any] = {
     "GatherV2": gather,
     "GatherNd": gather_places,
+    "ScatterNd": scatter_places,
     "UnsortedSegmentSum": segments,
 }

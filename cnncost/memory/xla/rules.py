@@ -264,9 +264,10 @@ def _key_counter(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Oper
 
 
 def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Bits of Philox from the key, then numbers of them."""
+    """Bits of Philox from the key, as many as the numbers have, then the numbers."""
     spec = op.outputs[0]
-    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, "int32")
+    width = "int16" if spec.dtype in HALVES else "int32"
+    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, width)
     return (module.map("convert", (bits,), spec),)
 
 
@@ -283,7 +284,7 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "Softsign": ("abs", "add", "divide"), "Equal": ("compare",), "NotEqual": ("compare",),
     "Greater": ("compare",), "GreaterEqual": ("compare",), "Less": ("compare",), "LessEqual": ("compare",),
     "LogicalAnd": ("and",), "LogicalOr": ("or",), "LogicalNot": ("not",), "SelectV2": ("select",),
-    "IsFinite": ("compare",),
+    "IsFinite": ("compare",), "IsNan": ("compare",),
 }  # fmt: skip
 RULES: dict[str, Rule] = {
     **contraction.RULES, **lookup.RULES, **resizing.RULES,
@@ -305,6 +306,7 @@ RULES: dict[str, Rule] = {
     "SoftmaxCrossEntropyWithLogits": _cross_entropy,
     "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
     "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),
+    "_SliceView": _moving("slice"), "_SplitView": _moving("slice"), "_UnpackView": _moving("slice"),
     "SplitV": _moving("slice"), "Unpack": _moving("slice"), "StridedSliceGrad": _moving("pad"),
     "SpaceToBatchND": _moving("transpose"), "BatchToSpaceND": _moving("transpose"),
     "ReverseV2": _moving("reverse"), "Transpose": _transpose, "Tile": _tile, "BroadcastTo": _tile,

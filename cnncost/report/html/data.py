@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby
 from typing import Any
 
+from cnncost.choices import MODES
 from cnncost.memory.prediction import CATEGORIES
 from cnncost.report.blocks import parted
 from cnncost.report.text import clean
-from cnncost.results import MODES, Analysis
+from cnncost.results import Analysis
 
 SCHEMA = "cnncost/report/1"
 MOST_BLOCKS = 60  # of the table and the areas

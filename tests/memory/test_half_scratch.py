@@ -1,0 +1,135 @@
+"""oneDNN's scratch in half precision, and whole steps in other dtypes, against measured steps of TensorFlow 2.21 (AMX
+for bfloat16, AVX-512 with float16, two threads, inter-op threads 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.optypes.amx_convolution import amx_scratch
+from cnncost.memory.optypes.brgemm import convolution_scratch
+from cnncost.memory.optypes.brgemm_matmul import fused_scratch, product_scratch
+from cnncost.memory.predict import predict
+from cnncost.memory.spec import Spec
+
+# rows, depth, columns, whether the first operand is turned over; bytes in bfloat16 and in float16
+PRODUCTS = (
+    ("bfloat16", 100, 4, 4, False, 9_216), ("bfloat16", 8, 512, 1024, True, 79_488),
+    ("bfloat16", 31, 84, 96, True, 40_768), ("bfloat16", 400, 256, 84, True, 169_088),
+    ("bfloat16", 2, 120, 4, False, 19_456), ("bfloat16", 16, 784, 128, False, 108_544),
+    ("bfloat16", 4096, 64, 1024, False, 26_240),  # two threads
+    ("bfloat16", 64, 4096, 10, False, 529_408), ("bfloat16", 8, 4, 1000, False, 4_992),  # not AMX
+    ("float16", 1, 16, 4, False, 5_184), ("float16", 1, 2048, 32, False, 134_464),
+    ("float16", 64, 2048, 24, False, 535_680), ("float16", 31, 120, 96, True, 49_664),
+    ("float16", 256, 784, 1024, False, 1_853_184), ("float16", 784, 4096, 64, False, 2_257_152),
+    ("float16", 196, 400, 100, True, 417_024), ("float16", 4096, 4, 512, False, 42_624),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "rows", "depth", "columns", "turned", "measured"), PRODUCTS)
+def test_products(dtype: str, rows: int, depth: int, columns: int, turned: bool, measured: int) -> None:
+    assert product_scratch(rows, depth, columns, turned, dtype) == measured
+
+
+def test_a_fused_product_sums_up_in_float32() -> None:
+    assert fused_scratch(4, 64, "bfloat16") == 4 * 64 * 4 + 128
+    assert fused_scratch(4, 64, "float16") == 0
+
+
+# batch, side, channels, outputs, kernel, stride, padding; bytes in bfloat16
+CONVOLUTIONS = (
+    (2, 40, 16, 40, 7, 1, "VALID", 131_120), (8, 16, 256, 8, 3, 1, "SAME", 704_560),
+    (1, 28, 64, 24, 3, 1, "SAME", 180_272), (1, 8, 16, 6, 7, 1, "SAME", 49_176),  # one thread
+    (4, 40, 12, 8, 5, 1, "SAME", 145_456),  # columns side by side
+    (8, 16, 4, 128, 5, 1, "SAME", 208_944),  # windows side by side
+    (1, 32, 1, 24, 3, 1, "VALID", 71_728), (4, 28, 256, 32, 7, 1, "SAME", 1_687_600),
+    (4, 64, 24, 128, 3, 1, "VALID", 32_816),  # not copied
+    (1, 14, 6, 48, 5, 2, "SAME", 106_544), (2, 64, 64, 40, 5, 2, "VALID", 704_560),
+    (4, 14, 128, 32, 5, 2, "VALID", 344_112), (2, 8, 96, 40, 7, 2, "VALID", 12_336),  # another implementation
+    (4, 28, 12, 32, 1, 2, "SAME", 50_608), (4, 16, 16, 16, 1, 1, "SAME", 32_816),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("batch", "side", "given", "made", "taps", "step", "padding", "measured"), CONVOLUTIONS)
+def test_convolutions(
+    batch: int, side: int, given: int, made: int, taps: int, step: int, padding: str, measured: int
+) -> None:
+    out = -(-side // step) if padding == "SAME" else (side - taps) // step + 1
+    shapes = (batch, side, side, given), (taps, taps, given, made), (batch, out, out, made)
+    assert amx_scratch(*(Spec(shape, "bfloat16") for shape in shapes), (step, step), (1, 1)) == measured
+
+
+def test_float16_needs_no_layout_of_its_own() -> None:
+    """For one channel float32 is laid out anew, float16 is not."""
+    shapes = (2, 32, 32, 1), (5, 5, 1, 6), (2, 28, 28, 6)
+    assert convolution_scratch(*(Spec(shape, "float16") for shape in shapes), (1, 1), (1, 1)) == 12_336
+    assert convolution_scratch(*(Spec(shape, "float32") for shape in shapes), (1, 1), (1, 1)) == 102_448
+
+
+def conv(filters: int, kernel: int = 3, **more: Any) -> dict[str, Any]:
+    return {"Conv2D": {"filters": filters, "kernel_size": kernel, "padding": "same", **more}}
+
+
+RELU, STEM = {"activation": "relu"}, conv(16, use_bias=False)
+MODELS: dict[str, dict[str, Any]] = {
+    "vgg": {
+        "input": [32, 32, 3],
+        "layers": [
+            conv(16, **RELU), conv(16, **RELU), {"MaxPooling2D": 2}, conv(32, **RELU), conv(32, **RELU),
+            {"MaxPooling2D": 2}, "Flatten", {"Dense": {"units": 64, **RELU}},
+            {"Dense": {"units": 10, "activation": "softmax"}},
+        ],
+    },
+    "residual": {
+        "input": [32, 32, 3],
+        "layers": [
+            {**STEM, "name": "stem"}, "BatchNormalization", {"ReLU": None, "name": "act"}, STEM, "BatchNormalization",
+            "ReLU", STEM, "BatchNormalization", {"Add": None, "inputs": ["previous", "act"]}, "ReLU",
+            "GlobalAveragePooling2D", {"Dense": {"units": 10, "activation": "softmax"}},
+        ],
+    },
+    "decoder": {
+        "input": [16, 16, 3],
+        "layers": [
+            conv(16, strides=2, **RELU), conv(32, strides=2, **RELU),
+            {"Conv2DTranspose": {"filters": 16, "kernel_size": 3, "strides": 2, "padding": "same", **RELU}},
+            {"UpSampling2D": 2}, conv(3, activation="sigmoid"),
+        ],
+    },
+    "grouped": {
+        "input": [24, 24, 8],
+        "layers": [conv(16, **RELU), conv(32, groups=4), "ReLU", "GlobalAveragePooling2D", {"Dense": 10}],
+    },
+}  # fmt: skip
+STEPS = (
+    ("vgg", "bfloat16", "inference", "graph", 393_264), ("vgg", "float16", "inference", "graph", 274_480),
+    ("vgg", "mixed_float16", "adam", "eager", 2_760_425), ("vgg", "bfloat16", "adam", "eager", 1_083_330),
+    ("residual", "float16", "inference", "eager", 1_704_320), ("residual", "bfloat16", "adam", "eager", 4_852_136),
+    ("decoder", "bfloat16", "inference", "graph", 137_264), ("decoder", "bfloat16", "sgd", "graph", 157_760),
+    ("decoder", "float64", "inference", "graph", 9_818_112), ("decoder", "float64", "sgd", "graph", 30_924_216),
+    ("decoder", "mixed_float16", "sgd", "graph", 115_552), ("grouped", "bfloat16", "inference", "graph", 520_704),
+    ("grouped", "float16", "sgd", "graph", 1_115_952), ("grouped", "float32", "sgd", "graph", 1_046_208),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "dtype", "step", "executor", "measured"), STEPS)
+def test_measured_steps(name: str, dtype: str, step: str, executor: str, measured: int) -> None:
+    mode, optimizer = ("inference", None) if step == "inference" else ("training", step)
+    analysis = cnncost.analyze(MODELS[name], batch=4, dtype=dtype, mode=mode, optimizer=optimizer)
+    assert predict(analysis, mode, optimizer, executor).peak_bytes == pytest.approx(measured, rel=0.001)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16", "float16"])
+def test_what_depends_on_the_processor_is_said(dtype: str) -> None:
+    notes = predict(cnncost.analyze(MODELS["vgg"], dtype=dtype)).notes
+    assert any("AMX" in note for note in notes) is ("bfloat16" in dtype)
+
+
+def test_nothing_is_trained_in_int8() -> None:
+    found = cnncost.analyze(MODELS["vgg"], dtype="int8", mode="training", optimizer="adam")
+    assert found.memory.training_peak_bytes is None
+    assert found.memory.resident is not None and found.memory.resident.optimizer_slots == 0
+    messages = [finding["message"] for finding in found.to_dict()["findings"]]
+    assert any("int8" in message and "slots" in message for message in messages)
