@@ -9,17 +9,13 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
    walked before the result, what is called "adam/..." or "functional/..." is reached from it. Commutative ops have
    their inputs sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
-3. oneDNN's layout pass replaces the ops that it knows, in reverse post-order of a depth-first walk from the source;
-   what is replaced goes to the end, and before that what it merged (mkl_layout_pass.cc).
+3. oneDNN's layout pass puts the ops that it replaces behind all others (``layout_order``).
 
-The source's edges stand in a hash table over their addresses (edgeset.h, flatset.h). Edges are allocated side by side,
-32 bytes each, and the hash keeps their order, so that the walk of 3 takes them in order of creation, last first, but
-for a rotation: the table begins anywhere, as the process's memory does. ``start`` is that rotation, as a share of the
-roots. It explains every capture (57 of 57 oneDNN ops of VGG16 in each of five processes, all 11 of a residual block).
-The table has up to 2.5 times the room its edges need: the first root begins it in 19 to 60 % of processes, the
-commonest single start and the one taken here. Which of a layer's two gradients runs first may depend on it: VGG16 at
-64 × 64, batch 2, SGD asks for 67.2 MB where its dense layers' updates can be made in place, and for 144.4 MB where
-they copy their weights.
+The walk of 1 runs twice, as grappler does: commutative ops have been sorted by the first round, but the sums that this
+round regrouped have the smaller operand first, and what an op's data wait for it does not wait for itself. That of 3
+begins anywhere, as the process's memory does. Which of a layer's two gradients runs first may depend on it: VGG16 at
+64 × 64, batch 2, SGD asks for 67.2 MB where its dense layers' updates can be made in place, and for 144.4 MB where they
+copy their weights.
 
 Names are those that Keras and the tape give, as far as they decide an order.
 """
@@ -29,17 +25,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Value
+from cnncost.memory.layout_order import REPLACED, Shuffle, replaced_order, with_biases
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
+from cnncost.memory.replay import HANDED
 from cnncost.memory.wires import Wires, wires
 
 _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
-_REPLACED = frozenset(
-    ("Conv2D", "_FusedConv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3D",
-     "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative",
-     "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
-     "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
-)  # fmt: skip
 # Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
 _STEERING: dict[str, tuple[int, str]] = {
     "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
@@ -51,11 +43,10 @@ _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFi
 _BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
 _STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS))
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
+_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 _CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
 _BEFORE = 1 << 40
 _RESULT = ("identity_RetVal", 0)
-Shuffle = Callable[[list[int]], object]
-_MERGED = frozenset(("Conv2DBackpropFilterWithBias",))
 
 
 def graph_order(
@@ -86,13 +77,22 @@ def node_order(
     """The ops in the executor's node order. Constants, which wait for nothing, come first."""
     ops = edges.ops
     names = _Names(model, optimizer)
-    sources = _sources(edges, names)
+    for op in ops:
+        if op.type == "AddN" and op.phase != FORWARD:
+            names.of(op)  # numbered in the order of creation
+    sources = with_biases(ops, _sources(edges, names))
     walked = _turned(ops, sources)
     ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
-    order = _breadth_first(sources, _depth_first(walked, ends))
+    order = _breadth_first(sources, _folded_last(len(ops), sources, _depth_first(walked, ends)))
     ordered = [op for op in ops if op.type == "Const"]
-    plain = [place for place in order if place < len(ops) and ops[place].type not in _REPLACED]
-    return ordered + [ops[place] for place in (*plain, *_replaced(ops, walked, order, start, shuffle))]
+    plain = [place for place in order if place < len(ops) and ops[place].type not in REPLACED]
+    return ordered + [ops[place] for place in (*plain, *replaced_order(ops, walked, order, start, shuffle))]
+
+
+def _folded_last(ops: int, sources: list[list[int]], walk: list[int]) -> list[int]:
+    """Constants that shapes were folded to, and that wait for what had the shape, were added to the graph's end."""
+    folded = [place for place in walk if place >= ops and sources[place]]
+    return [place for place in walk if place < ops or not sources[place]] + folded if folded else walk
 
 
 def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
@@ -139,15 +139,18 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
         return place
 
     data = _convolved(ops)
+    late = _late(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
         steered = op.type in _STEERED
+        if op.phase == UPDATE and op.controls:
+            own = own[: len(op.inputs)] + [source.index for source in _awaited(op, late)]
         if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
             found.append(own)
             continue
         places = []
         read = [source for source, _ in op.inputs]
-        if len(read) > 1 and op.type in _COMMUTATIVE:
+        if len(read) > 1 and op.type in _COMMUTATIVE and not (op.name == REGROUPED and op.type == "AddV2"):
             if len(read) == 2:
                 one, two = names.operand(read[0]), names.operand(read[1])
                 if two < one:
@@ -165,14 +168,16 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
                     place = numbers[source.index] = constant((str(source.attrs.get("value")), source.outputs[0]))
                 places.append(place)
         if steered:
-            _steer(op, places, constant, data)
+            _steer(op, places, constant, data, names)
         if op.controls:
-            places += [source.index for source in op.controls if source.type != "Const"]
+            places += [source.index for source in _awaited(op, late)]
         found.append(places)
     return found + behind
 
 
-def _steer(op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], int]) -> None:
+def _steer(
+    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: _Names
+) -> None:
     """Put the constants that steer an op among the places of what it reads."""
     steering = _STEERING.get(op.type)
     if steering is not None:
@@ -182,20 +187,49 @@ def _steer(op: Op, places: list[int], constant: Callable[..., int], data: dict[t
     elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
         places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
     else:
-        x = data.get((op.inputs[1].op.index, op.layer)) if op.phase == BACKWARD else None
-        filters = op.inputs[0].op
-        waits = [] if x is None else [x, *([filters.index] if filters.type == "ReadVariableOp" else [])]
+        operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
+        waits = [operand.index for operand in sorted(operands, key=names.of)]
         places.insert(_SIZED[op.type], constant((op.index, "sizes") if waits else op.outputs[0].shape, waits))
 
 
-def _convolved(ops: Sequence[Op]) -> dict[tuple[int, str], int]:
+def _convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
     """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
-    their own, which wait for the operands (constant_folding.cc: MaterializeShapes)."""
-    return {
-        (op.inputs[1].op.index, op.layer): op.inputs[0].op.index
+    their own, which wait for both operands (constant_folding.cc: MaterializeShapes)."""
+    kernels = {
+        (op.inputs[0].op.index, op.layer): op.inputs[1].op
         for op in ops
-        if op.type in _FILTERS and op.inputs[0].op.type != "Const"
+        if op.type in _CONVOLUTIONS and op.phase == FORWARD
     }
+    found = {}
+    for op in ops:
+        if op.type in _FILTERS and op.inputs[0].op.type != "Const":
+            image = op.inputs[0].op
+            kernel = kernels.get((image.index, op.layer))
+            found[op.inputs[1].op.index, op.layer] = [image] if kernel is None else [image, kernel]
+    return found
+
+
+def _late(ops: Sequence[Op]) -> bytearray:
+    """Which of the optimizer's ops follow from the reverse pass, and so from all of the forward pass that it trains."""
+    late = bytearray(len(ops))
+    for op in ops:
+        if op.phase == BACKWARD or (op.phase == UPDATE and any(late[source.index] for source, _ in op.inputs)):
+            late[op.index] = 1
+    return late
+
+
+def _awaited(op: Op, late: bytearray) -> list[Op]:
+    """What an op waits for without data, but for what its data wait for (dependency_optimizer.cc:
+    TransitiveReduction): an update waits for the forward pass's reads by way of the gradient."""
+    found = [source for source in op.controls if source.type != "Const"]
+    if op.phase == UPDATE and late[op.index]:
+        return [source for source in found if source.name == HANDED or not _passed(source.phase)]
+    return found
+
+
+def _passed(phase: str) -> bool:
+    """Whether the gradients of weights follow from all that runs then: forward, or forward once more."""
+    return phase == FORWARD or isinstance(phase, Scoped)
 
 
 def _depth_first(sources: list[list[int]], ends: list[int]) -> list[int]:
@@ -231,43 +265,6 @@ def _breadth_first(sources: list[list[int]], start: list[int]) -> list[int]:
     return order
 
 
-def _replaced(
-    ops: Sequence[Op], sources: list[list[int]], order: list[int], start: float = 0.0, shuffle: Shuffle | None = None
-) -> list[int]:
-    """oneDNN's ops in reverse post-order of a walk from the source that takes the last reader first."""
-    replaced = [op.type in _REPLACED for op in ops] + [False] * (len(sources) - len(ops))
-    leads = bytearray(replaced)  # to one of them: the walk passes the others by
-    loops = any(op.type == "Merge" for op in ops)
-    for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
-        if leads[place]:
-            for source in sources[place]:
-                leads[source] = 1
-    walked = [place for place in order if leads[place]]
-    merged = [place for place in walked if replaced[place] and ops[place].type in _MERGED]
-    readers: list[list[int]] = [[] for _ in sources]
-    roots = []
-    for place in (*(place for place in walked if not replaced[place] or ops[place].type not in _MERGED), *merged):
-        if not sources[place]:
-            roots.append(place)
-        for source in sources[place]:
-            readers[source].append(place)
-    first = round(len(roots) * start)
-    stack = roots[first:] + roots[:first]
-    if shuffle is not None:
-        shuffle(stack)
-    state = bytearray(len(readers))
-    finished: list[int] = []
-    while stack:
-        place = stack.pop()
-        if place < 0:
-            finished.append(~place)
-        elif not state[place]:
-            state[place] = 1
-            stack.append(~place)
-            stack.extend(reader for reader in readers[place] if not state[reader])
-    return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
-
-
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
 
@@ -277,6 +274,7 @@ class _Names:
 
     def __init__(self, model: str, optimizer: str) -> None:
         self.scopes = {FORWARD: f"{model}_1/", BACKWARD: f"gradient_tape/{model}_1/", UPDATE: f"{optimizer}/"}
+        self.model = model
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
 
@@ -294,7 +292,9 @@ class _Names:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
             return self._numbered(self.scopes[UPDATE] + op.type), op.index
-        scope = self.scopes.get(op.phase)
+        scope = self._scope(op)
+        if op.type == "_Arg" and op.phase == FORWARD and "variable" not in op.attrs:
+            return self._numbered("x"), 0
         if "outside" in op.attrs:
             return _PYTHON.get(op.type, op.type), op.index
         if op.phase == BACKWARD and not op.layer:  # of the loss
@@ -318,7 +318,12 @@ class _Names:
             kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
             return self._numbered(f"{self.scopes[UPDATE]}{kind}/read"), op.index
         weight = "bias" if variable.endswith("/bias") else "kernel"
-        return f"{self.scopes[FORWARD]}{op.layer}_1/{weight}", op.index
+        scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
+        return f"{scope}{op.layer}_1/{weight}", op.index
+
+    def _scope(self, op: Op) -> str | None:
+        phase = op.phase
+        return phase.scope.format(self.model) if isinstance(phase, Scoped) else self.scopes.get(phase)
 
     def _numbered(self, stem: str) -> str:
         count = self.counts.get(stem, 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any
 
+from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
 
@@ -35,6 +36,7 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     that prunes what the fusions left over."""
     _bypass(graph)
     _merge_equals(graph, prune(graph))
+    postpone_monotonic(graph)
     regroup(graph)
     prune(graph)
     readers = readers_of(graph.ops, graph.results)

@@ -74,13 +74,18 @@ def _erf(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 def _swish(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     """``tf.nn.silu``'s own gradient: sigmoid(x) is computed anew, after the gradient has arrived, so that the forward
-    pass need not keep it: grad · sigmoid(x) · (1 + x · (1 - sigmoid(x))). Grappler has removed the factor beta = 1."""
+    pass need not keep it: grad · sigmoid(x) · (1 + x · (1 - sigmoid(x))). Grappler has removed the factor beta = 1.
+    The function is called outside all scopes: its ops' names begin there (``outside``)."""
     x = op.inputs[1]
     one = constant(graph, 1.0, grad.dtype)
-    sigmoid = after(like(graph, "Sigmoid", x), grad)
-    inner = like(graph, "Mul", x, graph.add("Sub", (one, sigmoid), (x.spec,)))
-    slope = like(graph, "Mul", sigmoid, graph.add("AddV2", (one, inner), (x.spec,)))
-    return (None, like(graph, "Mul", grad, slope), *(None for _ in op.inputs[2:]))
+
+    def made(type_: str, *inputs: Value) -> Value:
+        return graph.add(type_, inputs, (x.spec,), outside=True)
+
+    sigmoid = after(made("Sigmoid", x), grad)
+    inner = made("Mul", x, made("Sub", one, sigmoid))
+    slope = made("Mul", sigmoid, made("AddV2", one, inner))
+    return (None, made("Mul", grad, slope), *(None for _ in op.inputs[2:]))
 
 
 def _log1p(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

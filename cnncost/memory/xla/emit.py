@@ -143,8 +143,8 @@ def _translate(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operan
         raise NotSimulated(UnsupportedLayer(what, rule="TensorFlow has no kernel for it there"), op.layer)
     if op.type == "ResizeBilinearGrad" and op.outputs[0].dtype in HALVES:
         what = f"XLA does not compile the gradient of bilinear resizing in {op.outputs[0].dtype}"
-        rule = "TensorFlow's kernel puts out float32 there, and the compiler refuses to mix them"
-        raise NotSimulated(UnsupportedLayer(what, rule=rule), op.layer)
+        why = "TensorFlow's kernel puts out float32 there, and the compiler refuses to mix them"
+        raise NotSimulated(UnsupportedLayer(what, rule=why), op.layer)
     if rule is None:
         raise _unknown(op, f"TensorFlow's {op.type}")
     return half(module, op, inputs, rule) if in_float32(op) else rule(module, op, inputs)
