@@ -65,7 +65,9 @@ def predicted(*events: tuple[str, str, int]) -> Any:
         phase = "update" if kind.startswith("Assign") else "forward"
         live += size
         most = max(most, live)
-        found.append(SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer, phase=phase), bytes=size, live=live))
+        found.append(
+            SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer, phase=phase, attrs={}), bytes=size, live=live)
+        )
     return SimpleNamespace(peak_bytes=most, low_bytes=most, high_bytes=most, events=tuple(found), notes=())
 
 
