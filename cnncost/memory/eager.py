@@ -8,6 +8,7 @@
   until the reverse pass begins (tape.h, ``PrepareBackprop``).
 - The gradient of a value lives until the gradient function that takes it has returned, a weight's until the step ends.
 - What a sigmoid or a softmax was taken of lives as long as its output.
+- A recurrent layer's loop is Python's: a cell for each step, and one before for the output's type.
 - Adding to a variable and subtracting from it are in place; an assigned variable shares the value's buffer.
 
 Left out: shapes, axes and other numbers of a few bytes that Python hands over.
@@ -15,12 +16,10 @@ Left out: shapes, axes and other numbers of a few bytes that Python hands over.
 
 from __future__ import annotations
 
-from cnncost.errors import UnsupportedLayer
 from cnncost.memory.eager_tape import Kept, run_backwards
 from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.lowering.base import Lowered, policies
-from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.base import EACH, table
 from cnncost.memory.prediction import MemoryPrediction
@@ -28,14 +27,13 @@ from cnncost.memory.sweep import Event
 from cnncost.results import Analysis
 
 _FOREIGN = -1  # the buffer of what is not the step's
-_LOOPS = frozenset(("While", "Enter", "Exit", "Switch", "LoopCond", "TensorListFromTensor"))
 
 
 def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
         if mode == "inference":
-            lowered = lower(analysis, training=False)
+            lowered = lower(analysis, training=False, eager=True)
             graph, kept = lowered.graph, Kept(lowered.graph)
             _hold_outputs(kept, lowered, len(graph.ops) - 1)
         else:
@@ -57,10 +55,10 @@ def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
     from cnncost.memory.loss import add_loss
     from cnncost.memory.loss_scaling import scaled, tested_at_once
     from cnncost.memory.optimizers import optimizer, with_loss_scaling
-    from cnncost.memory.training import trainable_weights
+    from cnncost.memory.training import accumulating, trainable_weights
     from cnncost.memory.updates import apply_updates
 
-    lowered = lower(analysis, training=True)
+    lowered = lower(analysis, training=True, eager=True)
     graph, called = lowered.graph, len(lowered.graph.ops) - 1
     loss, starts = add_loss(graph, lowered.outputs, lowered.masks)
     trained = trainable_weights(analysis, graph)
@@ -69,12 +67,12 @@ def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
         starts = scaled(graph, loss, starts)
     grads, ends = run_backwards(graph, starts, trained)
     updates = tested_at_once(graph, grads) if scales else grads
-    apply_updates(graph, optimizer(choice), trained, updates)
+    sums = apply_updates(graph, accumulating(analysis, optimizer(choice)), trained, updates, eager=True)
     graph.results = [loss]
     kept = Kept(graph)
     _hold_outputs(kept, lowered, called)
     kept.hold_captures(ends)
-    for grad in (*grads, *updates):
+    for grad in (*grads, *updates, *sums):
         if grad is not None:
             kept.hold(grad, len(graph.ops))
     return graph, kept
@@ -130,9 +128,6 @@ class _Run:
     def _place(self) -> None:
         """Give every output a buffer, and every buffer its end: the last of all values that share it."""
         for op in self.graph.ops:
-            if op.type in _LOOPS:
-                unknown = UnsupportedLayer("the memory simulation does not know loops that run op by op")
-                raise NotSimulated(unknown, op.layer)
             kind, own = self.types[op.type], self.buffers[op.index]
             if kind.shares:
                 for index in range(len(own)):

@@ -95,6 +95,8 @@ class Flat:
             return
         op.inputs = [self.value(value) for value in op.inputs]
         op.controls = [self._end(source) for source in op.controls]
+        if op.type == "Transpose" and op.outputs[0].dtype == "bool":
+            op.type = "_PlainTranspose"
         if op.type == "Fill" and "zeros_of" in op.attrs:  # of a weight's shape, which is asked for
             variable = op.attrs["zeros_of"]
             rank = Spec((len(variable.spec.shape),), "int32")
@@ -143,7 +145,8 @@ class _Layer:
         limit = self._track(self._forward_counter() if loop.reverse else last)
         time = counter if loop.reverse else self._track(zero)
         if loop.written is not None and not loop.reverse:
-            frame.written = self._track(flat.new(op, "TensorListReserve", (), (TOKEN,)).out())
+            count = last if loop.every else self._number(1)
+            frame.written = self._track(self._list("TensorListReserve", loop.written, count))
         frame.states = [self._track(value) for value in given[:states]]
         frame.lists = [self._track(value, TOKEN) for value in given[states : states + lists]]
         captured = [self._track(value) for value in given[states + lists :]]
@@ -153,7 +156,7 @@ class _Layer:
         pushes = [source for source in body if source.type == "TensorListPushBack"]
         pops = [source for source in body if source.type == "TensorListPopBack"]
         for push in pushes:
-            frame.pushed[push] = self._track(flat.new(op, "EmptyTensorList", (), (TOKEN,)).out())
+            frame.pushed[push] = self._track(self._list("EmptyTensorList", push.inputs[0], last))
         popped = {pop: self._track(self._pushed(pop)) for pop in pops}
         self._test(counter, limit, time)
         control = self._inside("Identity", [counter.switch.out()])
@@ -172,8 +175,12 @@ class _Layer:
 
     # -- variables -------------------------------------------------------------------------------------------------
 
-    def _number(self, value: int) -> Value:
+    def _number(self, value: object) -> Value:
         return self.flat.new(self.op, "Const", (), (TOKEN,), value=value).out()
+
+    def _list(self, type_: str, element: Value, count: Value) -> Value:
+        """A list without elements as yet, of an element's shape and for so many."""
+        return self.flat.new(self.op, type_, (self._number(element.shape), count), (TOKEN,)).out()
 
     def _track(self, value: Value, spec: Spec | None = None) -> Track:
         outputs = (value.spec if spec is None else spec,)

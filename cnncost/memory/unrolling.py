@@ -56,10 +56,10 @@ class _Unrolling:
         return Value(self.last.get(value.op, value.op), value.index)
 
     def outside(self, op: Op) -> None:
-        tokens = [value.op for value in op.inputs if value.spec == TOKEN and value.op.type != "Const"]
+        tokens = [value.op for value in op.inputs if value.spec == TOKEN]
         inputs = [value for value in op.inputs if value.spec != TOKEN]
         if op.outputs == (TOKEN,):
-            tokens += [value.op for value in inputs if value.op.type != "Const"]
+            tokens += [value.op for value in inputs]
             inputs = []
             self.tokens.append(op)
         if op.type == "TensorListStack":

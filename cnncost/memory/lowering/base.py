@@ -26,10 +26,11 @@ class Lowered(NamedTuple):
 class Step:
     """One forward pass under construction. ``training`` is Keras's ``training`` argument."""
 
-    def __init__(self, analysis: Analysis, training: bool) -> None:
+    def __init__(self, analysis: Analysis, training: bool, eager: bool = False) -> None:
         self.analysis = analysis
         self.batch = analysis.batch
         self.training = training
+        self.eager = eager
         self.graph = OpGraph()
         self.add = self.graph.add
         self.moved: dict[str, Op] = {}  # the last assignment to a seed generator
@@ -77,6 +78,11 @@ class Step:
     def cast(self, value: Value, dtype: str) -> Value:
         """``tf.cast``: nothing where the dtype is that already."""
         return value if value.dtype == dtype else self.add("Cast", (value,), to=dtype)
+
+    def hold(self, *values: Value) -> None:
+        """Python's names last until here; op by op that keeps the tensors."""
+        if self.eager:
+            self.add("NoOp", values, ())
 
     def number(self, value: Any, like: Value) -> Value:
         """A scalar constant of another value's dtype."""

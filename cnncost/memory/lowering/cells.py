@@ -133,7 +133,10 @@ def _lstm(row: LayerCost, kind: Any, prefix: str) -> Cell:
         return _split(step, z, 4)
 
     def call(step: Step, x: Value, states: list[Value], masks: Masks) -> tuple[Value, list[Value]]:
-        return _gated(step, kind, sums(step, x, states[0], masks), states[1])
+        gates = sums(step, x, states[0], masks)
+        made = _gated(step, kind, gates, states[1])
+        step.hold(*gates)
+        return made
 
     return Cell(((kind.units,),) * 2, call, _maker(kind, 4 if apart else 1))
 
@@ -164,6 +167,7 @@ def _gated(step: Step, kind: Any, sums: Sequence[Value], c: Value) -> tuple[Valu
     candidate = activate(step, sums[2], kind.activation)
     carry = step.add("AddV2", (step.add("Mul", (f, c)), step.add("Mul", (i, candidate))))
     o = activate(step, sums[3], kind.recurrent_activation)
+    step.hold(i, f)
     output = step.add("Mul", (o, activate(step, carry, kind.activation)))
     return output, [output, carry]
 
@@ -198,8 +202,9 @@ def _gru(row: LayerCost, kind: Any, prefix: str) -> Cell:
             again = step.add("MatMul", (step.add("Mul", (r, h)), _columns(step, kernel, kind.units, 2 * kind.units)))
         candidate = activate(step, step.add("AddV2", (x_h, again)), kind.activation)
         one = step.graph.constant(1.0, Spec((), h.dtype))
-        rest = step.add("Mul", (step.add("Sub", (one, z), (z.spec,)), candidate))
-        output = step.add("AddV2", (step.add("Mul", (z, h)), rest))
+        old = step.add("Mul", (z, h))
+        output = step.add("AddV2", (old, step.add("Mul", (step.add("Sub", (one, z), (z.spec,)), candidate))))
+        step.hold(sums, x_z, x_r, x_h, inner, *parts, z, r, again, candidate)
         return output, [output]
 
     return Cell(((kind.units,),), call, _maker(kind, 1))

@@ -41,4 +41,7 @@ def _expanded(step: Step, mask: Value, like: Value, fixed: int | None) -> Value:
 
 
 def zeros(step: Step, spec: Spec) -> Value:
+    """``ops.zeros``: a constant in a graph, made anew op by op."""
+    if step.eager:
+        return step.add("Fill", (), (spec,), "zeros")
     return step.graph.constant(0, spec)

@@ -25,24 +25,36 @@ MOST_UNROLLED = 256  # steps that are unrolled op by op at most
 def recur(step: Step, row: LayerCost, kind: Any, inputs: Sequence[Value], prefix: str = "") -> list[Value]:
     """A recurrent layer's output and last states. ``prefix`` is before its weights' names."""
     x, mask = inputs[0], step.mask(inputs[0])
-    sequence = time_first(step.graph, x)
+    sequence = _turned(step, x)
     cell = cell_of(step, row, kind, prefix)
     trips = sequence.shape[0]
     kept = _kept_states(step, row, cell, prefix) if kind.options.get("stateful") else []
     states = list(inputs[1:]) or [step.cast(step.graph.read(variable), x.dtype) for variable in kept]
-    states = states or [zeros(step, Spec((step.batch, *shape), x.dtype)) for shape in cell.states]
+    states = given = states or [zeros(step, Spec((step.batch, *shape), x.dtype)) for shape in cell.states]
+    if step.eager:  # a step's input, for masks of dropout that are none
+        step.add("StridedSlice", (x,), (Spec((x.shape[0], *x.shape[2:]), x.dtype),), place=0)
     masks = cell.masks(step, element(sequence.spec), states) if step.training else ()
     if mask is not None:
         mask = mask_in_time(step, mask, kind.go_backwards)
     if kind.go_backwards:
         sequence = step.add("ReverseV2", (sequence,), (sequence.spec,))
-    run = _unrolled if kind.options.get("unroll") else _looped
+    run = _unrolled if kind.options.get("unroll") else _stepped if step.eager else _looped
     outputs, states = run(step, kind, cell, sequence, states, masks, trips, mask)
     last = take(step.graph, outputs, outputs.shape[0] - 1)
     for variable, state in zip(kept, states, strict=False):
         step.graph.assign("AssignVariableOp", variable, step.cast(state, variable.spec.dtype))
-    result = time_first(step.graph, outputs) if kind.return_sequences else last
+    result = _turned(step, outputs) if kind.return_sequences or step.eager else last
+    if step.eager:
+        step.hold(last, result, sequence, *given)
+        result = result if kind.return_sequences else last
     return [result, *states] if kind.return_state else [result]
+
+
+def _turned(step: Step, value: Value) -> Value:
+    """Batch and time change places; op by op every transpose runs."""
+    if step.eager:
+        return step.add("Transpose", (value,), perm=(1, 0, *range(2, len(value.shape))))
+    return time_first(step.graph, value)
 
 
 def _kept_states(step: Step, row: LayerCost, cell: Cell, prefix: str) -> list[Variable]:
@@ -80,6 +92,36 @@ def _looped(
     made = add_loop(step.graph, loop, states, lists, masks, "while")
     stacked = step.add("TensorListStack", (made.out(len(states)),), (made.outputs[-1],))
     return stacked, [made.out(index) for index in range(0 if mask is None else 1, len(states))]
+
+
+def _stepped(
+    step: Step, kind: Any, cell: Cell, sequence: Value, states: list[Value], masks: Sequence[Value], trips: int,
+    mask: Value | None,
+) -> tuple[Value, list[Value]]:  # fmt: skip
+    """Op by op: the loop is Python's. The cell that is called once before, for the output's type, runs too, and its
+    results last until the end. A step's elements go when they have been read, the states before when it is done."""
+    if trips > MOST_UNROLLED:
+        raise UnsupportedLayer(f"the memory simulation runs {MOST_UNROLLED} time steps op by op at most")
+    parts = _unpacked(step, sequence)
+    first, kept = cell.call(step, take(step.graph, sequence, 0), states, masks)
+    counts = None if mask is None else _unpacked(step, mask)
+    before = first if counts is None else step.add("ZerosLike", (first,))
+    none, output = before, before
+    outputs: list[Value] = []
+    for index in range(trips):
+        output, new = cell.call(step, parts.out(index), states, masks)
+        if counts is not None:
+            other = none if kind.options.get("zero_output_for_mask") else before
+            output, *chosen_states = chosen(step, counts.out(index), [output, *new], [other, *states])
+            step.hold(*new)
+            new, before = chosen_states, output
+        step.hold(*states)
+        states = new
+        outputs = [*outputs, output] if kind.return_sequences else [output]
+    spec = Spec((len(outputs), *output.shape), output.dtype)
+    stacked = step.add("Pack", outputs, (spec,), axis=0)
+    step.hold(first, none, *kept)
+    return stacked, states
 
 
 def _unrolled(

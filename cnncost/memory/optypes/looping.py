@@ -17,6 +17,7 @@ ROWS = (
     *(OpType(name, given, shares=FIRST) for name in _LISTS),
     OpType("TensorListFromTensor", given),  # every element is copied
     OpType("TensorListStack", given),
+    OpType("_PlainTranspose", given),  # of truth values: not oneDNN's
     *(OpType(name, given) for name in ("TensorListReserve", "EmptyTensorList", "VariableShape", "_PutZeros")),
     OpType("_Dead", given, expensive=False),  # what is passed by in an iteration that does not run it
     *(OpType(name, given, expensive=False) for name in SILENT),
