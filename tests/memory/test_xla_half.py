@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import cnncost
 from cnncost.memory.opgraph import FORWARD, Op
@@ -74,6 +76,30 @@ def test_half_precision_needs_no_more_than_float32_and_copies(dtype: str) -> Non
     """Convolutions run in float32: what is saved is in the input and the output alone, and both are widened copies."""
     single, half = (peak([conv(16), conv(16)], name).peak_bytes for name in ("float32", dtype))
     assert single / 2 < half < 2 * single
+
+
+LAYERS = st.sampled_from(
+    [conv(8), conv(12, 1), conv(8, strides=2), conv(8, groups=4), "BatchNormalization", "ReLU", "LayerNormalization",
+     {"Activation": "swish"}, {"Activation": "gelu"}, {"MaxPooling2D": {"pool_size": 2, "padding": "same"}},
+     {"AveragePooling2D": 1}, {"Dropout": 0.3}, {"DepthwiseConv2D": {"kernel_size": 3, "padding": "same"}},
+     {"Conv2DTranspose": {"filters": 8, "kernel_size": 3, "strides": 2}}, {"UpSampling2D": 2}, {"ZeroPadding2D": 1}]
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(LAYERS, min_size=1, max_size=6), st.sampled_from(["float16", "mixed_float16", "mixed_bfloat16"]),
+    st.sampled_from([None, "sgd", "adam"]), st.booleans(),
+)  # fmt: skip
+def test_any_model(layers: list[Any], dtype: str, optimizer: str | None, sums: bool) -> None:
+    more = {"gradient_accumulation_steps": 3} if sums and optimizer else {}
+    model = {"input": [12, 12, 3], "layers": [conv(8), *layers, *HEAD]}
+    found = predict(
+        cnncost.analyze(model, batch=2, dtype=dtype, **more), "training" if optimizer else "inference", optimizer, "xla"
+    )
+    assert 0 < found.low_bytes <= found.peak_bytes <= found.high_bytes
+    assert max(event.live for event in found.events) == found.peak_bytes
+    assert sum(held.bytes for held in found.alive_at_peak) == found.peak_bytes
 
 
 # -- conversions -------------------------------------------------------------------------------------------------------

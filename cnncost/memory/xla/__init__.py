@@ -54,7 +54,10 @@ NOTE = (
     "the interval spans both orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
     "or less: XLA decides for each buffer whether it is fused away or lies in the memory of an updated weight"
 )
-LOOP = "and the states of its loops ({:,} bytes), each of which the compiler may copy where a loop begins or turns"
+LOOP = (
+    "the interval has room for the states of loops ({:,} bytes) too: the compiler may copy each of them where its loop "
+    "begins or turns"
+)
 RECOMPUTED = "XLA finds that what is recomputed is there already, and runs it once: the step needs as much as without"
 SMALL = 100  # a small buffer is less than one in so many of the peak
 
