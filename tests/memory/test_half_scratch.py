@@ -10,7 +10,7 @@ import pytest
 import cnncost
 from cnncost.memory.optypes.amx_convolution import amx_scratch
 from cnncost.memory.optypes.brgemm import convolution_scratch
-from cnncost.memory.optypes.brgemm_matmul import fused_scratch, product_scratch
+from cnncost.memory.optypes.brgemm_matmul import batched_scratch, fused_scratch, product_scratch
 from cnncost.memory.predict import predict
 from cnncost.memory.spec import Spec
 
@@ -36,6 +36,22 @@ def test_products(dtype: str, rows: int, depth: int, columns: int, turned: bool,
 def test_a_fused_product_sums_up_in_float32() -> None:
     assert fused_scratch(4, 64, "bfloat16") == 4 * 64 * 4 + 128
     assert fused_scratch(4, 64, "float16") == 0
+
+
+# rows, depth, columns, products, which operands are turned over
+SEVERAL = (
+    ("float32", 64, 32, 32, 1, (False, False), 1_408), ("float32", 16, 8, 16, 16, (False, True), 9_728),
+    ("bfloat16", 64, 32, 32, 1, (False, False), 18_048), ("bfloat16", 16, 16, 8, 16, (False, True), 11_904),
+    ("float16", 16, 8, 16, 16, (False, True), 11_904), ("float32", 1, 64, 1, 1, (False, True), 1_408),
+    ("float32", 4, 49, 512, 8, (False, False), 34_304),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "rows", "depth", "columns", "products", "turned", "measured"), SEVERAL)
+def test_several_products_at_once(
+    dtype: str, rows: int, depth: int, columns: int, products: int, turned: tuple[bool, bool], measured: int
+) -> None:
+    assert batched_scratch(rows, depth, columns, products, turned, dtype) == measured
 
 
 # batch, side, channels, outputs, kernel, stride, padding; bytes in bfloat16
@@ -103,7 +119,18 @@ MODELS: dict[str, dict[str, Any]] = {
         "layers": [conv(16, **RELU), conv(32, groups=4), "ReLU", "GlobalAveragePooling2D", {"Dense": 10}],
     },
 }  # fmt: skip
+MODELS["attention"] = {
+    "input": [16, 32],
+    "layers": [
+        {"LayerNormalization": None, "name": "ln"},
+        {"MultiHeadAttention": {"num_heads": 4, "key_dim": 8}, "inputs": ["ln", "ln"]},
+        {"Add": None, "inputs": ["ln", "previous"]}, {"Dense": {"units": 64, "activation": "gelu"}}, {"Dense": 32},
+        "GlobalAveragePooling1D", {"Dense": 10},
+    ],
+}  # fmt: skip
 STEPS = (
+    ("attention", "float32", "inference", "graph", 75_264), ("attention", "bfloat16", "inference", "graph", 44_672),
+    ("attention", "float16", "inference", "graph", 46_080),
     ("vgg", "bfloat16", "inference", "graph", 393_264), ("vgg", "float16", "inference", "graph", 274_480),
     ("vgg", "mixed_float16", "adam", "eager", 2_760_425), ("vgg", "bfloat16", "adam", "eager", 1_083_330),
     ("residual", "float16", "inference", "eager", 1_704_320), ("residual", "bfloat16", "adam", "eager", 4_852_136),

@@ -1,5 +1,5 @@
-"""The scratch pad of oneDNN's matrix products in half precision (oneDNN 3.7, the one inside TensorFlow 2.21:
-brgemm_matmul_utils.cpp). Those in float32 have none.
+"""The scratch pad of oneDNN's matrix products (oneDNN 3.7, the one inside TensorFlow 2.21:
+brgemm_matmul_utils.cpp). In float32 only those of several matrices at once have one.
 
 The operands are copied into blocks, which each thread has of its own: in float16 as float32 numbers, as no unit for
 float16 is assumed beside AVX-512's; in bfloat16 for AMX's tiles, or, where a block would be tiny, for AVX-512. The
@@ -12,7 +12,7 @@ in float16 its plain implementation takes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cnncost.memory.optypes.brgemm import THREADS, up
@@ -34,6 +34,7 @@ class _Product:
     batch: int
     turned: bool  # the first operand is stored column by column
     threads: int
+    second: bool = False  # so is the second
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,27 @@ class _Blocks:
     whole: bool = False  # a last part of the depth that is no whole block is computed as one
 
 
-def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: str, batch: int = 1) -> int:
-    """Bytes of the product of (rows, depth) and (depth, columns); ``turned``: the first is stored as (depth, rows).
+def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: str) -> int:
+    """Bytes of the product of (rows, depth) and (depth, columns) in half precision; ``turned``: the first is stored as
+    (depth, rows).
 
     >>> product_scratch(256, 24, 96, False, "float16"), product_scratch(256, 96, 24, False, "bfloat16")
     (41984, 17408)
     """
-    return _scratch(rows, depth, columns, turned, dtype, batch) if 0 not in (rows, depth, columns, batch) else 0
+    size = 2 * (rows * columns + depth * (rows + columns))
+    threads = 1 if size < 1.01 * _CACHE else THREADS
+    return _scratch(_Product(rows, depth, columns, 1, turned and rows != 1, threads), dtype)
+
+
+def batched_scratch(
+    rows: int, depth: int, columns: int, batch: int, turned: tuple[bool, bool], dtype: str
+) -> int:  # fmt: skip
+    """The same for several products at once, in float32 too; ``turned``: the first, the second operand.
+
+    >>> batched_scratch(64, 32, 32, 1, (False, False), "float32")
+    1408
+    """
+    return _scratch(_Product(rows, depth, columns, batch, turned[0] and rows != 1, THREADS, turned[1]), dtype)
 
 
 def fused_scratch(rows: int, columns: int, dtype: str) -> int:
@@ -65,20 +80,28 @@ def fused_scratch(rows: int, columns: int, dtype: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _scratch(rows: int, depth: int, columns: int, turned: bool, dtype: str, batch: int) -> int:
-    size = 2 * (rows * columns + depth * (rows + columns))
-    product = _Product(rows, depth, columns, batch, turned and rows != 1, 1 if size < 1.01 * _CACHE else THREADS)
+def _scratch(product: _Product, dtype: str) -> int:
+    if 0 in (product.rows, product.depth, product.columns, product.batch):
+        return 0
     if dtype == "bfloat16":
         blocks = _tiled(product)
         if blocks is not None and 2 * blocks.rows * blocks.stride > _LITTLE:
             return _bytes(product, blocks, 2, 32) + _tiles(product, blocks)
-        return _bytes(product, _registers(product, 2), 2, 32)
-    return _bytes(product, _registers(product, 4), 4, 16)
+        return _bytes(product, _registers(product, 2, False), 2, 32)
+    if dtype == "float16":
+        return _bytes(product, _registers(product, 4, True), 4, 16)
+    blocks = _registers(product, 4, False)
+    second = product.second and product.columns > 1 and product.depth > 1  # else it is stored both ways at once
+    second = second or (product.columns > 256 and _power(product.columns))
+    return _bytes(product, replace(blocks, buffered=blocks.split > 1), 4, 16, second)
 
 
-def _bytes(product: _Product, blocks: _Blocks, size: int, granule: int) -> int:
+def _bytes(product: _Product, blocks: _Blocks, size: int, granule: int, second: bool = True) -> int:
+    """``second``: the second operand is copied."""
     wide = blocks.columns if blocks.columns < 64 and product.columns != blocks.columns else 64
-    parts = [_ADDRESSES * blocks.batch, size * wide * up(blocks.depth, granule) * blocks.batch]
+    parts = [_ADDRESSES * blocks.batch]
+    if second:
+        parts.append(size * wide * up(blocks.depth, granule) * blocks.batch)
     if blocks.copied:
         parts.append(size * blocks.rows * blocks.stride * blocks.batch * blocks.chunks[0])
     if blocks.buffered and blocks.split > 1:
@@ -109,13 +132,14 @@ def _power(value: int) -> bool:
 # -- AVX-512 ---------------------------------------------------------------------------------------------------------
 
 
-def _registers(product: _Product, size: int) -> _Blocks:
-    """The block of rows and the chunk of columns that leave the least over."""
+def _registers(product: _Product, size: int, converted: bool) -> _Blocks:
+    """The block of rows and the chunk of columns that leave the least over. ``converted``: the first operand is another
+    dtype's."""
     rows, depth, columns, threads = product.rows, product.depth, product.columns, product.threads
     turned = product.turned or rows == 1  # one row is both
     wide = min(64, columns)
     deep = min(depth, 1024 if depth > 1024 and not turned else 512)
-    copied = size == 4 or product.turned or _aliased(product)
+    copied = converted or product.turned or (size == 2 and _aliased(product))
     least, split = min(32, rows), 1
     if threads > product.batch * -(-columns // wide):
         least = min(16, rows)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from math import prod
 from typing import NamedTuple
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs
+from cnncost.memory.optypes.brgemm_matmul import batched_scratch
 from cnncost.memory.spec import Dims, Spec
 
 ELLIPSIS = "..."
@@ -57,12 +60,13 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """A transposed copy of each operand whose axes are not in the kernel's order (batch, free, contracted; the last two
-    may change places), its sum over axes that it alone has, and the product before it is transposed."""
+    may change places), its sum over axes that it alone has, the product before it is transposed, and oneDNN's own."""
     parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
     order = [name for operand in parsed.operands for name in operand]
     made: list[int] = []
     product: list[str] = []
     free: list[str] = []
+    turned: list[bool] = []
     for operand, spec in zip(parsed.operands, inputs, strict=True):
         wanted = sorted(operand, key=lambda name: (parsed.kind(name), name.isdigit(), order.index(name)))
         swapped = sorted(
@@ -70,6 +74,7 @@ def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
         )  # fmt: skip
         if list(operand) not in (wanted, swapped):
             made.append(spec.bytes)
+        turned.append(list(operand) == swapped != wanted)
         kept = [name for name in wanted if parsed.kind(name) != _REDUCE]
         if len(kept) < len(wanted):
             size = spec.bytes
@@ -81,7 +86,21 @@ def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     batch = sorted(product, key=lambda name: (parsed.kind(name), order.index(name)))
     if [*batch, *free] != list(parsed.result):
         made.append(outputs[0].bytes)
-    return tuple(made)
+    return (*made, *_product(parsed, turned, outputs[0].dtype))
+
+
+def _product(parsed: Parsed, turned: Sequence[bool], dtype: str) -> tuple[int, ...]:
+    if len(parsed.operands) != 2 or dtype not in ("float32", "float16", "bfloat16"):
+        return ()
+
+    def size(names: Iterable[str], *kinds: int) -> int:
+        return prod(parsed.sizes[name] for name in dict.fromkeys(names) if parsed.kind(name) in kinds)
+
+    first, second = parsed.operands
+    batch = size(first + second, _BROADCAST, _BATCH)
+    found = batched_scratch(size(first, _FREE), size(first, _CONTRACT), size(second, _FREE), batch,
+                            (turned[0], not turned[1]), dtype)  # fmt: skip
+    return (found,) if found else ()
 
 
 ROWS = (OpType("Einsum", _infer, scratch=_scratch),)

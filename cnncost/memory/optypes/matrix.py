@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
-from cnncost.memory.optypes.brgemm_matmul import fused_scratch, product_scratch
+from cnncost.memory.optypes.brgemm_matmul import batched_scratch, fused_scratch, product_scratch
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
@@ -38,6 +40,21 @@ def _product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     return (product_scratch(result.shape[0], depth, result.shape[1], turned, result.dtype),)
 
 
+def _batched(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """Where all read one second operand, their rows are those of one product."""
+    result, (first, second) = outputs[0], inputs
+    if result.dtype not in _HALF | {"float32"}:
+        return ()
+    turned = bool(attrs.get("transpose_a")), bool(attrs.get("transpose_b"))
+    *stack, rows, columns = result.shape
+    batch = prod(stack)
+    if (not turned[0] or rows == 1) and prod(second.shape[:-2]) == 1:
+        rows, batch = rows * batch, 1
+    depth = first.shape[-2 if turned[0] else -1]
+    found = batched_scratch(rows, depth, columns, batch, turned, result.dtype)
+    return (found,) if found else ()
+
+
 def _inner_product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     result = outputs[0]
     found = fused_scratch(*result.shape, result.dtype) if result.dtype in _HALF and len(result.shape) == 2 else 0
@@ -46,7 +63,7 @@ def _inner_product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ..
 
 ROWS = (
     OpType("MatMul", _matmul, scratch=_product),
-    OpType("BatchMatMulV2", _matmul),
+    OpType("BatchMatMulV2", _matmul, scratch=_batched),
     OpType("_FusedMatMul", _matmul, forwards=(3,), scratch=_inner_product),  # 3: what it adds, if anything
     OpType("BiasAdd", same, forwards=(0,)),
     OpType("BiasAddGrad", _last_axis),
