@@ -24,6 +24,7 @@ run failed (no TensorFlow, no such device, not enough memory, a time-out).
 """
 SUFFIXES = {".json": "json", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
 FORMATS = ("table", "json", "markdown", "html")
+ANEW = 5  # processes where one is beyond the tolerance: TensorFlow's own peak is not the same in each
 NO_MODEL = "no model was built yet: the framework itself takes more than this process may have"
 
 
@@ -47,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="how the step runs: a tf.function (graph), compiled by XLA, or op by op")  # fmt: skip
     group.add_argument("--allocator", choices=("requested", "bfc"), default="requested",
                        help="compare peaks in requested bytes, or in the chunks of TensorFlow's allocator")  # fmt: skip
-    group.add_argument("--processes", metavar="N", type=whole_number(1, 100), default=1,
-                       help="measure the peak in N fresh processes and take the median (1)")  # fmt: skip
+    group.add_argument("--processes", metavar="N", type=whole_number(1, 100),
+                       help="measure the peak in N fresh processes and take the median "
+                       f"(1; {ANEW} where the first is beyond the tolerance)")  # fmt: skip
     group.add_argument("--device", metavar="NAME", default="CPU:0", help="CPU:0 (default) or GPU:0, GPU:1, …")
     group.add_argument("--backend", choices=("tensorflow", "jax", "torch"), default="tensorflow",
                        help="Keras's backend; memory is predicted for TensorFlow's alone")  # fmt: skip
@@ -74,11 +76,14 @@ def run(args: argparse.Namespace) -> int:
         _check_writable(path)
     analysis = analysis_of(args)
     job = job_of(args, analysis, device)
-    measured = _measure(job, analysis, args.timeout, args.processes)
     from cnncost.compare import compare
     from cnncost.report.verification import render
 
+    measured = _measure(job, analysis, args.timeout, args.processes or 1)
     result = compare(analysis, job, measured, args.tolerance, args.allocator)
+    if args.processes is None and not result.peak_ok:
+        measured = _measure(job, analysis, args.timeout, ANEW, measured)
+        result = compare(analysis, job, measured, args.tolerance, args.allocator)
     form = args.format or _form_of(args.output)
     text = render(result, form)
     try:
@@ -142,13 +147,16 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
     )  # fmt: skip
 
 
-def _measure(job: Job, analysis: Analysis, timeout: float, processes: int) -> Measurement:
+def _measure(
+    job: Job, analysis: Analysis, timeout: float, processes: int, first: Measurement | None = None
+) -> Measurement:  # fmt: skip
     from cnncost.cli.progress import progress
     from cnncost.measure import LackOfMemory, run_often
 
     try:
-        with progress(f"running {printable(analysis.model)} on {job.device}"):
-            return run_often(job, timeout, processes)
+        again = f", {processes - 1} more times" if first else ""
+        with progress(f"running {printable(analysis.model)} on {job.device}{again}"):
+            return run_often(job, timeout, processes, first)
     except LackOfMemory as lack:
         raise _with_remedies(lack, analysis, job) from None
 

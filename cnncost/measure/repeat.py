@@ -12,9 +12,12 @@ from cnncost.measure.records import Job, Measurement
 Runner = Callable[[Job, float], Measurement]
 
 
-def run_often(job: Job, timeout: float, processes: int = 1, runner: Runner = run) -> Measurement:
-    """Run ``job`` once whole, then ``processes`` − 1 times for its memory alone; each may take ``timeout`` seconds."""
-    first = runner(job, timeout)
+def run_often(
+    job: Job, timeout: float, processes: int = 1, first: Measurement | None = None, runner: Runner = run
+) -> Measurement:  # fmt: skip
+    """Run ``job`` once whole, unless that has been done, then ``processes`` − 1 times for its memory alone; each may
+    take ``timeout`` seconds."""
+    first = first or runner(job, timeout)
     again = replace(job, steps=0)
     return merged([first, *(runner(again, timeout) for _ in range(processes - 1))])
 

@@ -27,7 +27,7 @@ def test_the_first_is_whole_and_the_others_measure_memory_alone() -> None:
         peak = next(peaks)
         return one(peak, peak * 2, (0.5,) if job.steps else ())
 
-    found = run_often(Job({}, (), steps=7), 60, 3, runner)
+    found = run_often(Job({}, (), steps=7), 60, 3, runner=runner)
     assert asked == [(7, 60), (0, 60), (0, 60)]
     assert found.step_seconds == (0.5,) and found.peak_bytes == 20 and found.chunk_bytes == 40
     assert found.changes[0].bytes == 20 and found.process_bytes == 1030
@@ -36,8 +36,20 @@ def test_the_first_is_whole_and_the_others_measure_memory_alone() -> None:
 
 
 def test_one_process_is_itself() -> None:
-    found = run_often(Job({}, ()), 60, 1, lambda job, timeout: one(5, None, (0.1,)))
+    found = run_often(Job({}, ()), 60, 1, runner=lambda job, timeout: one(5, None, (0.1,)))
     assert (found.peak_bytes, found.chunk_bytes, found.step_seconds, found.runs) == (5, None, (0.1,), ((5, None),))
+
+
+def test_more_processes_join_the_first() -> None:
+    steps: list[int] = []
+
+    def runner(job: Job, timeout: float) -> Measurement:
+        steps.append(job.steps)
+        return one(10, 20)
+
+    found = run_often(Job({}, (), steps=7), 60, 3, one(30, 60, (0.5,)), runner)
+    assert steps == [0, 0] and found.step_seconds == (0.5,)
+    assert found.runs == ((30, 60), (10, 20), (10, 20)) and found.peak_bytes == 10
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 99)), min_size=1, max_size=9))
