@@ -212,6 +212,17 @@ def test_a_reader_that_leaves_gives_its_place_to_the_last() -> None:
     assert [reader for _, reader in order] == [ends[0].index, ends[2].index, ends[1].index]
 
 
+def test_equal_zeros_are_one_and_copied_where_several_ops_write_into_them() -> None:
+    program = module()
+    spec = Spec((4, 4), "float32")
+    users = [Op(i, "Test", "test", "layer", FORWARD, [], (), {}) for i in range(2)]
+    alone = [program.zeros(Spec((2, 2), "float32"), users[0]) for _ in range(2)]
+    both = [program.zeros(spec, user) for user in users]
+    program.settle()
+    assert all(not hlo.inputs for hlo in alone)
+    assert both[0] is not both[1] and both[0].inputs == both[1].inputs != []
+
+
 # -- real steps --------------------------------------------------------------------------------------------------------
 
 

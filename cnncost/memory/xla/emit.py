@@ -17,7 +17,7 @@ from cnncost.memory.xla.branches import Branch
 from cnncost.memory.xla.halves import half, in_float32
 from cnncost.memory.xla.hlo import HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.lookup import add_rows
-from cnncost.memory.xla.looping import LISTS, settle, while_loop
+from cnncost.memory.xla.looping import LISTS, while_loop
 from cnncost.memory.xla.rules import RULES, VALUEWISE
 
 Values = dict[tuple[int, int], Operand]
@@ -37,7 +37,7 @@ def emit(graph: OpGraph) -> Program:
     values: Values = {}
     emitter.run(graph.ops, values)
     emitter.branch.end(emitter.module, values, emitter.held, emitter.parameters)
-    settle(emitter.module)
+    emitter.module.settle()
     results = tuple(values[value.op.index, value.index] for value in graph.results)
     parameters, held = emitter.parameters, emitter.held
     updates = tuple((parameters[name], held[name]) for name in held if held[name] is not parameters[name])
@@ -52,7 +52,7 @@ class Emitter:
         self.parameters: dict[str, Hlo] = {}
         self.held: dict[str, Operand] = {}
         self.pushed: dict[int, Hlo] = {}  # by the pushing op: the list of what a loop keeps for its gradient
-        self.trips = 0  # of the loop whose body is translated
+        self.loop: Op | None = None  # whose body is translated
         self.branch = Branch(graph)
 
     def run(self, ops: Sequence[Op], values: Values) -> None:

@@ -74,7 +74,7 @@ class Module:
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self._rounded: set[int] = set()
         self.kept: list[Hlo] = []  # buffers of their own, whoever reads them
-        self.loop: Op | None = None  # the loop that is being translated
+        self._zeros: dict[Spec, tuple[Hlo, list[tuple[Op, Hlo]]]] = {}
         self.slack = 0  # bytes of what loops carry, each of which the compiler may copy
         self.shared: dict[Any, Any] = {}  # what rules have made and may use again
 
@@ -113,7 +113,8 @@ class Module:
             opcode = "multiply"  # by the constant's reciprocal
         if opcode == "add" and len(read) == 2:
             for scattered, other in (read, reversed(read)):
-                if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros":
+                if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros-copy":
+                    self._unused(scattered.inputs[0])
                     return self.add("scatter", (other, *scattered.inputs[1:]), spec.shape, spec.dtype)  # into the sum
         if len(read) == 1 and read[0].opcode == "broadcast" and read[0].inputs:
             return self.sunk(opcode, read[0], spec)
@@ -142,6 +143,29 @@ class Module:
         if made is not None and made.opcode == "convert":
             self._rounded.add(made.index)
         return made
+
+    def zeros(self, spec: Spec, user: Op) -> Hlo:
+        """Zeros to write into. Equal ones are one instruction, of which every use is a copy, unless one op is the only
+        one to use them (``settle``)."""
+        if spec not in self._zeros:
+            first = self.add("zeros", (), spec.shape, spec.dtype)
+            first.fusible = False
+            self._zeros[spec] = first, []
+        first, uses = self._zeros[spec]
+        made = self.add("zeros-copy", (first,), spec.shape, spec.dtype)
+        uses.append((user, made))
+        return made
+
+    def _unused(self, made: Hlo) -> None:
+        uses = self._zeros[Spec(made.shape, made.dtype)][1]
+        uses[:] = [use for use in uses if use[1] is not made]
+
+    def settle(self) -> None:
+        """Zeros that one op alone uses are made where they are used."""
+        for _, uses in self._zeros.values():
+            if len({id(op) for op, _ in uses}) == 1:
+                for _, made in uses:
+                    made.opcode, made.inputs = "zeros", []
 
     def sunk(self, opcode: str, repeated: Hlo, spec: Spec) -> Hlo:
         """Computed before it is repeated (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.memory.opgraph import Op
-from cnncost.memory.spec import Dims
+from cnncost.memory.spec import Spec
 from cnncost.memory.xla.hlo import Hlo, Module, Operand
 
 
@@ -31,14 +31,14 @@ def scatter_places(module: Module, op: Op, inputs: list[Operand]) -> list[Operan
     """ScatterNd of values to constant places."""
     spec = op.outputs[0]
     values = module.filled(inputs[0], op.inputs[0].spec)
-    return [module.add("scatter", (_zeros(module, spec.shape, spec.dtype), values), spec.shape, spec.dtype)]
+    return [module.add("scatter", (module.zeros(spec, op), values), spec.shape, spec.dtype)]
 
 
 def segments(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     """UnsortedSegmentSum of (values, indices)."""
     values, indices = (module.filled(value, source.spec) for value, source in zip(inputs[:2], op.inputs, strict=False))
     places = _column(module, indices)
-    return [added(module, _zeros(module, op.outputs[0].shape, values.dtype), places, values)]
+    return [added(module, module.zeros(Spec(op.outputs[0].shape, values.dtype), op), places, values)]
 
 
 def add_rows(module: Module, table: Hlo, indices: Hlo, values: Hlo) -> Hlo:
@@ -53,12 +53,6 @@ def added(module: Module, target: Hlo, places: Hlo, values: Hlo) -> Hlo:
 
 def _column(module: Module, indices: Hlo) -> Hlo:
     return module.reshape(indices, (max(indices.elements, 1), 1))
-
-
-def _zeros(module: Module, shape: Dims, dtype: str) -> Hlo:
-    made = module.add("zeros", (), shape, dtype)
-    made.fusible = False
-    return made
 
 
 RULES: dict[str, Any] = {

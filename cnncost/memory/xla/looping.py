@@ -24,15 +24,14 @@ def while_loop(emitter: Any, op: Op, values: Values) -> list[Operand]:
     """The last states, then the list that was written."""
     module: Module = emitter.module
     loop: Loop = op.attrs["loop"]
-    module.loop = op
     inner, carried = _handed_in(module, op, [values[value.op.index, value.index] for value in op.inputs])
-    emitter.trips = loop.trips
+    emitter.loop = op
     emitter.run(loop.graph.ops, inner)
     module.op = op
     results = [module.filled(inner[value.op.index, value.index], value.spec) for value in loop.graph.results]
     if loop.written is not None and loop.every:
         spec = loop.written.spec
-        results[-1] = _written(module, Spec((loop.trips, *spec.shape), spec.dtype), results[-1])
+        results[-1] = _written(module, Spec((loop.trips, *spec.shape), spec.dtype), results[-1], op)
     written = [value for value in inner.values() if value is not None and value.opcode == "scatter"]
     popped = [emitter.pushed[id(one.attrs["push"])] for one in loop.graph.ops if one.type == "TensorListPopBack"]
     weights = sum(one.type == "ReadVariableOp" for one in loop.graph.ops)
@@ -52,10 +51,10 @@ def _handed_in(module: Module, op: Op, given: list[Operand]) -> tuple[Values, li
     inner: Values = {}
     carried = []
     for state, value in zip(loop.states, given, strict=False):
-        inner[state.index, 0] = started = _carried(module, value, state.outputs[0])
+        inner[state.index, 0] = started = _carried(module, value, state.outputs[0], op)
         module.slack += started.bytes
     for read, value, source in zip(loop.reads, given[count:], op.inputs[count:], strict=False):
-        carried.append(_carried(module, value, source.spec))
+        carried.append(_carried(module, value, source.spec, op))
         inner[read.index, 0] = _element(module, carried[-1], read.outputs[0])
     for capture, value in zip(loop.captures, given[count + lists :], strict=False):
         inner[capture.index, 0] = value
@@ -79,10 +78,10 @@ def _left(module: Module, value: Hlo, last: Hlo, spec: Spec) -> Hlo:
     return module.reshape(made, spec.shape)
 
 
-def _carried(module: Module, value: Operand, spec: Spec) -> Hlo:
+def _carried(module: Module, value: Operand, spec: Spec, user: Op) -> Hlo:
     """A buffer of its own: zeros, the value itself, or a copy of what is the caller's or lies in another order."""
     if value is None:
-        return _zeros(module, spec)
+        return module.zeros(spec, user)
     base = value
     while base.opcode == "reshape":
         base = base.inputs[0]
@@ -93,34 +92,13 @@ def _carried(module: Module, value: Operand, spec: Spec) -> Hlo:
     return value
 
 
-def _zeros(module: Module, spec: Spec) -> Hlo:
-    """Equal zeros are one, of which every use is a copy."""
-    shared = module.shared.setdefault("zeros", {})
-    if spec not in shared:
-        first = module.add("zeros", (), spec.shape, spec.dtype)
-        first.fusible = False
-        shared[spec] = (first, [])
-    first, uses = shared[spec]
-    made = module.add("carry", (first,), spec.shape, spec.dtype)
-    uses.append((module.loop, made))
-    return made
-
-
-def settle(module: Module) -> None:
-    """Where one loop alone uses certain zeros, they are made where they are used."""
-    for _, uses in module.shared.get("zeros", {}).values():
-        if len({id(op) for op, _ in uses}) == 1:
-            for _, made in uses:
-                made.opcode, made.inputs = "zeros", []
-
-
 def _element(module: Module, value: Hlo, spec: Spec) -> Hlo:
     return module.add("slice", (value,), spec.shape, value.dtype)
 
 
-def _written(module: Module, spec: Spec, value: Hlo) -> Hlo:
+def _written(module: Module, spec: Spec, value: Hlo, user: Op) -> Hlo:
     """A list with an element for each step, of which one is written."""
-    return module.add("scatter", (_zeros(module, spec), value), spec.shape, spec.dtype)
+    return module.add("scatter", (module.zeros(spec, user), value), spec.shape, spec.dtype)
 
 
 # -- lists -------------------------------------------------------------------------------------------------------------
@@ -128,7 +106,9 @@ def _written(module: Module, spec: Spec, value: Hlo) -> Hlo:
 
 def _push(emitter: Any, op: Op, inputs: list[Operand]) -> Operand:
     value: Hlo = emitter.module.filled(inputs[0], op.inputs[0].spec)
-    made = _written(emitter.module, Spec((emitter.trips, *value.shape), value.dtype), value)
+    loop: Op = emitter.loop
+    spec = Spec((loop.attrs["loop"].trips, *value.shape), value.dtype)
+    made = _written(emitter.module, spec, value, loop)
     emitter.pushed[id(op)] = made
     return made
 

@@ -106,7 +106,7 @@ def bilinear_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Ope
     pair = (module.broadcast(weights, full.shape), module.broadcast(turned, full.shape))
     weighed = module.transpose(_some(module.map("multiply", pair, full)), (0, 1, 3, 2, 4, 5))
     weighed = module.reshape(weighed, (height * width, *spans, batch, channels))
-    zeros = module.add("zeros", (), (*small, batch, channels), F32)
+    zeros = module.zeros(Spec((*small, batch, channels), F32), op)
     places = _places(module, rows.start, columns.start)
     summed = module.add("scatter", (zeros, places, weighed), zeros.shape, F32)
     return [module.convert(module.transpose(summed, (2, 0, 1, 3)), op.outputs[0].dtype, asked=True)]

@@ -245,8 +245,8 @@ def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Ope
     small = op.inputs[2].spec
     rank = len(spec.shape)
     iotas = [module.add("iota", (), spec.shape, "int32") for _ in range(rank)]
-    zeros = module.add("zeros", (), spec.shape, spec.dtype)
-    for made in (*iotas, zeros):
+    zeros = module.zeros(spec, op)
+    for made in iotas:
         made.fusible = False
     source = module.filled(x, spec)
     found = module.add("reduce-window-tuple", (source, *iotas), small.shape, "int32")
