@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cnncost.memory.frames import Flat
+from cnncost.memory.framing import lay
 from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_training import rewrite_training
@@ -17,4 +18,4 @@ def flatten(graph: OpGraph) -> Flat | None:
         body: OpGraph = op.attrs["loop"].graph
         rewrite(body)
         rewrite_training(body)
-    return Flat(graph, graph.ops)
+    return Flat(graph, graph.ops, lay)
