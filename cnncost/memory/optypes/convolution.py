@@ -24,7 +24,7 @@ def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, .
     """TensorFlow's own kernel, for what oneDNN does not compute in: as many images as columns as fit the set."""
     if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
         return ()
-    return (_laid_out(outputs[0], inputs[1], inputs[1].shape[0] == 1),)
+    return (_laid_out(outputs[0], inputs[1], one=False),)
 
 
 def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
@@ -72,6 +72,13 @@ def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...
     return (workspace(outputs[0], attrs).bytes,)
 
 
+def _pool_gradient_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """TensorFlow's own kernel finds the maxima again, and where they were."""
+    if inputs[0].dtype in ONEDNN:
+        return ()
+    return inputs[1].bytes, 8 * inputs[1].elements
+
+
 def workspace(maxima: Spec, attrs: Attrs) -> Spec:
     """Where oneDNN's max pooling found each maximum: one byte each for a window of up to 255 values, else four."""
     window = 1
@@ -84,7 +91,7 @@ _BACKWARD = (
     "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNativeBackpropInput",
     "DepthwiseConv2dNativeBackpropFilter",
 )  # fmt: skip
-_POOLS = ("MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
+_POOLS = ("AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
     *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
     OpType("_FusedConv2D", given, forwards=(3,), scratch=_convolution_scratch),  # 3: what it adds, if anything
@@ -96,5 +103,6 @@ ROWS = (
     ),
     *(OpType(name, given) for name in _BACKWARD),
     *(OpType(name, given, scratch=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
+    OpType("MaxPoolGrad", given, scratch=_pool_gradient_scratch),
     *(OpType(name, given) for name in _POOLS),
 )
