@@ -89,11 +89,6 @@ def _accumulating(
     analysis: Analysis, optimizer: str | None, executor: str, allocator: str, interval: bool
 ) -> MemoryPrediction:  # fmt: skip
     """Of N steps the one with the highest peak: one that only adds its gradients up, or the one that updates."""
-    if executor == "eager":
-        raise UnsupportedLayer(
-            f"the memory simulation does not know gradient accumulation with the executor '{executor}'",
-            rule="it follows the branches of a tf.function",
-        )  # fmt: skip
     if executor == "xla":  # which computes both branches and selects: every step is the same
         return _predicted(analysis, "training", optimizer, executor, allocator, interval)
     steps = [

@@ -41,10 +41,7 @@ def training_step(
     if choice.loss_scaling:
         starts = scaled(graph, loss, starts)
     grads = gradients(graph, starts, trained)
-    if analysis.gradient_accumulation_steps and not choice.accumulation:
-        choice = replace(
-            choice, accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates
-        )  # fmt: skip
+    choice = accumulating(analysis, choice)
     graph.results = [loss]
     early = rewriting is not None and is_settled(choice, grads) and all(op.type != "While" for op in graph.ops)
     if rewriting is not None and early:
@@ -53,6 +50,13 @@ def training_step(
     if rewriting is not None and not early:
         rewriting(graph)
     return TrainingStep(graph, lowered.inputs, trained)
+
+
+def accumulating(analysis: Analysis, choice: Optimizer) -> Optimizer:
+    """The optimizer, adding gradients up if the analysis asks for it; which kind of step it is."""
+    if not analysis.gradient_accumulation_steps or choice.accumulation:
+        return choice
+    return replace(choice, accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates)
 
 
 def _rewritten(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from cnncost.errors import UnsupportedLayer
 from cnncost.memory.loss_scaling import counted, tested, unscaled
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
@@ -176,20 +175,16 @@ def is_settled(choice: Optimizer, grads: Sequence[Value | None]) -> bool:
 
 def apply_updates(
     graph: OpGraph, choice: Optimizer, trained: Sequence[Variable], grads: Sequence[Value | None],
-    rewritten: bool = False,
-) -> None:  # fmt: skip
+    rewritten: bool = False, eager: bool = False,
+) -> list[Value]:  # fmt: skip
     """Add the optimizer's update of every weight that has a gradient, and of the iteration counter. ``rewritten``: the
-    graph has been rewritten, and will not be again."""
+    graph has been rewritten, and will not be again; ``eager``: it is none, and zeros are made. Returns the sums of
+    accumulated gradients, which Keras has in a list until all weights are updated."""
     graph.phase = UPDATE
     updates = Updates(graph, choice, trained)
     if rewritten:
         updates.shared = {grad for grad, often in Counter(grads).items() if grad is not None and often > 1}
     pairs = [(weight, grad) for weight, grad in zip(trained, grads, strict=True) if grad is not None]
-    if choice.loss_scaling and choice.accumulation:
-        raise UnsupportedLayer(
-            "the memory simulation does not know gradient accumulation together with loss scaling (mixed_float16)",
-            rule="it follows one branch of a tf.function, not branches inside branches",
-        )
     if choice.loss_scaling and pairs:
         updates.gate = tested(graph, [grad for _, grad in pairs])
         pairs = [(weight, unscaled(graph, grad, updates.gate)) for weight, grad in pairs]
@@ -199,7 +194,7 @@ def apply_updates(
     if not choice.between:
         _update(updates, pairs)
         if choice.accumulation:
-            _reset(updates, trained)
+            _reset(updates, trained, eager)
     graph.layer = ""
     if choice.use_ema:
         for weight in trained:
@@ -208,6 +203,7 @@ def apply_updates(
     read = updates.read(counter)
     one = graph.constant(1, Spec((), "int64"))
     updates.assign(counter, graph.add("AddV2", (read, one), (read.spec,)))
+    return [total for _, total in pairs] if choice.accumulation else []
 
 
 def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> None:
@@ -239,19 +235,20 @@ def _accumulated(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> list[tu
         slot = u.accumulator(weight)
         total = u.add(grad, u.read(slot))
         total.op.controls.append(flag)
-        if u.choice.between:
-            u.assign(slot, total)
-        else:
-            made.append((weight, u.mul(total, 1 / u.choice.accumulation)))
+        made.append((weight, total if u.choice.between else u.mul(total, 1 / u.choice.accumulation)))
+    for weight, total in made if u.choice.between else ():
+        graph.layer = weight.name.rsplit("/", 1)[0]
+        u.assign(u.accumulator(weight), total)
     return made
 
 
-def _reset(u: Updates, trained: Sequence[Variable]) -> None:
+def _reset(u: Updates, trained: Sequence[Variable], eager: bool) -> None:
     """All accumulators to zeros, which grappler has folded to constants."""
     for weight in trained:
         u.graph.layer = weight.name.rsplit("/", 1)[0]
         slot = u.accumulator(weight)
-        u.assign(slot, u.graph.constant(0.0, slot.spec, "zeros"))
+        zeros = u.graph.add("Fill", (), (slot.spec,)) if eager else u.graph.constant(0.0, slot.spec, "zeros")
+        u.assign(slot, zeros)
 
 
 def _decay(u: Updates, weight: Variable) -> None:

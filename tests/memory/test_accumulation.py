@@ -86,11 +86,26 @@ def test_what_keras_refuses_is_refused(steps: Any) -> None:
         cnncost.analyze(SPEC, gradient_accumulation_steps=steps)
 
 
-@pytest.mark.parametrize("options", [{"executor": "eager"}, {"dtype": "mixed_float16"}])
-def test_what_is_not_simulated_is_named(options: dict[str, str]) -> None:
-    analysis = model(**options)
-    assert analysis.memory.training_peak_bytes is None
-    assert any("accumulation" in finding.message for finding in analysis.memory.runtime.findings)
+@pytest.mark.parametrize("executor", ["graph", "eager"])
+@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+def test_op_by_op_and_with_loss_scaling_too(executor: str, dtype: str | None) -> None:
+    for choice in ("sgd", "adam"):
+        adding = model(4, optimizer=choice, executor=executor, dtype=dtype)
+        assert (adding.memory.training_peak_bytes or 0) > WEIGHTS
+        assert "those between updates" in adding.memory.runtime.training.notes[-1]  # type: ignore[union-attr]
+
+
+def test_op_by_op_all_sums_are_there_before_the_first_is_assigned() -> None:
+    """Keras makes a list of them, and keeps the gradients too; zeros are made one by one after an update."""
+    from cnncost.memory.predict import _predicted
+
+    between, update = (
+        _predicted(replace(model(executor="eager"), between_updates=flag), "training", "sgd", "eager", "requested")
+        for flag in (True, False)
+    )
+    assert between.peak_bytes >= 2 * WEIGHTS
+    assert between.events[-1].live == WEIGHTS + 4  # the list of gradients, the loss; sums stand where zeros were
+    assert sum(event.op.type == "Fill" and event.bytes > 0 for event in update.events) == 4
 
 
 @pytest.mark.keras

@@ -19,6 +19,7 @@ from cnncost.measure.xplane import ProfileError
 
 Step = Callable[[], Any]
 WARM_UPS, PROFILED = 2, 5
+MOST_OVERFLOWS = 100  # steps whose scaled gradients may be infinite; each halves the scale
 # The profiler's levels: 3 shows every op and every allocation, 2 the ops that cost anything.
 ALL, COSTLY = 3, 2
 
@@ -42,23 +43,31 @@ def run(job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
             "optimizer": common.bytes_of(optimizer.variables) if optimizer else 0,
             "inputs": common.bytes_of(inputs),
         }
-        for number in range(WARM_UPS + _more(job)):
+        for number in range(WARM_UPS):
             stage(f"running step {number + 1}, a warm-up")
             step()
         return {
-            "layers": layers, "resident": resident, "notes": [], "device": job.device,
+            "layers": layers, "resident": resident, "device": job.device,
             "versions": common.versions("tensorflow", "tensorflow-cpu", "keras", "numpy"),
-            **_profiled(step, Scopes(model.name, built.renamed(job), groups), job, folder, stage),
+            **_profiled(step, optimizer, Scopes(model.name, built.renamed(job), groups), job, folder, stage),
             "process_bytes": common.process_bytes(),
         }  # fmt: skip
 
 
-def _more(job: Job) -> int:
-    """Further warm-ups with gradient accumulation, so that the last of them updates the weights: then the first step
-    that only adds gradients up, and the next update, are recorded, and the one with the higher peak is told. (Later
-    steps that only add free the sum before theirs, which the first has not.)"""
-    steps = job.gradient_accumulation_steps
-    return 0 if not steps else -WARM_UPS % steps
+def _before(step: Step, optimizer: Any, job: Job, rest: int, stage: common.Stage) -> None:
+    """Run steps until ``rest`` of ``gradient_accumulation_steps`` have been counted since the last update; a step whose
+    scaled gradients are not finite is not counted."""
+    inner, steps = getattr(optimizer, "inner_optimizer", optimizer), job.gradient_accumulation_steps
+    for _ in range(steps + MOST_OVERFLOWS):
+        if int(inner.iterations) % steps == rest:
+            return
+        stage("running steps whose gradients are added up")
+        step()
+    raise CnncostError(
+        "the scaled gradients of the loss stay infinite, so that no step updates the weights",
+        rule=f"with gradient accumulation an update must come within {steps + MOST_OVERFLOWS:,} steps",
+        nearest="another dtype, as mixed_bfloat16",
+    )
 
 
 def _device(name: str) -> str:
@@ -114,17 +123,26 @@ def _training(model: Any, job: Job) -> tuple[Callable[..., Any], list[Any], Any]
     return step, [[tf.constant(target) for _, target in pairs]], optimizer
 
 
-def _profiled(step: Step, scopes: Scopes, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
+def _profiled(step: Step, optimizer: Any, scopes: Scopes, job: Job, folder: str, stage: common.Stage) -> dict[str, Any]:
+    """With gradient accumulation of both kinds of steps: the first after an update, which only adds its gradients up
+    (later ones free the sum before theirs, which the first has not), and one that updates the weights. The one with
+    the higher peak is told, and a note has both."""
+    steps, notes = job.gradient_accumulation_steps, []
+    if steps:
+        _before(step, optimizer, job, 0, stage)
     found, used = _recorded(step, scopes, job, folder, stage)
-    if job.gradient_accumulation_steps:
-        for _ in range(job.gradient_accumulation_steps - 2):
-            step()
+    if steps:
+        _before(step, optimizer, job, steps - 1, stage)
         update = _recorded(step, scopes, job, os.path.join(folder, "update"), stage)
+        notes.append(
+            f"measured: the step that updates the weights peaks at {peak(update[0]):,} bytes, the first after an "
+            f"update at {peak(found):,}"
+        )
         if peak(update[0]) >= peak(found):
             found, used = update
     seconds = common.timed(step, job, stage)
     return {
-        "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
+        "notes": notes, "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
         "layer_seconds": _layer_seconds(step, seconds[0], scopes, job, folder, stage) if seconds else {},
     }  # fmt: skip
 
