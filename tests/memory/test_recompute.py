@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cnncost
 from cnncost import CnncostError
@@ -17,6 +20,7 @@ from cnncost.graph import groups_of
 from cnncost.memory.opgraph import BACKWARD, FORWARD
 from cnncost.memory.optimizers import optimizer
 from cnncost.memory.predict import predict
+from cnncost.memory.replay import HANDED
 from cnncost.memory.training import training_step
 
 BATCH, SIZE, MAPS = 4, 32, 16
@@ -105,6 +109,51 @@ def test_names_at_the_top_are_the_same_as_flags_beside_the_entries() -> None:
     flagged = analysis(spec(True)).graph.layers
     for words in ("block", ["block"], ["block_*"], ["block_1", "block_2"], ["b*"], ["block_1/*", "block", "block_1"]):
         assert analysis({**spec(False), "recompute": words}).graph.layers == flagged, words
+
+
+WORDS = ["s", "s_1/*", "s_?", "s_2", "c", "c_1", "t/conv2d", "t", "*", "u", "*/re_lu*"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=4))
+def test_laws_of_groups(words: list[str]) -> None:
+    """Whatever is named, groups are disjoint runs of layers; nothing changes at inference, and training runs the
+    groups' convolutions once more."""
+    part = [{"Conv2D": [4, 3, 1, "same"]}, {"ReLU": None}]
+    source: dict[str, Any] = {
+        "input": [8, 8, 4], "blocks": {"part": part},
+        "layers": [{"Conv2D": [4, 3, 1, "same"], "name": "c", "repeat": 2}, {"part": None, "name": "s", "repeat": 3},
+                   {"residual": [{"part": None, "name": "t"}]}, {"reuse": "s", "name": "u"}, "Flatten", {"Dense": 3}],
+    }  # fmt: skip
+    plain, again = analysis(source), analysis({**source, "recompute": words})
+    rows = again.graph.layers
+    for key, group in groups_of(again.graph).items():
+        assert group.members == tuple(range(key, key + len(group.members))) and group.left  # type: ignore[operator]
+    assert rows[0].recompute is None and bool(words) == any(row.recompute is not None for row in rows)
+    assert replace(again.totals, recomputed_macs=0) == plain.totals
+    assert again.totals.recomputed_macs == sum(row.macs for row in again.layers if row.layer.recompute is not None)
+    assert again.memory.inference_peak_bytes == plain.memory.inference_peak_bytes
+    ops = training_step(again, optimizer("sgd")).graph.ops
+    twice = sum(row.kind.name() == "Conv2D" and row.recompute is not None for row in rows)
+    assert sum(op.type == "Conv2D" and op.phase == BACKWARD for op in ops) == twice
+
+
+def test_updates_wait_for_what_custom_gradient_reads() -> None:
+    """Its IdentityN takes the weights too, forward and in the reverse pass: two more readings of each."""
+    graphs = [training_step(analysis(spec(flag, True)), optimizer("sgd")).graph for flag in (False, True)]
+    plain, again = ([op for op in graph.ops if op.type == "ReadVariableOp"] for graph in graphs)
+    trained = 2 * 3 * (2 + 2)  # of three convolutions and normalizations in each of two groups
+    moving = 2 * 3 * 2
+    assert len(again) - len(plain) >= 3 * trained and len(again) - len(plain) <= 3 * trained + 3 * moving
+    assert sum(op.name == HANDED for op in again) == 2 * trained and not any(op.name == HANDED for op in plain)
+
+
+def test_a_mask_does_not_pass_a_groups_border() -> None:
+    tokens = {"input": {"shape": [6], "dtype": "int32"}}
+    embedding = {"Embedding": {"input_dim": 9, "output_dim": 4, "mask_zero": True}}
+    broken = analysis({**tokens, "layers": [embedding, {"LSTM": 3, "recompute": True}, {"Dense": 2}]})
+    assert broken.memory.training_peak_bytes is None
+    assert any("mask" in finding.message for finding in broken.memory.runtime.findings)
 
 
 def test_it_is_true_or_false() -> None:
@@ -196,3 +245,24 @@ def test_a_real_recomputing_step(norm: bool, tmp_path: Path) -> None:
     assert sum(e.bytes == large for e in ours.events) == sum(change == large for change in changes)
     plain = predict(analysis(spec(False, norm)), "training", "sgd")
     assert 0.95 * ours.peak_bytes <= peak <= 1.5 * plain.peak_bytes, (ours.peak_bytes, peak, plain.peak_bytes)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("norm", "choice"), [(False, "sgd"), (True, "adam")])
+def test_verify_runs_recomputed_groups(norm: bool, choice: str) -> None:
+    """The worker's model: every layer as claimed, and nearly all large buffers in their order."""
+    from cnncost.compare import compare
+    from cnncost.export import keras_names, to_config
+    from cnncost.measure import Job, run
+
+    found = analysis(spec(True, norm), optimizer=choice)
+    job = Job(
+        model={"config": to_config(found.graph)}, names=keras_names(found.graph), mode="training", optimizer=choice,
+        batch=BATCH, steps=1, recompute=tuple(group.members for group in groups_of(found.graph).values()),
+    )  # fmt: skip
+    real = compare(found, job, run(job, 240))
+    plain = predict(analysis(spec(False, norm)), "training", choice)
+    assert real.resident_ok and all(layer.ok for layer in real.layers)
+    assert (real.allocations.large_matched or 0) >= 0.85 * real.allocations.large_total, real.allocations
+    assert 0.5 < (real.predicted_peak or 0) / (real.measured_peak or 1) < 2
+    assert (real.measured_peak or 0) <= 1.5 * plain.peak_bytes

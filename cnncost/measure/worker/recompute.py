@@ -24,7 +24,10 @@ class Recomputed(keras.layers.Layer):  # type: ignore[misc]
         def again(*given: Any) -> Any:
             return self.block(list(given), training=training)
 
-        return keras.remat(again)(*values) if training else again(*values)
+        _unmasked(values)
+        outputs = keras.remat(again)(*values) if training else again(*values)
+        _unmasked(outputs)
+        return outputs
 
     def compute_output_spec(self, values: Any, training: bool | None = None) -> Any:
         return self.block.compute_output_spec(list(values))
@@ -49,6 +52,15 @@ def recomputing(model: Any, called: Sequence[Called], groups: Sequence[Sequence[
             done[number] = f"{name}_block"
     outputs = [made[id(tensor)] for tensor in model.outputs]
     return keras.Model(model.inputs, outputs, name=model.name), list(done.values())
+
+
+def _unmasked(values: Any) -> None:
+    if any(getattr(value, "_keras_mask", None) is not None for value in keras.tree.flatten(values)):
+        raise CnncostError(
+            "a mask goes into a recomputed group, or out of it",
+            rule="keras.remat hands tensors on without their masks: the second run would compute something else",
+            nearest="let the group take in the layer that makes the mask and those that read it",
+        )
 
 
 def _call_group(model: Any, nodes: Sequence[Any], made: dict[int, Any], name: str) -> None:

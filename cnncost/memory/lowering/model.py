@@ -92,6 +92,13 @@ def _close(step: Step, group: Group, title: str, values: list[tuple[Value, ...]]
         return [known[ref] for ref in group.left]
 
     read = [values[ref.layer][ref.output] for ref in (*group.left, *group.given)]
+    if any(step.mask(value) is not None for value in read):
+        masked = UnsupportedLayer(
+            "a mask goes into its recomputed group, or out of it",
+            rule="keras.remat hands tensors on without their masks: the second run would compute something else",
+            nearest="let the group take in the layer that makes the mask and those that read it",
+        )
+        raise NotSimulated(masked, rows[group.members[0]].name).at(rows[group.members[0]].layer.location)
     specs = tuple(value.spec for value in read)
     replay = Replay(run, len(group.left), title, _trained(step, group))
     op = graph.add("IdentityN", read, specs, "recompute", recompute=replay).op
