@@ -11,6 +11,7 @@ from __future__ import annotations
 
 EDGE = 32  # bytes
 FEWEST = 8  # slots
+GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 FULL = 0.8  # the share of slots that may be taken
 
 

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cnncost.memory.edges import GOLDEN
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
@@ -20,13 +21,12 @@ from cnncost.memory.unrolling import unroll
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
-ORDERS = 5  # alternative orders that the interval looks at, beside the predicted one
+ORDERS = 8  # alternative orders that the interval looks at, beside the predicted one
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
 )
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
-GOLDEN = 0.618034  # multiples of it, less their whole parts, spread evenly and follow no other pattern
 
 
 def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:

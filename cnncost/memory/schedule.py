@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from cnncost.memory.edges import table_order
+from cnncost.memory.edges import FEWEST, GOLDEN, table_order
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.looping import SILENT
@@ -58,7 +58,11 @@ def schedule(ops: list[Op], start: float | None = None, edges: Wires | None = No
         inline: deque[int] = deque()
     else:
         expensive = [costs or op.type in _READS for costs, op in zip(expensive, numbered, strict=True)]
-        inline = deque(roots[place] for place in table_order(len(roots), start))
+        roots.sort()  # as they were made: a function's arguments are its first nodes, in order
+        inline = deque(roots[edge - 1] for edge in table_order(len(roots) + 1, start) if edge)  # 0: to the sink
+        for place, own in enumerate(readers):
+            if len(own) > FEWEST:
+                readers[place] = [own[edge] for edge in table_order(len(own), (start + place * GOLDEN) % 1)]
     order: list[Op] = []
     while inline or queue:
         if not inline:
