@@ -86,8 +86,8 @@ class Kept:
                     self.hold(Value(op, index), end)
 
     def hold_locals(self, layers: frozenset[str]) -> None:
-        """Normalizations end in ``x * inv + res``: ``inv`` and ``res`` are names that last until they return, and so is
-        the cast of ``x`` where they compute in float32 instead of their own dtype."""
+        """Normalizations end in ``x * inv + res``: ``inv`` and ``res`` are names that last until they return, and so
+        are the moments, and the cast of ``x`` where they compute in float32 instead of their own dtype."""
         last: dict[str, list[Op]] = {}
         for op in self.graph.ops:
             if op.layer in layers and op.phase == FORWARD:
@@ -98,6 +98,9 @@ class Kept:
             for value in product.inputs:
                 if self.last(value) == product.index:
                     self.hold(value, total.index)
+            for op in ops:
+                if op.type == "Mean":  # mean and variance
+                    self.hold(op.out(), (back or total).index)
             if back is not None:
                 named = [*product.inputs, *(value for value in total.inputs if value.op.type != "Mul")]
                 if ops[0].type == "Cast" and ops[0].outputs[0].shape == back.outputs[0].shape:
