@@ -187,12 +187,19 @@ class _Layer:
 
     # -- the next iteration, and the end -----------------------------------------------------------------------------
 
+    def _named(self, read: Op) -> tuple[str, int]:
+        """The place of a read by its name, which is that of the first op that takes the weight: BiasAdd, Cast (the
+        kernel's), Cast_1, split."""
+        cell, _, leaf = read.attrs["variable"].name.rpartition("/")
+        split = any(op.type in _SPLITS and op.inputs[0].op is read for op in self.frame.ops if op.inputs)
+        return cell, 0 if leaf == "bias" and not split else _LEAVES.get(leaf, 3)
+
     def _turn(
         self, control: Op, one: Value, now: Value, written: Op | None, popped: dict[Op, Track], captured: list[Track]
     ) -> None:  # fmt: skip
         """What each variable is in the next iteration."""
         frame, loop = self.frame, self.loop
-        reads = [op for op in frame.ops if op.type == "ReadVariableOp"]
+        reads = sorted((op for op in frame.ops if op.type == "ReadVariableOp"), key=self._named)
         wait = [self._inside("NoOp", controls=reads)] if reads else []
         new: dict[int, Value] = {}
         counter, _, *rest = frame.tracks
@@ -235,4 +242,6 @@ class _Layer:
             frame.executed = flat.new(op, "NoOp", controls=exits)
 
 
+_LEAVES = {"kernel": 1, "recurrent_kernel": 2}
+_SPLITS = frozenset(("Split", "_SplitView"))
 _OUTSIDE = frozenset(("Const", "Enter", "Switch", "Merge"))

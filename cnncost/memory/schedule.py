@@ -53,6 +53,9 @@ def schedule(ops: list[Op], start: float | None = None, edges: Wires | None = No
     silent = {op.index for op in ops if op.type in SILENT}
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
     queue: deque[int] = deque()
+    for op in ops if silent else ():  # inside a loop a read waits its turn in any case
+        if op.type in _READS and "inside" in op.attrs:
+            expensive[op.index] = True
     if start is None:
         queue.extend(_inputs_last(numbered, roots))
         inline: deque[int] = deque()

@@ -104,6 +104,77 @@ def test_both_directions_have_weights_of_their_own() -> None:
     assert lowered.outputs[0].shape == (BATCH, 5, UNITS)
 
 
+# -- figures of real steps: TensorFlow 2.21, batch 32, two warm-ups before ---------------------------------------------
+
+SMALL = {"LSTM": {"units": UNITS}}
+MEASURED: list[tuple[str, list[int], list[Any], int]] = [
+    ("lstm", [12, 16], [SMALL], 221_260),
+    ("gru", [12, 16], [{"GRU": 32}], 184_396),
+    ("bidirectional", [12, 16], [{"Bidirectional": {"layer": SMALL}}], 262_277),
+    (
+        "images",
+        [4, 16, 16, 3],
+        [{"ConvLSTM2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}, "Flatten"],
+        4_632_404,
+    ),
+    (
+        "distributed",
+        [6, 16, 16, 3],
+        [
+            {"TimeDistributed": {"layer": {"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "relu"}}}},
+            {"TimeDistributed": {"layer": "MaxPooling2D"}},
+            {"TimeDistributed": {"layer": "Flatten"}},
+            SMALL,
+        ],
+        1_070_363,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "measured"), [row[1:] for row in MEASURED], ids=[row[0] for row in MEASURED]
+)
+def test_measured_inference(shape: list[int], layers: list[Any], measured: int) -> None:
+    spec = {"input": shape, "layers": [*layers, {"Dense": {"units": 8, "activation": "softmax"}}]}
+    assert predict(cnncost.analyze(spec, batch=32), "inference").peak_bytes == pytest.approx(measured, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("layers", "measured"),
+    [([SMALL], (399_053, 407_244, 411_340)), ([{"Masking": 0.0}, SMALL], (407_629, 419_916, 433_201, 453_785))],
+    ids=["plain", "masked"],
+)
+def test_several_processes_lie_in_the_interval(layers: list[Any], measured: tuple[int, ...]) -> None:
+    """SGD. When the sums of weights' gradients can begin follows from the order of arguments."""
+    spec = {"input": [12, 16], "layers": [*layers, {"Dense": {"units": 8, "activation": "softmax"}}]}
+    found = predict(cnncost.analyze(spec, batch=32, mode="training"), "training", interval=True)
+    assert found.low_bytes * 0.999 <= min(measured) and max(measured) <= found.high_bytes * 1.001
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
+def test_a_mask_and_kept_states_cost_little(kind: str, mode: str, unroll: bool) -> None:
+    """A mask adds choices, of which forward none lasts; states that are kept replace those that were."""
+    layer = {kind: {"units": UNITS, "return_sequences": True, "unroll": unroll}}
+    kept = {kind: {"units": UNITS, "return_sequences": True, "unroll": unroll, "stateful": True}}
+    plain, masked, stateful = (
+        predicted([*before, made, "Flatten"], 9, mode).peak_bytes
+        for before, made in (([], layer), ([{"Masking": 0.0}], layer), ([], kept))
+    )
+    states = 2 if kind == "LSTM" else 1
+    assert plain <= masked
+    assert abs(stateful - plain) <= 4 * states * STATE
+    assert mode == "training" or masked - plain <= BATCH * 9 * (FEATURES * 4 + FEATURES + 3) + 4 * STATE
+
+
+def test_an_element_of_a_stack_is_what_was_stacked() -> None:
+    """No stack between TimeDistributed layers; one after the last."""
+    layers = [{"TimeDistributed": {"layer": {"Dense": 8}}} for _ in range(3)]
+    stacks = [e.op for e in predicted([*layers, "Flatten"], 5).events if e.op.type == "Pack" and e.bytes > 0]
+    assert len(stacks) == 1
+
+
 # -- real steps ------------------------------------------------------------------------------------------------
 
 STACKED = {"RNN": {"cell": [{"LSTMCell": {"units": 24}}, {"SimpleRNNCell": {"units": 16}}]}}
