@@ -28,31 +28,13 @@ Shuffle = Callable[[list[int]], object]
 Sources = list[list[int]]
 
 
-def with_biases(ops: Sequence[Op], sources: Sources) -> Sources:
-    """The sources with the gradients of biases, which are merged with their filters' later, as nodes of their own at
-    the end, one for each merged op in their order."""
-    merged = _merged(ops, len(sources))
-    if not merged:
-        return sources
-    found = list(sources)
-    for op in ops:
-        for source, index in op.inputs:
-            if index == 1 and source.index in merged:
-                own = found[op.index] = list(found[op.index])
-                own[own.index(source.index)] = merged[source.index]
-    return found + [[ops[place].inputs[1].op.index] for place in merged]
-
-
 def replaced_order(
     ops: Sequence[Op], sources: Sources, order: Sequence[int], start: float = 0.0, shuffle: Shuffle | None = None
 ) -> list[int]:
-    """The replaced ops in their order. ``sources`` from ``with_biases``; ``order``: the nodes before the pass;
+    """The replaced ops in their order. ``order``: the nodes before the pass, ``sources``: what each of them waits for;
     ``start``: where the source's table begins, as a share of it."""
     replaced = [op.type in REPLACED for op in ops] + [False] * (len(sources) - len(ops))
-    biases = _merged(ops, len(sources) - sum(op.type == _MERGED for op in ops))
     leads = bytearray(replaced)  # to one of them: the walk passes the others by
-    for bias in biases.values():
-        leads[bias] = 1
     loops = any(op.type == "Merge" for op in ops)
     for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
         if leads[place]:
@@ -63,9 +45,9 @@ def replaced_order(
     for place in walked:
         for source in sources[place]:
             readers[source].append(place)
-    for place in walked if biases else ():
-        if place in biases:
-            _merge(place, biases[place], sources, readers)
+    for place in walked:
+        if place < len(ops) and ops[place].type == _MERGED:
+            _merge(place, sources, readers)
     stack = _roots(sources, order, leads, start)
     if shuffle is not None:
         shuffle(stack)
@@ -73,26 +55,24 @@ def replaced_order(
     return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
-def _merged(ops: Sequence[Op], place: int) -> dict[int, int]:
-    """Where the biases' gradients of the merged ops stand, from ``place`` on."""
-    merged = [op.index for op in ops if op.type == _MERGED]
-    return dict(zip(merged, range(place, place + len(merged)), strict=True))
-
-
-def _merge(filters: int, bias: int, sources: Sources, readers: list[list[int]]) -> None:
-    """The two gradients become one node, which bears the filter's number."""
-    new = ~filters
+def _merge(filters: int, sources: Sources, readers: list[list[int]]) -> None:
+    """The two gradients become one node, which bears the filter's number. The bias's stood right behind the filter's
+    among the readers of the gradient that both read."""
+    gradient = readers[sources[filters][-1]]
+    new, bias = -1, -2
+    gradient.insert(gradient.index(filters) + 1, bias)
     for source in sources[filters]:
         readers[source].append(new)
-    for old in (bias, filters):
-        for source in sources[old]:
-            own = readers[source]
-            own[own.index(old)] = own[-1]
-            own.pop()
+    _remove(gradient, bias)
     for source in sources[filters]:
         own = readers[source]
+        _remove(own, filters)
         own[own.index(new)] = filters
-    readers[filters] = readers[bias] + readers[filters]
+
+
+def _remove(edges: list[int], place: int) -> None:
+    edges[edges.index(place)] = edges[-1]
+    edges.pop()
 
 
 def _roots(sources: Sources, order: Sequence[int], leads: bytearray, start: float) -> list[int]:

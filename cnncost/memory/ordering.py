@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnncost.memory.layout_order import REPLACED, Shuffle, replaced_order, with_biases
+from cnncost.memory.layout_order import REPLACED, Shuffle, replaced_order
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
 from cnncost.memory.replay import HANDED
@@ -80,7 +80,7 @@ def node_order(
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    sources = with_biases(ops, _sources(edges, names))
+    sources = _sources(edges, names)
     walked = _turned(ops, sources)
     ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
     order = _breadth_first(sources, _folded_last(len(ops), sources, _depth_first(walked, ends)))
