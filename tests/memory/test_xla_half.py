@@ -144,21 +144,17 @@ def test_float16_computes_in_its_own_dtype() -> None:
     assert made is not None and made.opcode == "negate" and not made.expensive
 
 
-# -- what the compiler finds to be there already -----------------------------------------------------------------------
+# -- what is recomputed ------------------------------------------------------------------------------------------------
 
 
-def _recomputing(again: bool) -> dict[str, Any]:
-    block: dict[str, Any] = {"residual": [conv(16), "ReLU"] * 3, "name": "block", "repeat": 2}
-    if again:
-        block["recompute"] = True
-    head = ["GlobalAveragePooling2D", {"Dense": 10}]
-    return {"input": [32, 32, 3], "layers": [conv(16, activation="relu"), block, *head]}
-
-
-def test_what_is_recomputed_runs_once() -> None:
-    """Recorded: keras.remat around both blocks changes no byte of the compiled step."""
-    again, plain = (
-        predict(cnncost.analyze(_recomputing(flag), batch=4), "training", "sgd", "xla") for flag in (True, False)
-    )
-    assert again.peak_bytes == plain.peak_bytes == 4_037_716
-    assert len(again.notes) == len(plain.notes) + 1 and "recomputed" in again.notes[-1]
+def test_what_is_recomputed_runs_twice() -> None:
+    """Measured with ``keras.remat``: 2,202,068 bytes of these three blocks, where 4,037,716 were needed without."""
+    conv = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
+    block = {"residual": [conv, {"ReLU": None}, conv, {"ReLU": None}], "repeat": 3}
+    first = {"Conv2D": {**conv["Conv2D"], "activation": "relu"}}
+    peaks = []
+    for again in (True, False):
+        layers = [first, {**block, "recompute": again}, {"GlobalAveragePooling2D": None}, {"Dense": 10}]
+        found = cnncost.analyze({"input": [32, 32, 3], "layers": layers}, batch=4)
+        peaks.append(predict(found, "training", "sgd", "xla").peak_bytes)
+    assert peaks[0] == pytest.approx(2_202_068, rel=0.01) and peaks[1] == pytest.approx(4_037_716, rel=0.01)

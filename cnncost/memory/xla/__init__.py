@@ -44,8 +44,7 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     spare = _one_small(chains, point)
     slack = program.module.slack
     low, high = min(point, other) - spare - slack, max(point, other) + spare + slack
-    again = mode != "inference" and any(row.layer.recompute is not None for row in analysis.layers)
-    notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack), *(RECOMPUTED,) * again)
+    notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack))
     return XlaPrediction(mode, "xla", "requested", point, max(low, 0), high, events, at, notes, inside)
 
 
@@ -58,7 +57,6 @@ LOOP = (
     "the interval has room for the states of loops ({:,} bytes) too: the compiler may copy each of them where its loop "
     "begins or turns"
 )
-RECOMPUTED = "XLA finds that what is recomputed is there already, and runs it once: the step needs as much as without"
 SMALL = 100  # a small buffer is less than one in so many of the peak
 
 
@@ -75,13 +73,8 @@ def _one_small(chains: list[Buffer], point: int) -> int:
 
 
 def _graph(analysis: Analysis, mode: str, optimizer: str | None) -> OpGraph:
-    """The step as it is traced: a function that XLA compiles does not go through grappler.
-
-    What is recomputed is not: the zero that makes the second run wait is a constant to the compiler, and then both runs
-    are one (measured: a step with ``keras.remat`` peaks at the same byte as without)."""
-    if any(layer.recompute is not None for layer in analysis.graph.layers):
-        layers = tuple(replace(layer, recompute=None) for layer in analysis.graph.layers)
-        analysis = replace(analysis, graph=replace(analysis.graph, layers=layers))
+    """The step as it is traced: a function that XLA compiles does not go through grappler. What is recomputed is there
+    twice: the zero that makes the second run wait is none that the compiler knows."""
     if mode == "inference":
         graph = lower(analysis, training=False).graph
     else:
