@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from cnncost.cli.shared import add_accumulation, add_source, analysis_of, mode_of, whole_number
+from cnncost.cli.shared import add_accumulation, add_source, analysis_of, form_of, mode_of, whole_number
 from cnncost.errors import CnncostError, OutsideError, printable
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     args.mode = mode_of(args)
     os.environ.setdefault("KERAS_BACKEND", args.backend)  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
-    for path in (args.output, args.picture):
-        _check_writable(path)
+    form = args.format or form_of(args.output, SUFFIXES)
+    _check_files(args.output, args.picture)
     analysis = analysis_of(args)
     job = job_of(args, analysis, device)
     from cnncost.compare import compare
@@ -84,11 +84,10 @@ def run(args: argparse.Namespace) -> int:
     if args.processes is None and not result.peak_ok:
         measured = _measure(job, analysis, args.timeout, ANEW, measured)
         result = compare(analysis, job, measured, args.tolerance, args.allocator)
-    form = args.format or _form_of(args.output)
     text = render(result, form)
     try:
         emit(text, args.output, data=form == "json")
-    except OutsideError:  # a full disk must not cost a long run its result
+    except CnncostError:  # a full disk must not cost a long run its result
         if args.output is not None:
             emit(text, data=form == "json")
         raise
@@ -99,22 +98,28 @@ def run(args: argparse.Namespace) -> int:
     return 0 if result.ok else 1
 
 
-def _check_writable(path: str | None) -> None:
+def _check_files(output: str | None, picture: str | None) -> None:
     """A place that cannot be written is said before the run, not after it."""
-    if path is None:
+    from cnncost.files import must_be_writable
+
+    for path in (output, picture):
+        if path is not None:
+            must_be_writable(path)
+    if picture is None:
         return
-    place, shown = os.path.realpath(path), printable(path, 200)
-    folder = os.path.dirname(place)
-    if os.path.isdir(place):
-        raise CnncostError(f"cannot write '{shown}': it is a directory", nearest="name a file")
-    if not os.path.isdir(folder):
-        raise CnncostError(f"cannot write '{shown}': there is no directory '{printable(folder, 200)}'")
-    if not os.access(place if os.path.exists(place) else folder, os.W_OK):
-        raise OutsideError(f"cannot write '{shown}': permission denied")
+    if os.path.splitext(picture)[1].lower() != ".svg":
+        raise CnncostError(
+            f"--picture: '{printable(picture)}' names no SVG file", rule="the picture is written as SVG",
+            nearest="name it FILE.svg; `cnncost plot measured` draws what --format json wrote as FILE.png or FILE.pdf",
+        )  # fmt: skip
+    if output is not None and os.path.realpath(output) == os.path.realpath(picture):
+        raise CnncostError(f"-o and --picture name the same file '{printable(picture)}'", nearest="name two files")
 
 
 def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
     """The run that the options ask for: a named architecture from its own constructor, all else as exported data."""
+    from collections import Counter
+
     from cnncost.analysis import with_dtype
     from cnncost.graph import groups_of
     from cnncost.measure import Job
@@ -138,6 +143,19 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
         raise CnncostError(
             f"recomputed layers cannot be run on {args.backend}", rule="verify runs them on TensorFlow alone",
             nearest="leave --backend out, or 'recompute' in the spec",
+        )  # fmt: skip
+    if optimizer and not analysis.totals.trainable_params:
+        raise CnncostError(
+            "the model has nothing to train", rule="a training step needs a trainable weight",
+            nearest="leave --mode and --optimizer out, or unfreeze a layer",
+        )  # fmt: skip
+    calls = Counter(name for name, _ in names)
+    twice = next((row for group in groups for row in group if calls[names[row][0]] > 1), None)
+    if twice is not None:
+        raise CnncostError(
+            f"layer '{printable(analysis.layers[twice].name)}' is recomputed and used twice, which cannot be run here",
+            rule="a group is run as a Keras model of its own, and Keras does not cut one out of a layer's second call",
+            nearest="leave 'recompute' out where layers are shared", location=analysis.layers[twice].layer.location,
         )  # fmt: skip
     return Job(
         model=model, names=names, mode=args.mode, optimizer=optimizer, batch=args.batch, executor=args.executor,
@@ -175,7 +193,3 @@ def _with_remedies(lack: LackOfMemory, analysis: Analysis, job: Job) -> OutsideE
     lack.rule = seen + expected(need, job)
     lack.nearest = f"change one of these: {', '.join(remedies(analysis, job, room_bytes(job.device), need))}"
     return lack
-
-
-def _form_of(path: str | None) -> str:
-    return SUFFIXES.get(os.path.splitext(path)[1].lower(), "table") if path else "table"
