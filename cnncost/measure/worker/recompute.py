@@ -70,7 +70,11 @@ def _call_group(model: Any, nodes: Sequence[Any], made: dict[int, Any], name: st
     read = [tensor for node in _nodes(model) if id(node) not in inside for tensor in node.input_tensors]
     left = {id(tensor): tensor for tensor in (*read, *model.outputs) if id(tensor) in own}
     if any(key not in made for key in given):
-        raise CnncostError("a group of recomputed layers reads what is computed after it")
+        raise CnncostError(
+            "a recomputed group reads what is no layer's output, such as a mask",
+            rule="keras.remat hands tensors on without their masks: the second run would compute something else",
+            nearest="let the group take in the layer that makes the mask and those that read it",
+        )
     block = keras.Model(list(given.values()), list(left.values()), name=f"{name}_block")
     outputs = Recomputed(block, name)([made[key] for key in given])
     _put(made, list(left.values()), outputs)
