@@ -204,7 +204,7 @@ def _gru(row: LayerCost, kind: Any, prefix: str) -> Cell:
         one = step.graph.constant(1.0, Spec((), h.dtype))
         old = step.add("Mul", (z, h))
         output = step.add("AddV2", (old, step.add("Mul", (step.add("Sub", (one, z), (z.spec,)), candidate))))
-        step.hold(sums, x_z, x_r, x_h, inner, *parts, z, r, again, candidate)
+        step.hold(sums, x_z, x_r, x_h, inner, *parts[:2], z, r, again, candidate)
         return output, [output]
 
     return Cell(((kind.units,),), call, _maker(kind, 1))
@@ -245,7 +245,9 @@ def _convolutional(row: LayerCost, kind: Any, prefix: str) -> Cell:
             left.append(sums)
         right = [_convolve(step, row, *pair, dims, again) for pair in zip(hs, recurrent, strict=True)]
         gates = [step.add("AddV2", pair) for pair in zip(left, right, strict=True)]
-        return _gated(step, kind, gates, states[1])
+        made = _gated(step, kind, gates, states[1])
+        step.hold(*left, *right, *kernels, *recurrent, *(bias for bias in biases if bias is not None))
+        return made
 
     return Cell((shape, shape), call, _maker(kind, 4))
 

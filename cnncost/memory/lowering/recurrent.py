@@ -45,7 +45,7 @@ def recur(step: Step, row: LayerCost, kind: Any, inputs: Sequence[Value], prefix
         step.graph.assign("AssignVariableOp", variable, step.cast(state, variable.spec.dtype))
     result = _turned(step, outputs) if kind.return_sequences or step.eager else last
     if step.eager:
-        step.hold(last, result, sequence, *given)
+        step.hold(last, result, sequence, *given, *outputs.op.inputs)  # the list has its elements to the end
         result = result if kind.return_sequences else last
     return [result, *states] if kind.return_state else [result]
 
