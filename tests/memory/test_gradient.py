@@ -108,10 +108,10 @@ def test_what_lives_through_the_step() -> None:
     assert memory["resident_bytes"] == 3 * weights + 12 + 24576
 
 
-def test_inference_has_no_training_figures() -> None:
+def test_inference_has_no_slots() -> None:
     memory = cnncost.analyze({"input": [8], "layers": [{"Dense": 2}]}).memory
-    assert memory.training_peak_bytes is None and memory.resident is not None
-    assert memory.resident.optimizer_slots == 0
+    assert memory.resident is not None and memory.resident.optimizer_slots == 0
+    assert memory.runtime.training is None
 
 
 def test_an_unknown_gradient_names_the_layer() -> None:
