@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -31,7 +32,8 @@ class Verification:
     job: Job
     measured: Measurement
     tolerance: float
-    slack: int  # bytes that a peak may be off beside the tolerance
+    named: bool  # the user's own tolerance: it alone decides
+    slack: int  # bytes that a peak may be off where no tolerance was named: one kernel's scratch
     layers: tuple[LayerCheck, ...]
     allocator: str  # whose bytes the peaks are: "requested", or "bfc" for its chunks
     predicted_peak: int | None
@@ -85,12 +87,14 @@ class Verification:
         error, real, predicted = self.peak_error, self.measured_peak, self.predicted_peak
         if not self.judged or error is None or real is None or predicted is None:
             return True
-        return abs(error) <= self.tolerance or abs(predicted - real) <= self.slack or bool(self.inside_interval)
+        if abs(error) <= self.tolerance or self.named:
+            return abs(error) <= self.tolerance
+        return abs(predicted - real) <= self.slack or bool(self.inside_interval)
 
     @property
     def ok(self) -> bool:
         """Shapes, params and bytes exactly, the optimizer's too; the peak, where there is one to judge, within the
-        tolerance or inside the interval."""
+        tolerance; where none was named, inside the interval or within one kernel's scratch will do."""
         return self.peak_ok and self.resident_ok and all(layer.ok for layer in self.layers)
 
     @property
@@ -131,7 +135,8 @@ class Verification:
             "schema": SCHEMA, "model": self.analysis.model, "source": self.analysis.source, "mode": job.mode,
             "batch": job.batch, "dtype": self.analysis.dtype, "optimizer": job.optimizer, "executor": job.executor,
             "device": real.device, "backend": job.backend, "versions": real.versions, "ok": self.ok,
-            "tolerance": self.tolerance, "slack_bytes": self.slack, "peak": self._peak(),
+            "tolerance": self.tolerance, "tolerance_named": self.named, "slack_bytes": self.slack,
+            "peak": self._peak(),
             "step_seconds": {
                 "predicted": None, "median": middle, "low": low, "high": high,
                 "repeats": len(real.step_seconds), "gmacs_per_second": self.gmacs_per_second,
@@ -168,17 +173,20 @@ def compare(
     """Set what the analysis says beside what the run measured. ``allocator`` "bfc": the peaks are in its chunks; the
     sequence of allocations is always of requested bytes.
 
-    Where no tolerance is given, a peak may also be off by the largest scratch that a kernel took for itself: its size
-    depends on the processor, and of a tiny model it can be the most.
+    Where no tolerance is given, the peak may also lie in the predicted interval, or be off by the largest scratch that
+    a kernel took for itself and the simulation has not, or the other way round: it depends on the processor, and of a
+    tiny model it can be the most.
     """
     requested, unpredicted = simulated(analysis, job)
     prediction = requested
     if allocator != "requested":
         prediction, unpredicted = simulated(analysis, job, allocator)
+    more, less = _unforeseen(requested, measured) if tolerance is None and job.executor == "graph" else (0, 0)
+    real = measured.peak_bytes if allocator == "requested" else measured.chunk_bytes
+    below = prediction is not None and real is not None and prediction.peak_bytes < real
     return Verification(
-        analysis=analysis, job=job, measured=measured,
-        tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance,
-        slack=_scratch(measured) if tolerance is None and job.executor == "graph" else 0,
+        analysis=analysis, job=job, measured=measured, named=tolerance is not None,
+        tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, slack=more if below else less,
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
         unpredicted=unpredicted,
@@ -210,10 +218,21 @@ def _interval(prediction: MemoryPrediction | None) -> tuple[int, int] | None:
     return prediction.low_bytes, prediction.high_bytes
 
 
-def _scratch(measured: Measurement) -> int:
-    """The largest allocation of a kernel for itself, as far as it is small."""
-    sizes = [change.bytes for change in measured.changes if change.region == "temp" and change.bytes <= MOST_SCRATCH]
-    return max(sizes, default=0)
+def _unforeseen(prediction: MemoryPrediction | None, measured: Measurement) -> tuple[int, int]:
+    """The largest scratch that a kernel took and the simulation has not, and the largest that the simulation has and
+    no kernel took; what is not small is no scratch."""
+    if prediction is None:
+        return 0, 0
+    makers = {event.buffer: event.op for event in prediction.events if event.bytes > 0}
+    ours = Counter(event.bytes for event in prediction.events if event.bytes > 0)
+    theirs = Counter(change.bytes for change in measured.changes if change.bytes > 0)
+    own = [-event.bytes for event in prediction.events if event.bytes < 0 and makers.get(event.buffer) is event.op]
+    taken = [change.bytes for change in measured.changes if change.region == "temp"]
+    return _largest(taken, theirs - ours), _largest(own, ours - theirs)
+
+
+def _largest(sizes: Iterable[int], left: Counter[int]) -> int:
+    return max((size for size in sizes if left[size] and size <= MOST_SCRATCH), default=0)
 
 
 def _largest_rise(live: Iterable[int]) -> int | None:

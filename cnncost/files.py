@@ -23,6 +23,31 @@ def write_whole(path: str, content: bytes) -> None:
     store_whole(path, store)
 
 
+def must_be_writable(path: str) -> None:
+    """Say before long work that its result could not be written. What only the system knows, a full disk, comes later.
+
+    Raises the errors of ``write_whole``.
+    """
+    from cnncost.errors import CnncostError, OutsideError, printable
+
+    shown, place = printable(path, 200), os.path.realpath(path)
+    if "\0" in path or not path:
+        raise CnncostError(f"'{shown}' is no file name")
+    if os.path.isdir(place):
+        raise CnncostError(f"cannot write '{shown}': it is a directory", nearest="name a file")
+    folder = os.path.dirname(place)
+    if not os.path.isdir(folder):
+        raise CnncostError(f"cannot write '{shown}': there is no directory '{printable(folder, 200)}'")
+    try:
+        os.stat(place)
+    except FileNotFoundError:
+        place = folder
+    except OSError as problem:  # the name is too long
+        raise CnncostError(f"cannot write '{shown}': {problem.strerror}") from None
+    if not os.access(place, os.W_OK):
+        raise OutsideError(f"cannot write '{shown}': permission denied")
+
+
 def store_whole(path: str, store: Callable[[str], object], suffix: str = "") -> None:
     """The same for a writer that wants a file name, which ends in ``suffix``."""
     from cnncost.errors import CnncostError, OutsideError, printable

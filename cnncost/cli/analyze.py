@@ -6,7 +6,15 @@ import argparse
 import sys
 from typing import Any
 
-from cnncost.cli.shared import add_accumulation, add_simulation, add_source, analysis_of, errors_to_stderr, whole_number
+from cnncost.cli.shared import (
+    add_accumulation,
+    add_simulation,
+    add_source,
+    analysis_of,
+    errors_to_stderr,
+    form_of,
+    whole_number,
+)  # fmt: skip
 
 EXAMPLE = """examples:
   cnncost analyze net.yaml --batch 100
@@ -55,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.report.columns import chosen, column
 
     columns = chosen(args.columns) if args.columns is not None else None
-    form = args.format or _form_of(args.output)
+    form = args.format or form_of(args.output, SUFFIXES)
     terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
     width = args.width or _width(terminal, args.output)
     options = Options(
@@ -68,22 +76,6 @@ def run(args: argparse.Namespace) -> int:
     if form in DATA or args.output is not None:
         errors_to_stderr(analysis.findings)
     return 0 if analysis.ok else 1
-
-
-def _form_of(path: str | None) -> str:
-    import os
-
-    suffix = os.path.splitext(path or "")[1].lower()
-    if suffix in (".pdf", ".xlsx"):
-        from cnncost.errors import CnncostError, printable
-
-        known = ", ".join(SUFFIXES)
-        raise CnncostError(
-            f"'{printable(path or '')}' names a format that analyze does not write",
-            rule=f"it writes {known}, and a table under other names",
-            nearest="use another name, or --format",
-        )
-    return SUFFIXES.get(suffix, "table")
 
 
 def _width(terminal: bool, path: str | None) -> int | None:

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from cnncost.cli.shared import add_simulation, add_step, input_shapes
+from cnncost.cli.shared import add_simulation, add_step, form_of, input_shapes
 from cnncost.errors import CnncostError, printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     names = [str(side["model"]) for side in sides]
     labels = names if len(set(names)) == len(names) else [os.path.basename(model) for model in args.models]
     found = difference(sides, labels)
-    form = args.format or SUFFIXES.get(os.path.splitext(args.output or "")[1].lower(), "table")
+    form = args.format or form_of(args.output, SUFFIXES)
     emit(_render(found, form, args), args.output, data=form == "json")
     return int(args.exit_code and not found.same)
 
@@ -61,7 +61,7 @@ def _against(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import emit
     from cnncost.report.json_ import to_json
 
-    form = args.format or SUFFIXES.get(os.path.splitext(args.output or "")[1].lower(), "table")
+    form = args.format or form_of(args.output, SUFFIXES)
     if form == "html":
         raise CnncostError("--against has no HTML", rule="it is table, markdown or json")
     files = args.models or _budgeted()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnncost.errors import CnncostError, printable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cnncost.findings import Finding
 
 MAX_BATCH = 2**31 - 1
+FOREIGN = frozenset((".pdf", ".xlsx", ".csv", ".svg", ".png", ".jpg", ".docx"))  # nobody expects a text table there
 SHAPE_RULE = "--input takes H,W,C without the batch axis, ? for an unknown dimension, or NAME=H,W,C"
 
 
@@ -157,6 +158,24 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
             gradient_accumulation_steps=getattr(args, "accumulate", None),
         )  # fmt: skip
+
+
+def form_of(path: str | None, suffixes: Mapping[str, str]) -> str:
+    """The format that a file's name asks for; a table where it asks for none.
+
+    >>> form_of("a.MD", {".md": "markdown"}), form_of("a.txt", {".md": "markdown"}), form_of(None, {})
+    ('markdown', 'table', 'table')
+    """
+    import os
+
+    suffix = os.path.splitext(path or "")[1].lower()
+    if suffix in FOREIGN and suffix not in suffixes:
+        raise CnncostError(
+            f"'{printable(path)}' names a format that is not written here",
+            rule=f"the formats by name are {', '.join(suffixes)}, and a table under other names",
+            nearest="use another name, or --format",
+        )
+    return suffixes.get(suffix, "table")
 
 
 def errors_to_stderr(findings: Sequence[Finding], severity: str = "error") -> None:

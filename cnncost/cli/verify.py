@@ -34,10 +34,11 @@ def tolerance(text: str) -> float:
     >>> tolerance("5%"), tolerance("0.01")
     (0.05, 0.01)
     """
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(%?)", text.strip(), re.ASCII)
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(?:e(-?[0-9]))?(\s?%)?", text.strip(), re.ASCII)
     if found is None:
-        raise CnncostError("a wrong tolerance", rule="it is a share, as 0.05 or 5%", received=printable(text))
-    return float(found[1]) / (100 if found[2] else 1)
+        rule = "it is a share of the peak, as 0.05 or 5%, not negative and below 1,000,000"
+        raise CnncostError("a wrong tolerance", rule=rule, received=printable(text) or "nothing")
+    return float(f"{found[1]}e{found[2] or 0}") / (100 if found[3] else 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--timeout", metavar="SECONDS", type=whole_number(1, 10**6), default=600,
                        help="a process may take this long (600)")  # fmt: skip
     group.add_argument("--tolerance", metavar="SHARE", type=tolerance,
-                       help="relative error of the peak that passes (1%% at inference, 10%% in training)")  # fmt: skip
+                       help="relative error of the peak that passes, and it alone; without it 1%% at inference, 10%% "
+                            "in training, or a place inside the predicted interval")  # fmt: skip
     group = parser.add_argument_group("output")
     group.add_argument("--format", choices=FORMATS, help="table unless FILE's name says otherwise")
     group.add_argument("-o", "--output", metavar="FILE", help="write FILE, whole or not at all")

@@ -23,7 +23,7 @@ def device_of(text: str) -> str:
     """
     found = re.fullmatch(r"(cpu|gpu)(?::([0-9]{1,3}))?", text.strip().lower(), re.ASCII)
     if found is None or (found[1] == "cpu" and int(found[2] or 0)):
-        raise CnncostError("a wrong device", rule="it is CPU:0, GPU:0, GPU:1, …", received=printable(text))
+        raise CnncostError("a wrong device", rule="it is CPU:0, GPU:0, GPU:1, …", received=printable(text) or "nothing")
     return f"{found[1].upper()}:{int(found[2] or 0)}"
 
 

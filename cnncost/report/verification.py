@@ -102,8 +102,8 @@ def figures(result: Verification) -> list[tuple[str, str]]:
             )
         )
     elif found.matched is not None and found.total:
-        pairs.append(("allocations", f"{found.matched:,} of {found.total:,} match in order, layer and size "
-                                     f"({found.matched / found.total:.1%})"))  # fmt: skip
+        pairs.append(("allocations", f"{found.matched:,} of {found.total:,} of 1 KiB or more match in "
+                                     f"order, layer and size ({found.matched / found.total:.1%})"))  # fmt: skip
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
@@ -115,7 +115,28 @@ def figures(result: Verification) -> list[tuple[str, str]]:
     pairs.append(("step", f"{time_text(middle)} median of {len(real.step_seconds)} ({time_text(low)} to "
                           f"{time_text(high)}), {result.gmacs_per_second:.1f} GMAC/s"))  # fmt: skip
     notes = [*real.notes, *result.predicted_notes]
-    return [*pairs, *(("note", clean(note, 300)) for note in notes), ("verdict", verdict(result))]
+    allowed = [("tolerance", tolerance_text(result))] if result.judged else []
+    return [*pairs, *(("note", clean(note, 300)) for note in notes), *allowed, ("verdict", verdict(result))]
+
+
+def tolerance_text(result: Verification) -> str:
+    """What a peak may be off, whole."""
+    parts = [f"{share(result.tolerance)} of the measured peak"]
+    if result.named:
+        parts.append("as asked")
+    elif result.interval:
+        parts.append("or anywhere inside the predicted interval")
+    if result.slack:
+        parts.append(f"or {_bytes(result.slack)}, the largest scratch that was taken or simulated alone")
+    return ", ".join(parts)
+
+
+def share(value: float) -> str:
+    """
+    >>> share(0.01), share(0.000025), share(12.5)
+    ('1.00%', '0.0025%', '1250.00%')
+    """
+    return f"{value:.2%}" if not value or value >= 0.0001 else f"{value * 100:.2g}%"
 
 
 def verdict(result: Verification) -> str:
@@ -125,12 +146,14 @@ def verdict(result: Verification) -> str:
     if not result.resident_ok:
         return "differs: the bytes of weights or optimizer are not as predicted"
     if not result.peak_ok:
-        outside = " and outside the predicted interval" if result.interval else ""
-        return f"differs: the peak is outside the tolerance of {result.tolerance:.2%}{outside}"
+        outside = "" if result.interval is None else " and outside the predicted interval"
+        if result.inside_interval:
+            outside = ", though inside the predicted interval"
+        return f"differs: the peak is outside the tolerance of {share(result.tolerance)}{outside}"
     if not result.judged:
         return "ok: shapes, params and bytes are as predicted; no peak to judge"
     if abs(result.peak_error or 0) <= result.tolerance:
-        return f"ok: all as predicted, the peak within {result.tolerance:.2%}"
+        return f"ok: all as predicted, the peak within {share(result.tolerance)}"
     if result.inside_interval:
         return "ok: all as predicted, the peak inside the predicted interval"
     return f"ok: all as predicted, the peak within a kernel's own scratch ({_bytes(result.slack)})"
@@ -143,14 +166,14 @@ def _layers(result: Verification) -> str:
 
 def _peak(result: Verification) -> str:
     real, predicted, interval = result.measured_peak, result.predicted_peak, result.interval
-    parts = []
+    parts, ours = [], result.job.backend == "tensorflow"
     if predicted is not None:
         between = f" ({interval[0]:,} to {interval[1]:,} B)" if interval else ""
-        parts.append(f"predicted {_bytes(predicted)}{between}")
+        parts.append(f"predicted{'' if ours else ' for TensorFlow'} {_bytes(predicted)}{between}")
     parts.append(f"measured {_bytes(real)}{_processes(result)}" if real is not None else "not measured")
     if result.peak_error is not None:
-        parts.append(f"error {result.peak_error:+.2%}")
-    if result.inside_interval is not None:
+        parts.append(f"{'error' if ours else 'difference'} {result.peak_error:+.2%}")
+    if result.inside_interval is not None and ours:
         parts.append("inside the interval" if result.inside_interval else "outside the interval")
     unit = "in the allocator's chunks" if result.allocator == "bfc" else "requested"
     unit = _COUNTERS.get(result.job.backend, unit)

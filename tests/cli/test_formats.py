@@ -17,5 +17,5 @@ def test_suffixes(name: str, start: str, tmp_path: Path) -> None:
 
 def test_unwritten_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "zoo:stride-example", "-o", str(tmp_path / "a.xlsx")]) == 2
-    assert "does not write" in capsys.readouterr().err
+    assert "is not written here" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

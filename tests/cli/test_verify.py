@@ -127,6 +127,8 @@ def test_without_tensorflow(folder: Path) -> None:
         (["--backend", "pytorch"], "did you mean 'torch'?"),
         (["--tolerance", "-1"], "--tolerance: "),
         (["--tolerance", "nan"], "0.05 or 5%"),
+        (["--tolerance", ""], "received nothing"),
+        (["--tolerance", "2MiB"], "received 2MiB"),
         (["--steps", "0"], "--steps: "),
         (["--timeout", "0"], "--timeout: "),
         (["--dtype", "int8"], "int8"),
@@ -136,10 +138,34 @@ def test_without_tensorflow(folder: Path) -> None:
         (["-o", "nowhere/out.json"], "no directory"),
         (["-o", "."], "it is a directory"),
         (["--picture", "nowhere/out.svg"], "no directory"),
+        (["--picture", "out.png"], "FILE.svg"),
+        (["--picture", "out.svg", "-o", "./out.svg", "--format", "json"], "the same file"),
+        (["-o", ""], "no file name"),
+        (["-o", "a" * 300], "name too long"),
+        (["-o", "out.pdf"], "not written here"),
+        (["-o", "out.csv"], "not written here"),
     ],
 )
 def test_usage_errors(folder: Path, arguments: list[str], words: str) -> None:
-    assert words in failed(run(folder, "small.yaml", *arguments), 2)
+    begun = {path.name for path in folder.iterdir()}
+    assert words.lower() in failed(run(folder, "small.yaml", *arguments), 2).lower()
+    assert {path.name for path in folder.iterdir()} == begun
+
+
+def test_a_model_without_trainable_weights_is_not_run(folder: Path) -> None:
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was started')\n")
+    (folder / "still.yaml").write_text("input: [8, 8, 3]\nlayers: [MaxPooling2D: {}]\n")
+    message = failed(run(folder, "still.yaml", "--mode", "training", PYTHONPATH=str(folder)), 2)
+    assert "nothing to train" in message and "leave --mode and --optimizer out" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("5%", 0.05), ("5 %", 0.05), ("0.05", 0.05), (".5", 0.5), ("1e-2", 0.01), ("0", 0.0)]
+)
+def test_a_tolerance_in_every_spelling(text: str, share: float) -> None:
+    from cnncost.cli.verify import tolerance
+
+    assert tolerance(text) == pytest.approx(share)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

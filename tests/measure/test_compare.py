@@ -59,15 +59,17 @@ def real() -> Measurement:
 
 
 def predicted(*events: tuple[str, str, int]) -> Any:
+    """A simulated step; a release is of the latest buffer of its size."""
     live = most = 0
-    found = []
-    for kind, layer, size in events:
+    found: list[Any] = []
+    ops: dict[tuple[str, str], Any] = {}
+    for place, (kind, layer, size) in enumerate(events):
         phase = "update" if kind.startswith("Assign") else "forward"
         live += size
         most = max(most, live)
-        found.append(
-            SimpleNamespace(op=SimpleNamespace(type=kind, layer=layer, phase=phase, attrs={}), bytes=size, live=live)
-        )
+        op = ops.setdefault((kind, layer), SimpleNamespace(type=kind, layer=layer, phase=phase, attrs={}))
+        buffer = place if size > 0 else max(one.buffer for one in found if one.bytes == -size)
+        found.append(SimpleNamespace(op=op, bytes=size, live=live, buffer=buffer))
     return SimpleNamespace(peak_bytes=most, low_bytes=most, high_bytes=most, events=tuple(found), notes=())
 
 
@@ -140,14 +142,39 @@ def test_the_peak_has_a_tolerance(simulate, peak: int, tolerance: float | None, 
     assert found.ok is ok and found.peak_error == pytest.approx(peak / PEAK - 1)
 
 
-def test_a_kernels_scratch_is_the_processors(simulate) -> None:
-    simulate(predicted(("Conv2D", "conv", PEAK - 4096)))  # the run's largest scratch
-    assert verdict(real()).ok and "within a kernel's own scratch (4,096 B" in render(verdict(real()), "table")
+def test_scratch_that_was_not_simulated_is_let_pass_and_said(simulate) -> None:
+    simulate(predicted(("Conv2D", "conv", PEAK - 4096)))  # the run's one scratch
+    text = render(verdict(real()), "table")
+    assert verdict(real()).ok and "within a kernel's own scratch (4,096 B" in text
+    assert "or 4,096 B = 4.00 KiB, the largest scratch that was taken or simulated alone" in text
     assert not verdict(real(), tolerance=0.1).ok  # a tolerance that was asked for is all there is
+    assert "10.00% of the measured peak, as asked\n" in render(verdict(real(), tolerance=0.1), "table")
     simulate(predicted(("Conv2D", "conv", PEAK - 4097)))
     assert not verdict(real()).ok
     huge = replace(real(), changes=(*CHANGES, Change("net/x", "XlaRun", None, "other", 2**21, "temp")))
     assert not verdict(huge).ok
+
+
+def test_scratch_that_was_simulated_excuses_nothing(simulate) -> None:
+    """The simulation has the run's scratch, and is wrong by as much elsewhere."""
+    scratch = (("MatMul", "last", 4096), ("MatMul", "last", -4096))
+    simulate(predicted(*scratch, ("Conv2D", "conv", PEAK - 4096)))
+    found = verdict(real())
+    assert not found.ok and found.slack == 0 and "scratch" not in render(found, "table")
+    simulate(predicted(("Conv2D", "conv", PEAK + 3000), *scratch))
+    assert not verdict(real()).ok
+    simulate(predicted(("Conv2D", "conv", PEAK), ("Conv3D", "conv", 500), ("Conv3D", "conv", -500)))
+    assert verdict(real()).ok and verdict(real()).slack == 500  # simulated, and no kernel took it
+
+
+@pytest.mark.parametrize(("tolerance", "ok"), [(None, True), (0.5, False), (1.0, True)])
+def test_a_named_tolerance_decides_alone(simulate, tolerance: float | None, ok: bool) -> None:
+    simulate(interval(PEAK // 2, PEAK * 2, PEAK * 3))
+    found = verdict(real(), tolerance=tolerance)
+    text, data = render(found, "table"), found.to_dict()
+    assert found.ok is ok and data["tolerance_named"] is (tolerance is not None)
+    assert ("or anywhere inside the predicted interval" in text) is (tolerance is None)
+    assert ("outside the tolerance of 50.00%, though inside the predicted interval" in text) is not ok
 
 
 def interval(low: int, point: int, high: int) -> Any:
