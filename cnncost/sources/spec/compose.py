@@ -85,10 +85,26 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
     line = text.split("\n")[mark.line : mark.line + 1] if mark is not None else []
     hint = "indent with spaces, not tabs" if line and line[0].lstrip(" ").startswith("\t") else ""
     if "mapping values are not allowed" in problem:
-        hint = "a text that contains ': ' needs quotes; otherwise look at the indentation"
+        hint = _colon(text.split("\n"), mark.line) if mark is not None else ""
+        hint = hint or "a text that contains ': ' needs quotes; otherwise look at the indentation"
     return origin.error(
         _at(mark) if mark else None, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint
     )
+
+
+def _colon(lines: list[str], line: int) -> str:
+    """What helps where a lone word stands above the keys that are meant for it.
+
+    >>> _colon(["layers:", "  - ReLU  # why not", "", "    name: last"], 3)
+    "write 'ReLU:' in line 2, with a colon, where keys follow below it"
+    >>> _colon(["layers:", "  - ReLU", "  name: last"], 2)
+    ''
+    """
+    above = next((i for i in range(line - 1, -1, -1) if lines[i].split("#")[0].strip()), None)
+    word = re.fullmatch(r"((?: |- )*)(\w[\w.]{0,80})\s*(?:\s#.*)?", lines[above]) if above is not None else None
+    if above is None or word is None or len(lines[line]) - len(lines[line].lstrip(" ")) < len(word[1]):
+        return ""
+    return f"write '{word[2]}:' in line {above + 1}, with a colon, where keys follow below it"
 
 
 class _Composer:
