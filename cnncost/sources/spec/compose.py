@@ -84,9 +84,10 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
         rule += f" that starts at {origin.location(_at(opened))}"
     line = text.split("\n")[mark.line : mark.line + 1] if mark is not None else []
     hint = "indent with spaces, not tabs" if line and line[0].lstrip(" ").startswith("\t") else ""
-    if "mapping values are not allowed" in problem:
-        hint = _colon(text.split("\n"), mark.line) if mark is not None else ""
-        hint = hint or "a text that contains ': ' needs quotes; otherwise look at the indentation"
+    if mark is not None and not hint and line:
+        hint = _colon(text.split("\n"), mark.line)
+    if not hint and "mapping values are not allowed" in problem:
+        hint = "a text that contains ': ' needs quotes; otherwise look at the indentation"
     return origin.error(
         _at(mark) if mark else None, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint
     )
@@ -100,9 +101,10 @@ def _colon(lines: list[str], line: int) -> str:
     >>> _colon(["layers:", "  - ReLU", "  name: last"], 2)
     ''
     """
-    above = next((i for i in range(line - 1, -1, -1) if lines[i].split("#")[0].strip()), None)
-    word = re.fullmatch(r"((?: |- )*)(\w[\w.]{0,80})\s*(?:\s#.*)?", lines[above]) if above is not None else None
-    if above is None or word is None or len(lines[line]) - len(lines[line].lstrip(" ")) < len(word[1]):
+    above = next((i for i in range(line - 1, -1, -1) if lines[i].split("#")[0].strip()), -1)
+    word = re.fullmatch(r"((?: |- )*)(\w[\w.]{0,80})\s*(?:\s#.*)?", lines[above]) if above >= 0 else None
+    key = re.match(r"( +)[\w.]+:(?:\s|$)", lines[line])
+    if word is None or key is None or len(key[1]) < len(word[1]):
         return ""
     return f"write '{word[2]}:' in line {above + 1}, with a colon, where keys follow below it"
 
