@@ -158,7 +158,7 @@ def job_of(case: Case, analysis: Analysis, steps: int, limit: float) -> Job:
     if kind == "keras":
         model, names = {"application": name}, tuple((layer.name, 0) for layer in analysis.layers)
     else:
-        model, names = {"config": to_config(analysis.graph)}, keras_names(analysis.graph)
+        model, names = {"config": to_config(analysis.graph, case.batch)}, keras_names(analysis.graph)
     return Job(model=model, names=names, mode=case.mode, optimizer=case.optimizer, batch=case.batch,
                executor=case.executor, steps=steps, seconds=limit / 4)  # fmt: skip
 

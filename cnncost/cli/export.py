@@ -27,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
         from cnncost.analysis import with_dtype
         from cnncost.export import left_out, write
 
-        write(with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph, args.output)
+        write(with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph, args.output, args.batch)
     errors_to_stderr(left_out(analysis.graph), "warning")
     return 0

@@ -138,7 +138,7 @@ def job_of(args: argparse.Namespace, analysis: Analysis, device: str) -> Job:
         from cnncost.export import keras_names, to_config
 
         graph = with_dtype(analysis.graph, args.dtype) if args.dtype else analysis.graph
-        model, names = {"config": to_config(graph)}, keras_names(graph)
+        model, names = {"config": to_config(graph, args.batch)}, keras_names(graph)
     optimizer = (args.optimizer or "sgd").lower() if args.mode == "training" else None
     groups = tuple(group.members for group in groups_of(analysis.graph).values()) if optimizer else ()
     if groups and args.backend != "tensorflow":

@@ -31,14 +31,15 @@ _UNFREEZABLE = frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2
 Tensors = list[list[tuple[Shape, DType]]]
 
 
-def to_config(graph: Graph) -> Data:
+def to_config(graph: Graph, batch: int = 1) -> Data:
     """The serialized Functional model, which ``keras.models.model_from_json`` reads and ``read_config`` reads back.
 
     Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
-    calls of one layer. No Keras file says which layers are recomputed (``keras.remat`` wraps a function in code): that
+    calls of one layer. Keras wants the size of the batch where a recurrent layer keeps its states from batch to batch:
+    ``batch`` is written there alone. No Keras file says which layers are recomputed (``keras.remat`` wraps a function in code): that
     is left out. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
     """
-    return _Exporter(graph).config()
+    return _Exporter(graph, batch).config()
 
 
 def left_out(graph: Graph) -> tuple[Finding, ...]:
@@ -62,8 +63,9 @@ def keras_names(graph: Graph) -> tuple[tuple[str, int], ...]:
 class _Exporter:
     """What every part of the config needs to know of the graph."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, batch: int = 1) -> None:
         self.graph = graph
+        self.batch = batch if any(_keeps_states(layer.kind) for layer in graph.layers) else None
         self.names = _legal_names(graph)
         self.groups = _grouped(graph)
         self.calls = {row: (first, n) for first, rows in self.groups.items() for n, row in enumerate(rows)}
@@ -91,12 +93,12 @@ class _Exporter:
 
     def tensor(self, ref: Ref) -> Data:
         shape, dtype = self.tensors[ref.layer][ref.output]
-        config = {"shape": [None, *shape], "dtype": dtype.name, "keras_history": self.history(ref)}
+        config = {"shape": [self.batch, *shape], "dtype": dtype.name, "keras_history": self.history(ref)}
         return {"class_name": "__keras_tensor__", "config": config}
 
     def layer(self, first: int, rows: list[int]) -> Data:
         layer, name = self.graph.layers[first], self.names[first]
-        data = _serialized(layer, name, layer.dtype or self.graph.dtype, self.tensors[first][0])
+        data = _serialized(layer, name, layer.dtype or self.graph.dtype, self.tensors[first][0], self.batch)
         calls = [self.graph.layers[row] for row in rows if layer.inputs]
         nodes = [_node(call.kind, [self.tensor(ref) for ref in call.inputs]) for call in calls]
         return {**data, "name": name, "inbound_nodes": nodes}
@@ -159,10 +161,15 @@ def _tensors(graph: Graph) -> Tensors:
     return found
 
 
-def _serialized(layer: Layer, name: str, dtype: str, output: tuple[Shape, DType]) -> Data:
+def _keeps_states(kind: Kind) -> bool:
+    wrapped = getattr(kind, "layer", None)
+    return bool(getattr(kind, "options", {}).get("stateful")) or (isinstance(wrapped, Kind) and _keeps_states(wrapped))
+
+
+def _serialized(layer: Layer, name: str, dtype: str, output: tuple[Shape, DType], batch: int | None) -> Data:
     kind = layer.kind
     if kind.name() == "InputLayer":
-        config = {"batch_shape": [None, *output[0]], "dtype": output[1].name, "sparse": False, "name": name}
+        config = {"batch_shape": [batch, *output[0]], "dtype": output[1].name, "sparse": False, "name": name}
         return {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}
     if not _is_registered(kind):
         raise UnsupportedLayer(

@@ -15,9 +15,9 @@ from cnncost.sources.keras_live import import_keras
 _MEMORY = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "Out of memory", "Cannot allocate memory")
 
 
-def build(graph: Graph) -> Any:
+def build(graph: Graph, batch: int = 1) -> Any:
     """The graph as a ``keras.Model`` with fresh weights. Raises MissingExtra without Keras."""
-    return build_config(to_config(graph))
+    return build_config(to_config(graph, batch))
 
 
 def build_config(config: dict[str, Any]) -> Any:
@@ -50,16 +50,16 @@ def _cause(text: str) -> str:
     return text.rpartition("Exception encountered: ")[2]
 
 
-def write(graph: Graph, path: str) -> None:
+def write(graph: Graph, path: str, batch: int = 1) -> None:
     """Write ``*.json`` (the architecture; Keras is not needed) or ``*.keras`` (a model with fresh weights).
 
-    The file is written whole beside its place and then renamed. Raises OutsideError when that fails.
+    Of a model that keeps states the batch size is written, too. The file is written whole beside its place and then renamed. Raises OutsideError when that fails.
     """
     low = path.lower()
     if low.endswith(".json"):
-        write_whole(path, (json.dumps(to_config(graph), indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(to_config(graph, batch), indent=1) + "\n").encode())
     elif low.endswith(".keras"):
-        store_whole(path, build(graph).save, ".keras")
+        store_whole(path, build(graph, batch).save, ".keras")
     else:
         raise CnncostError(
             f"'{printable(path)}' names no format",

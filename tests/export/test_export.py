@@ -213,3 +213,16 @@ def test_a_refusal_of_keras_names_its_cause():
     config["config"]["layers"][1]["config"]["surprise"] = 1
     with pytest.raises(CnncostError, match="cannot build this model: .*surprise"):
         build_config(config)
+
+
+def test_the_batch_is_written_where_states_are_kept() -> None:
+    """Keras builds such a layer for one size of batch; of all other models that axis stays open."""
+
+    def batches(layer: dict[str, object]) -> set[object]:
+        config = to_config(load({"input": [5, 3], "layers": [layer]}), 7)["config"]
+        (node,) = config["layers"][1]["inbound_nodes"]
+        return {config["layers"][0]["config"]["batch_shape"][0], node["args"][0]["config"]["shape"][0]}
+
+    assert batches({"LSTM": {"units": 4, "stateful": True}}) == {7}
+    assert batches({"Bidirectional": {"layer": {"GRU": {"units": 4, "stateful": True}}}}) == {7}
+    assert batches({"LSTM": 4}) == {None}
