@@ -53,7 +53,8 @@ def _cause(text: str) -> str:
 def write(graph: Graph, path: str, batch: int = 1) -> None:
     """Write ``*.json`` (the architecture; Keras is not needed) or ``*.keras`` (a model with fresh weights).
 
-    Of a model that keeps states the batch size is written, too. The file is written whole beside its place and then renamed. Raises OutsideError when that fails.
+    Of a model that keeps states the batch size is written, too. The file is written whole beside its place and then
+    renamed. Raises OutsideError when that fails.
     """
     low = path.lower()
     if low.endswith(".json"):

@@ -36,7 +36,7 @@ class Scoped(str):
         made.scope = scope
         return made
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return str(self), self.scope
 
 
