@@ -21,9 +21,11 @@ class Called(Kind):
     """A kind that is called on a query, a value and perhaps a key; ``return_attention_scores`` adds a second output."""
 
     return_attention_scores: bool
+    use_causal_mask: bool
 
     keeps = ("inputs", "statistics")
-    called_with: ClassVar[tuple[str, ...]] = ("return_attention_scores",)  # arguments of the call, not of the config
+    # Arguments of the call, not of the config.
+    called_with: ClassVar[tuple[str, ...]] = ("return_attention_scores", "use_causal_mask")
 
     def triple(self, inputs: Shapes) -> tuple[Shape, Shape, Shape]:
         """(query, value, key), which must fit each other."""
@@ -109,6 +111,7 @@ class Attention(_Dot):
     score_mode: str = arg(Choice("how a score is computed", "dot", "concat"), "dot")
     dropout: float = arg(Number("share of the scores dropped in training", 0, 1), 0.0)
     return_attention_scores: bool = arg(Flag("this call returns the scores too"), False)
+    use_causal_mask: bool = arg(Flag("in this call a position does not see those after it"), False)
 
     passive = ("seed",)
 
@@ -143,6 +146,7 @@ class AdditiveAttention(_Dot):
     use_scale: bool = arg(Flag("weight the features of a score with a trained vector"), True)
     dropout: float = arg(Number("share of the scores dropped in training", 0, 1), 0.0)
     return_attention_scores: bool = arg(Flag("this call returns the scores too"), False)
+    use_causal_mask: bool = arg(Flag("in this call a position does not see those after it"), False)
 
     passive = ("seed",)
 

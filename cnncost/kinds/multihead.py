@@ -112,6 +112,7 @@ class MultiHeadAttention(_Heads):
     sliding_window: int | None = arg(Integer("positions that a query may see", optional=True), None)
     use_gate: bool = arg(Flag("multiply the heads with a gate of the query"), False)
     return_attention_scores: bool = arg(Flag("this call returns the scores too"), False)
+    use_causal_mask: bool = arg(Flag("in this call a position does not see those after it"), False)
 
     passive = (*CONV_OPTIONS, "flash_attention", "seed")
 
@@ -177,6 +178,7 @@ class GroupQueryAttention(_Heads):
     sliding_window: int | None = arg(Integer("positions that a query may see", optional=True), None)
     use_gate: bool = arg(Flag("multiply the heads with a gate of the query"), False)
     return_attention_scores: bool = arg(Flag("this call returns the scores too"), False)
+    use_causal_mask: bool = arg(Flag("in this call a position does not see those after it"), False)
 
     passive = (*CONV_OPTIONS, "flash_attention", "seed")
 

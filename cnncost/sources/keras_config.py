@@ -19,6 +19,7 @@ from cnncost.sources.places import NOWHERE, Origin
 from cnncost.tensor import policy
 
 MAX_NESTING = 40  # models in models
+_CALLED_WITH = ("return_attention_scores", "use_causal_mask", "reverse")  # what a call decides of its layer
 Outputs = list[Ref]
 
 
@@ -193,7 +194,7 @@ class _Reader:
 
     def kind(self, step: Step, config: Data, scope: _Scope, identity: Any) -> Kind:
         """The layer's kind; read once for all calls that pass the same options."""
-        called = tuple(bool(step.call.kwargs.get(name)) for name in ("return_attention_scores", "reverse"))
+        called = tuple(bool(step.call.kwargs.get(name)) for name in _CALLED_WITH)
         key = None if is_operation(step.data) else (identity, called)
         if key in self.kinds:
             return self.kinds[key]

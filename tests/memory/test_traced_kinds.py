@@ -41,6 +41,15 @@ SEQUENCES: dict[str, Callable[[Any, Any], Any]] = {
     "attention": lambda k, x: k.layers.Attention(use_scale=True)([x, x]),
     "attention-concat": lambda k, x: k.layers.Attention(score_mode="concat")([x, x]),
     "additive": lambda k, x: k.layers.AdditiveAttention()([x, x]),
+    "attention-causal": lambda k, x: k.layers.Attention()([x, x], use_causal_mask=True),
+    "additive-causal": lambda k, x: k.layers.AdditiveAttention()([x, x], use_causal_mask=True),
+    "multi-head-causal": lambda k, x: k.layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
+    "multi-head-causal-window": lambda k, x: k.layers.MultiHeadAttention(2, 4, sliding_window=2)(
+        x, x, use_causal_mask=True
+    ),
+    "multi-head-causal-dropout": lambda k, x: k.layers.MultiHeadAttention(2, 4, dropout=0.1)(
+        x, x, use_causal_mask=True
+    ),
     "einsum": lambda k, x: k.layers.EinsumDense("...x,xy->...y", 5, bias_axes="y")(x),
     "dot": lambda k, x: k.layers.Dot((2, 2), normalize=True)([x, x]),
     "rms-scaling": lambda k, x: k.layers.LayerNormalization(rms_scaling=True)(x),

@@ -48,6 +48,21 @@ def test_attention_by_position_and_name(keras, y):
     assert [t.shape for t in rows["four"].outputs] == [(5, 4), (5, 6)]
 
 
+def test_a_causal_call_stays_one(keras, y):
+    """Of two calls of one layer one is causal: the config tells them apart, and so does the exported model."""
+    from cnncost.export import build
+
+    x = keras.Input((6, 4), name="x")
+    layer = y.MultiHeadAttention(2, 3, name="heads")
+    scores = y.Attention(name="scores")
+    model = keras.Model(x, [layer(x, x, use_causal_mask=True), layer(x, x), scores([x, x], use_causal_mask=True)])
+    graph = read_model(model)
+    causal = [row.kind.use_causal_mask for row in graph.layers[1:]]
+    assert sorted(causal) == [False, True, True] and causal[-1]
+    again = read_model(build(graph))
+    assert [row.kind for row in again.layers] == [row.kind for row in graph.layers]
+
+
 def test_states_by_position_and_name(keras, y):
     x = keras.Input((5, 4), name="x")
     h, c = keras.Input((3,), name="h"), keras.Input((3,), name="c")

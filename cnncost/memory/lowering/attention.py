@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.memory.lowering.base import Step
+from cnncost.memory.lowering.causal import causal
 from cnncost.memory.lowering.dropping import drop
 from cnncost.memory.opgraph import Value
 from cnncost.results import LayerCost
@@ -26,9 +27,8 @@ def _sums(step: Step, query: Value, key: Value) -> Value:
 def _weighted(step: Step, kind: Any, scores: Value, inputs: list[Value]) -> Value | tuple[Value, ...]:
     """Masked values get a score far below all others; masked queries put out zeros."""
     query_mask, mask = step.mask(inputs[0]), step.mask(inputs[1])
-    if mask is not None:
-        padding = step.add("LogicalNot", (mask,))
-        padding = step.add("ExpandDims", (padding,), shape=(*mask.shape[:-1], 1, mask.shape[-1]))
+    padding = _padding(step, kind, scores, mask)
+    if padding is not None:
         lowered = step.add("Sub", (scores, step.number(1e9, scores)))
         scores = step.add("SelectV2", (padding, lowered, scores))
     weights = step.add("Softmax", (scores,))
@@ -38,6 +38,20 @@ def _weighted(step: Step, kind: Any, scores: Value, inputs: list[Value]) -> Valu
         wide = step.add("ExpandDims", (query_mask,), shape=(*query_mask.shape, 1))
         output = step.add("SelectV2", (wide, output, step.number(0.0, output)))
     return (output, weights) if kind.return_attention_scores else output
+
+
+def _padding(step: Step, kind: Any, scores: Value, mask: Value | None) -> Value | None:
+    """Where a query may not look. The triangle that is causal is made of constants, and folded to one."""
+    if kind.use_causal_mask:
+        triangle = causal(step, scores.shape[-2], scores.shape[-1])
+        if mask is None:
+            return triangle
+        wide = step.add("ExpandDims", (mask,), shape=(*mask.shape[:-1], 1, mask.shape[-1]))
+        return step.add("LogicalNot", (step.add("LogicalAnd", (wide, triangle)),))
+    if mask is None:
+        return None
+    turned = step.add("LogicalNot", (mask,))
+    return step.add("ExpandDims", (turned,), shape=(*mask.shape[:-1], 1, mask.shape[-1]))
 
 
 def _attention(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value | tuple[Value, ...]:

@@ -11,13 +11,13 @@ from typing import Any
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.activation import softmax
 from cnncost.memory.lowering.base import Step
+from cnncost.memory.lowering.causal import FOLDED, causal
 from cnncost.memory.lowering.dropping import drop
 from cnncost.memory.lowering.einsum import dense, einsum
 from cnncost.memory.lowering.shaping import repeat
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.results import LayerCost
 
-_FOLDED = 100 * 1024  # bytes: grappler keeps no folded constant of this size (constant_folding.cc: kMaxConstantSize)
 Made = Value | tuple[Value, ...]
 
 
@@ -32,6 +32,8 @@ def _multi_head(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> M
 
 def _grouped(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Made:
     """Every key and value head is repeated for its query heads."""
+    if kind.use_causal_mask:
+        raise UnsupportedLayer("the memory simulation does not know causal masks of grouped queries")
     mask = _mask(step, kind, inputs, 1)
     query, key, value, gate = _projected(step, row, kind, inputs)
     times = kind.num_query_heads // kind.num_key_value_heads
@@ -78,7 +80,7 @@ def _at_once(step: Step, kind: Any, query: Value, key: Value, value: Value, scal
     if mask is not None:
         spec = Spec(logits.shape, "bool")
         mask = step.reshape(mask, (mask.shape[0], 1, *mask.shape[1:]))
-        if mask.op.inputs[0].op.type == "Const" and spec.elements < _FOLDED:
+        if mask.op.inputs[0].op.type == "Const" and spec.elements < FOLDED:
             combined = step.graph.constant(True, spec)
         else:
             combined = step.add("LogicalAnd", (step.graph.constant(True, spec), mask))
@@ -106,11 +108,12 @@ def _by_parts(
 
 
 def _mask(step: Step, kind: Any, inputs: list[Value], attended: int) -> Value | None:
-    """(batch, queries, values): where a query may look. The band of ``sliding_window`` is made of constants, and folded
-    to one."""
+    """(batch, queries, values): where a query may look. The triangle that is causal and the band of ``sliding_window``
+    are made of constants, and folded to one."""
     query, value = inputs[0], inputs[1]
     masks = [step.mask(x) for x in inputs]
-    if all(mask is None for mask in masks) and kind.sliding_window is None:
+    banded = kind.sliding_window is not None or kind.use_causal_mask
+    if all(mask is None for mask in masks) and not banded:
         return None
     if attended != 1 or len(query.shape) != 3:
         raise UnsupportedLayer("the memory simulation does not know masks of attention over several axes")
@@ -121,8 +124,8 @@ def _mask(step: Step, kind: Any, inputs: list[Value], attended: int) -> Value | 
         size = mask.shape[-1]
         wide = step.add("ExpandDims", (mask,), shape=(mask.shape[0], *((size, 1) if place == 0 else (1, size))))
         total = wide if total is None else step.add("LogicalAnd", (total, wide))
-    if kind.sliding_window is not None:
-        band = step.graph.constant(True, Spec((1, query.shape[1], value.shape[1]), "bool"))
+    if banded:
+        band = causal(step, query.shape[1], value.shape[1])
         total = band if total is None else step.add("LogicalAnd", (total, band))
     return total
 
