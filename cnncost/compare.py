@@ -127,7 +127,7 @@ class Verification:
         return self.macs / self.step_seconds[0] / 1e9
 
     def to_dict(self) -> dict[str, Any]:
-        """The object that ``verify --format json`` prints."""
+        """What ``verify --format json`` prints, without its verdict in words."""
         job, real = self.job, self.measured
         middle, low, high = self.step_seconds
         single = self.temporary

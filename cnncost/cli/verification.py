@@ -87,7 +87,7 @@ def _all(good: Callable[[Any], bool], values: Any) -> bool:
 
 _PARTS: dict[str, Callable[[Any], bool]] = {
     "model": _text, "mode": _text, "batch": _whole, "executor": _text, "device": _text, "backend": _text, "ok": _flag,
-    "optimizer": lambda value: value is None or _text(value),
+    "optimizer": lambda value: value is None or _text(value), "verdict": lambda value: value is MISSING or _text(value),
     "versions": lambda value: isinstance(value, dict) and all(map(_text, value.values())),
     "peak.predicted_bytes": _bytes, "peak.measured_bytes": _bytes, "peak.error": _number,
     "step_seconds.median": _known, "step_seconds.low": _known, "step_seconds.high": _known,

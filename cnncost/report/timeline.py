@@ -73,9 +73,11 @@ def _line(values: Sequence[int], top: int, color: str, dashes: str) -> str:
     if not values:
         return ""
     last = len(values)
-    points = [f"{_x(0):.1f},{_y(0, top):.1f}"]
-    points += [f"{_x((i + 1) / last):.1f},{_y(values[i], top):.1f}" for i in highest(values, MOST_POINTS)]
-    return f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" stroke-width="1.6"{dashes}/>'
+    steps = [f"M{_x(0):.1f} {_y(0, top):.1f}"]
+    for i in highest(values, MOST_POINTS):  # what lives changes at an event, and stays until the next
+        steps.append(f"H{_x((i + 0.5) / last):.1f}V{_y(values[i], top):.1f}")
+    path = "".join([*steps, f"H{_x(1):.1f}"])
+    return f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.6"{dashes}/>'
 
 
 def _legend(lines: dict[str, tuple[int, ...]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from cnncost.compare import Verification
 from cnncost.measure.checks import LayerCheck
@@ -17,12 +18,17 @@ def render(result: Verification, form: str) -> str:
     if form == "json":
         from cnncost.report.json_ import to_json
 
-        return to_json(result.to_dict())
+        return to_json(as_data(result))
     if form == "html":
         from cnncost.report.html import Extras, render_page
 
-        return render_page(result.analysis, Extras(verification=result.to_dict()))
+        return render_page(result.analysis, Extras(verification=as_data(result)))
     return _markdown(result) if form == "markdown" else _table(result)
+
+
+def as_data(result: Verification) -> dict[str, Any]:
+    """The object that ``verify --format json`` prints."""
+    return {**result.to_dict(), "verdict": verdict(result)}
 
 
 def heading(result: Verification) -> list[str]:

@@ -177,6 +177,12 @@ def test_a_named_tolerance_decides_alone(simulate, tolerance: float | None, ok: 
     assert ("outside the tolerance of 50.00%, though inside the predicted interval" in text) is not ok
 
 
+def test_a_page_gives_the_verdict_in_words(simulate) -> None:
+    pytest.importorskip("jinja2")
+    simulate(predicted(("Conv2D", "conv", PEAK)))
+    assert "ok: all as predicted, the peak within 1.00%" in render(verdict(real()), "html")
+
+
 def interval(low: int, point: int, high: int) -> Any:
     found = predicted(("Conv2D", "conv", point))
     found.low_bytes, found.high_bytes, found.notes = low, high, ("XLA's own order is not known",)
@@ -279,7 +285,7 @@ def test_json_is_the_contracts(simulate) -> None:
     assert {"matched", "total", "first_mismatch"} <= set(data["allocations"])
     assert [layer["name"] for layer in data["layers"]] == [layer.name for layer in ANALYSIS.layers]
     assert all({"name", "shape_ok", "params_ok", "seconds"} <= set(layer) for layer in data["layers"])
-    assert data["layers"][1]["seconds"] == 0.01
+    assert data["layers"][1]["seconds"] == 0.01 and data["verdict"] == "ok: all as predicted, the peak within 1.00%"
 
 
 @given(st.text("abc", max_size=12), st.text("abc", max_size=12))
@@ -356,13 +362,13 @@ def test_the_picture_shows_both_lines(simulate) -> None:
     found = verdict(real())
     assert found.measured_live == (2880, 6976, 2880, 3080) and found.predicted_live == (2000, 11000, 2000)
     picture = ElementTree.fromstring(svg(found))
-    lines = [line.get("points").split() for line in picture.iter("{http://www.w3.org/2000/svg}polyline")]
-    assert [len(points) for points in lines] == [5, 4]
-    heights = [[float(point.split(",")[1]) for point in points] for points in lines]
+    lines = [line.get("d").split("V") for line in picture.iter("{http://www.w3.org/2000/svg}path")]
+    assert [len(steps) for steps in lines] == [5, 4]  # a step for each event, after the beginning
+    heights = [[float(step.split("H")[0]) for step in steps[1:]] for steps in lines]
     assert min(heights[1]) < min(heights[0])  # higher bytes stand higher
     assert "peak 6,976 B" in svg(found) and "peak 11,000 B" in svg(found)
     long = replace(real(), changes=CHANGES * 5000)
-    assert svg(verdict(long)).count(",") < 20_000 and f"peak {max(verdict(long).measured_live):,} B" in svg(
+    assert svg(verdict(long)).count("V") < 20_000 and f"peak {max(verdict(long).measured_live):,} B" in svg(
         verdict(long)
     )
 
