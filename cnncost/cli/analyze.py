@@ -58,14 +58,14 @@ class _Columns(argparse.Action):
 
 
 def run(args: argparse.Namespace) -> int:
-    from cnncost.cli.streams import colored, emit
+    from cnncost.cli.streams import colored, columns_of, emit, is_terminal
     from cnncost.report import Options, render
     from cnncost.report.columns import chosen, column
 
     columns = chosen(args.columns) if args.columns is not None else None
     form = args.format or form_of(args.output, SUFFIXES)
-    terminal = args.output is None and form == "table" and sys.stdout is not None and sys.stdout.isatty()
-    width = args.width or _width(terminal, args.output)
+    terminal = form == "table" and is_terminal(args.output)
+    width = args.width or columns_of(args.output)
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
         width=width, color=form == "table" and colored(args.output), terminal=terminal,
@@ -76,14 +76,3 @@ def run(args: argparse.Namespace) -> int:
     if form in DATA or args.output is not None:
         errors_to_stderr(analysis.findings)
     return 0 if analysis.ok else 1
-
-
-def _width(terminal: bool, path: str | None) -> int | None:
-    """The terminal's columns (COLUMNS sets them anywhere); None when the output goes elsewhere."""
-    import os
-
-    if path is not None or not (terminal or os.environ.get("COLUMNS", "").isdecimal()):
-        return None
-    import shutil
-
-    return max(40, shutil.get_terminal_size((80, 24)).columns)

@@ -15,6 +15,7 @@ def progress(what: str) -> Iterator[None]:
     if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
+    import shutil
     import threading
     import time
 
@@ -25,7 +26,8 @@ def progress(what: str) -> Iterator[None]:
         if done.wait(DELAY):
             return
         while not done.wait(STEP):
-            sys.stderr.write(f"\r\x1b[K{what} … {time.monotonic() - begun:.0f} s")
+            line = f"{what} … {time.monotonic() - begun:.0f} s"
+            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
             sys.stderr.flush()
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()

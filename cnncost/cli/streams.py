@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 # What a stream that cannot show a sign gets instead.
 ASCII = {
-    "×": "x", "·": "-", "–": "-", "—": "-", "…": "~", "│": "|", "─": "-", "━": "=", "█": "#", "▉": "#", "▊": "#",
-    "▋": "#", "▌": "#", "▍": "=", "▎": "-", "▏": "-", "▲": "^", "→": "->", "≤": "<=", "≥": ">=", "²": "^2", "½": "1/2",
+    "×": "x", "µ": "u", "·": "-", "–": "-", "—": "-", "…": "~", "│": "|", "─": "-", "━": "=", "█": "#", "▉": "#",
+    "▊": "#", "▋": "#", "▌": "#", "▍": "=", "▎": "-", "▏": "-", "▲": "^", "→": "->", "≤": "<=", "≥": ">=", "²": "^2",
+    "½": "1/2",
 }  # fmt: skip
 
 
@@ -74,6 +75,20 @@ def _abandon() -> None:
         pass
     finally:
         os.close(nothing)
+
+
+def is_terminal(path: str | None) -> bool:
+    """Whether what is printed, and not written to ``path``, is read on a terminal."""
+    return path is None and sys.stdout is not None and sys.stdout.isatty()
+
+
+def columns_of(path: str | None) -> int | None:
+    """The terminal's columns (COLUMNS sets them anywhere); None when the output goes elsewhere."""
+    if path is not None or not (is_terminal(path) or os.environ.get("COLUMNS", "").isdecimal()):
+        return None
+    import shutil
+
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
 
 
 def emit(text: str, path: str | None = None, data: bool = False) -> None:

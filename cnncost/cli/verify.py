@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from cnncost.cli.streams import emit
+    from cnncost.cli.streams import columns_of, emit
     from cnncost.measure.environment import device_of
 
     args.mode = mode_of(args)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.processes is None and not result.peak_ok:
         measured = _measured_anew(job, analysis, args.timeout, measured)
         result = compare(analysis, job, measured, args.tolerance, args.allocator)
-    text = render(result, form)
+    text = render(result, form, columns_of(args.output))
     try:
         emit(text, args.output, data=form == "json")
     except CnncostError:  # a full disk must not cost a long run its result

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnncost.compare import Verification
 from cnncost.measure.checks import LayerCheck
-from cnncost.report.text import bytes_text, clean, exact, shape_text, wide
+from cnncost.report.text import bytes_text, clean, exact, shape_text, shorten, wide, wrapped
 
 _COUNTERS = {"jax": "by XLA's own account", "torch": "by PyTorch's own count"}
+_NUMBERS = frozenset((3, 4, 5, 6))  # columns of TITLES
+_SPARED = (6, 4, 1, 3, 2)  # the first to go on a narrow terminal first
 TITLES = ("Layer", "Kind", "Output", "Params", "Bytes", "Time", "GMAC/s", "")
 
 
-def render(result: Verification, form: str) -> str:
-    """The result as text, ending in a newline."""
+def render(result: Verification, form: str, width: int | None = None) -> str:
+    """The result as text, ending in a newline; ``width``: the columns that a table may take."""
     if form == "json":
         from cnncost.report.json_ import to_json
 
@@ -23,7 +25,7 @@ def render(result: Verification, form: str) -> str:
         from cnncost.report.html import Extras, render_page
 
         return render_page(result.analysis, Extras(verification=as_data(result)))
-    return _markdown(result) if form == "markdown" else _table(result)
+    return _markdown(result) if form == "markdown" else _table(result, width)
 
 
 def as_data(result: Verification) -> dict[str, Any]:
@@ -198,27 +200,48 @@ def _bytes(value: int) -> str:
     return f"{value:,} B = {bytes_text(value)}" if value >= 1024 else f"{value:,} B"
 
 
-def _table(result: Verification) -> str:
-    body = rows(result)
-    widths = [max(wide(line[i]) for line in [list(TITLES), *body]) for i in range(len(TITLES))]
-    right = (False, False, False, True, True, True, True, False)
-    lines = [clean(result.analysis.model), " · ".join(heading(result)), ""]
-    lines.append(_line(TITLES, widths, right))
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-    lines += [rule, *(_line(cells, widths, right) for cells in body), rule, ""]
+def _table(result: Verification, width: int | None) -> str:
+    def fold(text: str, indent: str = "") -> list[str]:
+        return [text] if width is None else wrapped(text, width, indent)
+
+    lines = [
+        *fold(clean(result.analysis.model)),
+        *fold(" · ".join(heading(result))),
+        "",
+        *_grid(rows(result), width),
+        "",
+    ]
     pairs = figures(result)
     label = max(len(name) for name, _ in pairs)
-    lines += [f"{name:<{label}}  {text}" for name, text in pairs]
-    found = differences(result)
+    for name, text in pairs:
+        lines += fold(f"{name:<{label}}  {text}", " " * (label + 2))
+    found = [line for text in differences(result) for line in fold(text, "  ")]
     lines += ["", *found] if found else []
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+def _grid(body: list[list[str]], most: int | None) -> list[str]:
+    """The rows in columns. Where they are too wide, columns that say least go, then the layers' names are cut."""
+    widths = {i: max(wide(line[i]) for line in [list(TITLES), *body]) for i in range(len(TITLES))}
+    for column in _SPARED:
+        if most is not None and _across(widths) > most:
+            del widths[column]
+    if most is not None and _across(widths) > most:
+        widths[0] = max(4, widths[0] - (_across(widths) - most))
+    rule = "─" * _across(widths)
+    return [_line(TITLES, widths), rule, *(_line(cells, widths) for cells in body), rule]
+
+
+def _across(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + 2 * (len(widths) - 1)
+
+
+def _line(cells: Sequence[str], widths: Mapping[int, int]) -> str:
     padded = []
-    for cell, width, numeric in zip(cells, widths, right, strict=True):
+    for column, width in widths.items():
+        cell = shorten(cells[column], width)
         blank = " " * (width - wide(cell))
-        padded.append(blank + cell if numeric else cell + blank)
+        padded.append(blank + cell if column in _NUMBERS else cell + blank)
     return "  ".join(padded)
 
 

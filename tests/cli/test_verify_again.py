@@ -55,6 +55,6 @@ def test_processes(
 
     monkeypatch.setattr(measure, "run_often", run_often)
     monkeypatch.setattr(compare, "compare", judged)
-    monkeypatch.setattr(verification, "render", lambda result, form: "")
+    monkeypatch.setattr(verification, "render", lambda *arguments: "")
     assert main(["verify", str(path), *options]) == code
     assert calls == list(zip(asked, [None, *peaks], strict=False))

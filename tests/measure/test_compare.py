@@ -183,6 +183,16 @@ def test_a_page_gives_the_verdict_in_words(simulate) -> None:
     assert "ok: all as predicted, the peak within 1.00%" in render(verdict(real()), "html")
 
 
+@pytest.mark.parametrize("width", [40, 41, 60, 80, 120])
+def test_a_table_fits_the_terminal(simulate, width: int) -> None:
+    simulate(predicted(("Conv2D", "conv", PEAK * 3)))
+    lines = render(verdict(changed(1, "outputs", 0, shape=(6, 6, 5))), "table", width).split("\n")
+    assert max(map(len, lines)) <= width
+    whole = " ".join(" ".join(lines).split())
+    assert "differs" in whole and "outside the tolerance" not in whole and f"measured {PEAK:,} B" in whole
+    assert "Layer" in whole and "Time" in whole
+
+
 def interval(low: int, point: int, high: int) -> Any:
     found = predicted(("Conv2D", "conv", point))
     found.low_bytes, found.high_bytes, found.notes = low, high, ("XLA's own order is not known",)
