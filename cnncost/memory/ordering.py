@@ -4,8 +4,8 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
 
 1. grappler's pruning keeps what the result needs, in the reverse of a depth-first walk that takes the last input first
    (transitive_fanin.cc). It walks from the ends sorted by name, last first (model_pruner.cc): the result,
-   "identity_RetVal", which waits for the assignments, themselves sorted by name; and everything with a state, reads of
-   variables too. So the names of the model and of the optimizer decide: what is called "vgg16/..." or "sgd/..." is
+   "identity_RetVal", which waits for the assignments, sorted by name but begun anywhere (``awaited``); and everything
+   with a state, reads of variables too. So the names of the model and of the optimizer decide: what is called "vgg16/..." or "sgd/..." is
    walked before the result, what is called "adam/..." or "functional/..." is reached from it. Commutative ops have
    their inputs sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.layout_order import REPLACED, Shuffle, replaced_order
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
@@ -82,7 +83,7 @@ def node_order(
             names.of(op)  # numbered in the order of creation
     sources = _sources(edges, names)
     walked = _turned(ops, sources)
-    ends = [value.op.index for value in results] + [op.index for op in sorted(kept, key=names.of)] + _ends(ops, names)
+    ends = [value.op.index for value in results] + _awaited_last(ops, kept, names, optimizer) + _ends(ops, names)
     order = _breadth_first(sources, _folded_last(len(ops), sources, _depth_first(walked, ends)))
     ordered = [op for op in ops if op.type == "Const"]
     plain = [place for place in order if place < len(ops) and ops[place].type not in REPLACED]
@@ -106,18 +107,35 @@ def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
     return found
 
 
+def _awaited_last(ops: Sequence[Op], kept: Sequence[Op], names: _Names, optimizer: str) -> list[int]:
+    """What the result waits for, in its order (``awaited``); by name at inference."""
+    states = stateful(ops) if optimizer else []
+    if not states:
+        return [op.index for op in sorted(kept, key=names.of)]
+    used, passed, steps = _used(ops), passed_by(ops), stepped(ops)
+    keys = [(names.state(op, used, steps), op.index, op.type in READS or op.index in passed) for op in states]
+    return reduced((place, dropped) for _, place, dropped in sorted(keys))
+
+
+def _used(ops: Sequence[Op]) -> dict[int, str]:
+    """What first reads an optimizer's variable, which names the read."""
+    used: dict[int, str] = {}
+    for op in ops:
+        if op.phase == UPDATE:
+            for source, _ in op.inputs:
+                if source.type == "ReadVariableOp" and source.index not in used:
+                    used[source.index] = op.type
+    return used
+
+
 def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
     states = [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
-    used: dict[int, str] = {}  # what first reads an optimizer's variable names the read
+    used: dict[int, str] = {}
     if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
         states = [op for op in states if op.phase != UPDATE]
     else:
-        for op in ops:
-            if op.phase == UPDATE:
-                for source, _ in op.inputs:
-                    if source.type == "ReadVariableOp" and source.index not in used:
-                        used[source.index] = op.type
+        used = _used(ops)
     keys = [(names.end(op, used), op.index) for op in states]
     return [place for key, place in sorted(keys) if key > _RESULT]
 
@@ -320,6 +338,16 @@ class _Names:
         weight = "bias" if variable.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
         return f"{scope}{op.layer}_1/{weight}", op.index
+
+    def state(self, op: Op, used: dict[int, str], steps: set[int]) -> tuple[str, int]:
+        """The same with the counter's read, ``Add/ReadVariableOp``, and a seed's, ``LAYER_1/Add/ReadVariableOp``."""
+        if op.type not in READS:
+            return self.of(op)
+        if op.index in steps:
+            return f"{self._scope(op)}{op.layer}_1/", op.index
+        if op.phase == UPDATE and not op.layer:
+            return "Add", 0
+        return self.end(op, used)
 
     def _scope(self, op: Op) -> str | None:
         phase = op.phase
