@@ -5,9 +5,9 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
 1. grappler's pruning keeps what the result needs, in the reverse of a depth-first walk that takes the last input first
    (transitive_fanin.cc). It walks from the ends sorted by name, last first (model_pruner.cc): the result,
    "identity_RetVal", which waits for the assignments, sorted by name but begun anywhere (``awaited``); and everything
-   with a state, reads of variables too. So the names of the model and of the optimizer decide: what is called "vgg16/..." or "sgd/..." is
-   walked before the result, what is called "adam/..." or "functional/..." is reached from it. Commutative ops have
-   their inputs sorted by name;
+   with a state, reads of variables too. So the names of the model and of the optimizer decide: what is called
+   "vgg16/..." or "sgd/..." is walked before the result, what is called "adam/..." or "functional/..." is reached from
+   it. Commutative ops have their inputs sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
 3. oneDNN's layout pass puts the ops that it replaces behind all others (``layout_order``).
 
