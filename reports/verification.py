@@ -2,7 +2,7 @@
 
 Every finished measurement is a file of ``.measured/``, whole; a rerun with the same TensorFlow and Keras goes on where
 the last one ended. Predictions are made anew from the stored measurements each time, so ``--predict-only`` renders
-the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches; ``--minutes N``
+the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches (no report then); ``--minutes N``
 begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere. The whole takes hours.
 """
 
@@ -17,6 +17,7 @@ import platform
 import re
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import date
@@ -76,8 +77,10 @@ class Store:
     def measured(self, case: Case) -> dict[str, Any] | None:
         """``{"job", "measurement"}`` or ``{"error"}`` of a case, where these versions have measured it."""
         found = _read(self.folder / case.file)
-        same = found is not None and found.get("format") == FORMAT and found.get("versions") == self.now
-        return found if same and found.get("file") == case.file else None
+        if found is None or found.get("format") != FORMAT or found.get("versions") != self.now:
+            return None
+        whole = isinstance(found.get("measurement"), dict) or isinstance(found.get("error"), str)
+        return found if whole and found.get("file") == case.file else None
 
     def keep(self, case: Case, found: dict[str, Any]) -> None:
         whole = {"format": FORMAT, "file": case.file, "versions": self.now, "date": date.today().isoformat(), **found}
@@ -86,7 +89,7 @@ class Store:
     def architectures(self) -> list[str]:
         """The names of keras.applications, from the last time that Keras was asked for them."""
         found = _read(self.folder / "models" / "names.json.gz")
-        if found is None or found["keras"] != self.now.get("keras"):
+        if found is None or found.get("keras") != self.now.get("keras") or not isinstance(found.get("names"), list):
             from cnncost.sources.keras_live import applications, import_keras
 
             found = {"keras": self.now.get("keras"), "names": list(applications(import_keras()))}
@@ -97,7 +100,7 @@ class Store:
         """The Keras configuration of an architecture, which no longer needs Keras to be read."""
         path = self.folder / "models" / f"{name}.json.gz"
         found = _read(path)
-        if found is None or found["keras"] != self.now.get("keras"):
+        if found is None or found.get("keras") != self.now.get("keras") or "model" not in found:
             from cnncost.sources.keras_live import applications, build_application, import_keras, without_weights
 
             keras = import_keras()
@@ -113,7 +116,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             found = json.load(stream)
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
         return None
     return found if isinstance(found, dict) else None
 
@@ -198,7 +201,7 @@ def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, proce
         if free is not None and need > free:
             return {"left_out": True, "error": f"left out: about {bytes_text(need)} are needed, {bytes_text(free)} "
                                                "were free"}  # fmt: skip
-        if "measurement" in kept:
+        if "measurement" in kept and isinstance(kept.get("job"), dict):
             job, first = _stored(kept)
             again = replace(job, steps=0)
             measured = merged([first, *(run(again, limit) for _ in range(processes - _processes(kept)))])
@@ -382,6 +385,8 @@ def distribution(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], wo
     good = {case: row for case, row in rows.items() if "error" not in row}
     lines = []
     for title, own in _groups(good, all_cases):
+        if not own:
+            continue
         errors = {case: row["peak"]["error"] for case, row in own.items() if row["peak"]["error"] is not None}
         figures = statistics(errors.values())
         shown = ", ".join(f"{name} {value:.2%}" for name, value in figures.items())
@@ -403,42 +408,80 @@ def distribution(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], wo
     return "\n".join([*lines, *(["", "failed or left out:", *failed] if failed else [])]).lstrip("\n")
 
 
-def main() -> None:
+def main() -> int:
+    """Exit code 0, 2 for wrong options, 3 when something outside fails, 130 after Ctrl-C: what was measured is kept."""
+    args = _arguments()
+    try:
+        _run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished measurements are kept; the same command goes on with the next", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"error: cannot use '{error.filename or args.store}': {error.strerror}", file=sys.stderr)
+        return 3
+    except Exception as error:
+        from cnncost.errors import CnncostError
+
+        if not isinstance(error, CnncostError):
+            raise
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="REGEX", default="", help="take the cases whose name this matches")
+    parser.add_argument("--only", metavar="REGEX", type=_pattern, default="",
+                        help="take the cases whose name this matches, and write no report")  # fmt: skip
     parser.add_argument("--minutes", metavar="N", type=float, default=1e6, help="begin no measurement after N minutes")
     parser.add_argument("--limit", metavar="SECONDS", type=float, default=1200, help="one run may take this long")
-    parser.add_argument("--steps", metavar="N", type=int, default=3, help="timed steps of each run (3)")
-    parser.add_argument("--processes", metavar="N", type=int, default=1, help="processes of each run (1)")
+    parser.add_argument("--steps", metavar="N", type=_count, default=3, help="timed steps of each run (3)")
+    parser.add_argument("--processes", metavar="N", type=_count, default=1, help="processes of each run (1)")
     parser.add_argument("--store", metavar="FOLDER", type=Path, default=HERE / ".measured", help="the measurements")
     parser.add_argument("--predict-only", action="store_true", help="measure nothing, predict all again")
     parser.add_argument("--measure-only", action="store_true", help="predict nothing, write no report")
     parser.add_argument("--output", metavar="FOLDER", type=Path, default=HERE, help="where the report goes")
     parser.add_argument("--worst", metavar="N", type=int, default=10, help="print so many of each step's worst (10)")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _count(text: str) -> int:
+    if not 1 <= int(text) <= 10_000:
+        raise ValueError(text)
+    return int(text)
+
+
+def _run(args: argparse.Namespace) -> None:
     store = Store(args.store, versions())
     known = cases(store)
     wanted = [case for case in known if re.search(args.only, str(case))]
-    try:
-        if not args.predict_only:
-            end = time.monotonic() + args.minutes * 60
-            work(
-                wanted,
-                store,
-                end,
-                lambda case: measure(case, store, args.steps, args.limit, args.processes),
-                args.processes,
-            )
-    finally:
-        if not args.measure_only:
-            report(store, known, wanted if args.predict_only else known, args.output, args.worst)
+    if not wanted:
+        from cnncost.errors import CnncostError
+
+        raise CnncostError("no case has such a name", rule="a name is as 'zoo:resnet50 training, sgd, batch 2'")
+
+    def one(case: Case) -> dict[str, Any]:
+        return measure(case, store, args.steps, args.limit, args.processes)
+
+    if not args.predict_only:
+        work(wanted, store, time.monotonic() + args.minutes * 60, one, args.processes)
+    if not args.measure_only:
+        report(store, known, wanted, args.output, args.worst)
 
 
 def report(store: Store, known: Sequence[Case], wanted: Sequence[Case], folder: Path, worst: int) -> None:
     """Predict, print, and, where all cases are wanted, write the two files."""
     rows = dict(rows_of(wanted, store))
     print(distribution(rows, wanted, worst))
-    if len(wanted) < len(known):
+    if len(wanted) < len(known):  # the report on all must not become one on a few
         return
     now = store.now | {"cnncost": version("cnncost")}
     lines = [json.dumps({"case": list(case), "versions": now, **row}, ensure_ascii=False) for case, row in rows.items()]
@@ -458,4 +501,4 @@ def _replace(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -90,6 +90,67 @@ def test_processes_that_are_missing_join_those_stored(report, tmp_path: Path, mo
     assert dict(report.rows_of([case], store))[case]["peak"]["measured_high_bytes"] == 1200
 
 
+@pytest.mark.parametrize("where", [120, 200, -4])
+def test_a_damaged_file_counts_as_not_there(report, tmp_path: Path, where: int) -> None:
+    case, store = report.Case("zoo:pooling-example", "inference", None, 1), report.Store(tmp_path, NOW)
+    store.keep(case, measured(case, 1000))
+    data = bytearray((tmp_path / case.file).read_bytes())
+    data[where : where + 3] = bytes(byte ^ 0xFF for byte in data[where : where + 3])
+    (tmp_path / case.file).write_bytes(data)
+    assert store.measured(case) is None
+    for content in ({"measurement": 7}, {"error": 7}, {}):
+        store.keep(case, content)
+        assert store.measured(case) is None
+
+
+def test_ctrl_c_is_one_line_and_no_report(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in ("pooling-example", "stride-example")]
+    monkeypatch.setattr(report, "cases", lambda store: cases)
+    monkeypatch.setattr(report, "versions", lambda: NOW)
+
+    def measure(case, store, *rest):
+        if case == cases[1]:
+            raise KeyboardInterrupt
+        return measured(case, 1000)
+
+    monkeypatch.setattr(report, "measure", measure)
+    monkeypatch.setattr("sys.argv", ["x", "--store", str(tmp_path / "s"), "--output", str(tmp_path / "o")])
+    assert report.main() == 130
+    shown = capsys.readouterr()
+    assert "the same command goes on" in shown.err and "Traceback" not in shown.err and not (tmp_path / "o").exists()
+    assert report.Store(tmp_path / "s", NOW).measured(cases[0]) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [(["--only", "nothing like it"], 2, "no case has such a name"), (["--only", "("], 2, "--only"),
+     (["--steps", "0"], 2, "--steps"), (["--processes", "x"], 2, "--processes"), ([], 3, "cannot use")],
+)  # fmt: skip
+def test_wrong_options_are_one_message(report, tmp_path: Path, monkeypatch, capsys, options, code, words) -> None:
+    monkeypatch.setattr(report, "cases", lambda store: [report.Case("zoo:pooling-example", "inference", None, 1)])
+    monkeypatch.setattr(report, "measure", lambda case, *rest: measured(case, 1000))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sys.argv", ["x", "--store", str(tmp_path / "file" / "s"), *options])
+    try:
+        found = report.main()
+    except SystemExit as error:  # argparse's
+        found = error.code
+    assert found == code and words in capsys.readouterr().err
+
+
+def test_a_part_of_the_cases_writes_no_report(report, tmp_path: Path, monkeypatch, capsys) -> None:
+    cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in ("pooling-example", "stride-example")]
+    monkeypatch.setattr(report, "cases", lambda store: cases)
+    monkeypatch.setattr(report, "versions", lambda: NOW)
+    monkeypatch.setattr(report, "measure", lambda case, *rest: measured(case, 1000))
+    common = ["x", "--store", str(tmp_path / "s"), "--output", str(tmp_path / "o")]
+    monkeypatch.setattr("sys.argv", [*common, "--only", "pooling"])
+    assert report.main() == 0 and not (tmp_path / "o").exists()
+    assert "inference, batch 1: zoo: 1 predicted of 1 measured" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", common)
+    assert report.main() == 0 and len(list((tmp_path / "o").iterdir())) == 2
+
+
 def test_an_interrupted_write_leaves_the_old_file(report, tmp_path: Path) -> None:
     case, store = report.Case("zoo:a", "inference", None, 1), report.Store(tmp_path, NOW)
     store.keep(case, {"error": "first"})
