@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
-
 import cnncost
+from cnncost.errors import CnncostError, MissingExtra
 from cnncost.export import build
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +44,8 @@ def photographs() -> tuple[dict[str, Any], str]:
 
 def generated() -> Any:
     """Stripes both ways, rings and a slope: something for either filter to find."""
+    import numpy as np
+
     rows, columns = np.mgrid[0:427, 0:640].astype("float32")
     rings = np.sin(np.hypot(rows - 210, columns - 460) / 6)
     upright = np.sign(np.sin(columns / 5)) * (columns < 200)
@@ -53,6 +56,8 @@ def generated() -> Any:
 
 def filters() -> Any:
     """Shape (7, 7, 3, 2): a white column, and a white row, through the middle."""
+    import numpy as np
+
     found = np.zeros((7, 7, 3, 2), "float32")
     found[:, 3, :, 0] = 1
     found[3, :, :, 1] = 1
@@ -61,14 +66,16 @@ def filters() -> Any:
 
 def outputs(source: str, picture: Any, **weights: Any) -> Any:
     """What the real model of ``source`` makes of the picture; its shape is the one that was predicted."""
+    import numpy as np
+
     graph = cnncost.load(source)
     model = build(graph)
     for name, value in weights.items():
         model.get_layer(name).set_weights([value])
-    found = np.asarray(model(picture[None], training=False))[0]
+    found = np.asarray(model([picture[None]], training=False))[0]
     predicted = cnncost.analyze(graph).layers[-1].output_shape
     if found.shape != predicted:
-        raise SystemExit(f"{source}: predicted {predicted}, measured {found.shape}")
+        raise CnncostError(f"{source}: predicted {predicted}, measured {found.shape}")
     return found
 
 
@@ -88,13 +95,45 @@ def _size(values: Any) -> str:
     return " × ".join(map(str, values.shape))
 
 
-def main() -> None:
+def main() -> int:
+    """Nothing is replaced before all of it has been made."""
+    try:
+        with TemporaryDirectory(dir=HERE, prefix=".photographs-") as folder:
+            text = written(Path(folder))
+            replace(Path(folder), text)
+    except ModuleNotFoundError as error:
+        extra = "report" if error.name == "matplotlib" else "tensorflow"
+        print(MissingExtra(str(error.name), extra), file=sys.stderr)
+        return 3
+    except CnncostError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nerror: interrupted", file=sys.stderr)
+        return 130
+    print("reports/photographs.md")
+    return 0
+
+
+def replace(made: Path, text: str) -> None:
+    """Put the pictures where they belong, and the text that shows them."""
+    FOLDER.mkdir(exist_ok=True)
+    new = sorted(made.iterdir())
+    for path in new:
+        path.replace(FOLDER / path.name)
+    part = HERE / "photographs.md.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(HERE / "photographs.md")
+    for old in FOLDER.glob("*.png"):
+        if old.name not in {path.name for path in new}:
+            old.unlink()
+
+
+def written(folder: Path) -> str:
+    """Write all pictures into ``folder``; the text that shows them."""
     import keras
     from matplotlib.image import imsave
 
-    FOLDER.mkdir(exist_ok=True)
-    for old in FOLDER.glob("*.png"):
-        old.unlink()
     lines = [
         "# Two filters and a pooling over photographs, run for real", "",
         f"Written by `python reports/photographs.py` with Keras {keras.__version__} on {keras.backend.backend()}, "
@@ -107,11 +146,10 @@ def main() -> None:
     if "generated" not in photographs()[0]:
         lines += ["", f"The photographs, licensed CC BY 2.0 and changed here: {'; '.join(credits)}."]
     for name, caption, values in pictures():
-        imsave(FOLDER / name, values, cmap="gray", vmin=0, vmax=1)
+        imsave(folder / name, values, cmap="gray", vmin=0, vmax=1)
         lines += ["", f"{caption}", "", f"![{caption}](photographs/{name})"]
-    (HERE / "photographs.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("reports/photographs.md")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

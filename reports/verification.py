@@ -2,8 +2,9 @@
 
 Every finished measurement is a file of ``.measured/``, whole; a rerun with the same TensorFlow and Keras goes on where
 the last one ended. Predictions are made anew from the stored measurements each time, so ``--predict-only`` renders
-the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches (no report then); ``--minutes N``
-begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere. The whole takes hours.
+the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches, and writes no
+report; ``--minutes N`` begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere.
+The whole takes hours.
 """
 
 from __future__ import annotations
