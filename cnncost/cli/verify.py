@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.measure.environment import device_of
 
     args.mode = mode_of(args)
-    os.environ.setdefault("KERAS_BACKEND", args.backend)  # keras:NAME is read by Keras in this process too
+    os.environ["KERAS_BACKEND"] = args.backend  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
     form = args.format or form_of(args.output, SUFFIXES)
     _check_files(args.output, args.picture)

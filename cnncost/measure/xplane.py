@@ -6,6 +6,7 @@ xplane.proto). Every length is checked before it is used: a corrupt file is a Pr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -39,6 +40,15 @@ class Event(NamedTuple):
     start: int
     duration: int
     stats: dict[str, Value]
+
+
+def read_profile(path: str) -> bytes:
+    """The file's bytes, if it is not too large to be read."""
+    size = os.path.getsize(path)
+    if size > MAX_BYTES:
+        raise ProfileError(f"it has {size:,} bytes, more than {MAX_BYTES:,}")
+    with open(path, "rb") as stream:
+        return stream.read()
 
 
 def events(data: bytes, keep: Callable[[str], bool], with_stats: Callable[[str], bool]) -> Iterator[Event]:

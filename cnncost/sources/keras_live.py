@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from cnncost.errors import CnncostError, MissingExtra, nearest, printable
+from cnncost.errors import CnncostError, MissingExtra, OutsideError, nearest, printable
 from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
 from cnncost.sources.keras_config import MAX_NESTING, read_config
@@ -100,14 +100,28 @@ def applications(keras: Any) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in found if name[:1].isupper() and callable(value)}
 
 
+OTHERS = ("jax", "torch")
+CHOSEN = "the environment variable KERAS_BACKEND, or ~/.keras/keras.json, chooses it"
+
+
 def import_keras() -> Any:
-    """The keras package, loaded without TensorFlow's notices. Raises MissingExtra."""
+    """The keras package, loaded without TensorFlow's notices. Raises MissingExtra, OutsideError for a backend that the
+    environment chose and that is not there."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with quiet():
             import keras
     except ImportError as error:
+        if error.name in OTHERS:
+            raise OutsideError(
+                f"Keras's backend {error.name} is not installed", rule=CHOSEN,
+                nearest=f"unset KERAS_BACKEND, or run: pip install {error.name}",
+            ) from error  # fmt: skip
         raise MissingExtra("TensorFlow", "tensorflow") from error
+    except ValueError as error:
+        raise OutsideError(
+            f"Keras cannot be imported: {printable(str(error), 200)}", rule=CHOSEN, nearest="unset KERAS_BACKEND"
+        ) from error
     return keras
 
 

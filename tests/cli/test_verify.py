@@ -200,3 +200,17 @@ def test_an_optimizer_implies_a_training_step(given: dict[str, Any], mode: str) 
     from cnncost.cli.shared import mode_of
 
     assert mode_of(Namespace(**{"mode": None, "optimizer": None, "accumulate": None, **given})) == mode
+
+
+@pytest.mark.parametrize(("backend", "words"), [("jax", "backend jax is not installed"), ("nonsense", "nonsense")])
+def test_a_backend_of_the_environment_that_is_not_there_is_named(folder: Path, backend: str, words: str) -> None:
+    (folder / "keras.py").write_text(
+        "import os\nname = os.environ['KERAS_BACKEND']\n"
+        "if name == 'nonsense': raise ValueError(f'Unable to import backend : {name}')\n"
+        "raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+    )
+    variables = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, "-m", "cnncost", "analyze", "keras:ResNet50"], cwd=folder, env=variables,
+                          capture_output=True, text=True)  # fmt: skip
+    message = failed(done, 3)
+    assert words in message and "unset KERAS_BACKEND" in message and "fault of cnncost" not in message

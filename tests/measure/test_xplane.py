@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from cnncost.measure.profile import Scopes, changes, layer_seconds
 from cnncost.measure.records import peak
-from cnncost.measure.xplane import ProfileError, events
+from cnncost.measure.xplane import MAX_BYTES, ProfileError, events, read_profile
 
 SCOPES = Scopes("net", {"conv": "conv", "dense": "dense"})
 
@@ -154,6 +156,18 @@ def test_noise_is_one_error(data: bytes) -> None:
         list(events(data, lambda name: True, lambda name: True))
     except ProfileError as error:
         assert "corrupt" in str(error)
+
+
+def test_a_huge_profile_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.xplane.pb"
+    with path.open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)  # takes no room on the disk
+    begun = time.monotonic()
+    with pytest.raises(ProfileError, match="more than 1,073,741,824"):
+        read_profile(str(path))
+    assert time.monotonic() - begun < 0.5
+    path.write_bytes(b"ab")
+    assert read_profile(str(path)) == b"ab"
 
 
 def test_long_numbers_end() -> None:

@@ -15,7 +15,7 @@ from cnncost.errors import CnncostError
 from cnncost.measure.profile import Scopes, changes, layer_seconds
 from cnncost.measure.records import Change, Job, peak
 from cnncost.measure.worker import common
-from cnncost.measure.xplane import ProfileError
+from cnncost.measure.xplane import ProfileError, read_profile
 
 Step = Callable[[], Any]
 WARM_UPS, PROFILED = 2, 5
@@ -156,7 +156,10 @@ def _recorded(
     chunks = _counter(job.device)
     data = _profile(step, 1, os.path.join(folder, "memory"), ALL)
     used = _counter(job.device, chunks)
-    return changes(data, job.device, scopes, job.mode == "training"), used
+    found = changes(data, job.device, scopes, job.mode == "training")
+    if used and not found:
+        raise ProfileError(f"it has no allocation of {job.device}, whose allocator counted {used:,} bytes")
+    return found, used
 
 
 def _layer_seconds(
@@ -190,5 +193,4 @@ def _profile(step: Step, times: int, folder: str, level: int) -> bytes:
     files = glob.glob(os.path.join(glob.escape(folder), "**", "*.xplane.pb"), recursive=True)
     if len(files) != 1:
         raise ProfileError("the profiler wrote no file")
-    with open(files[0], "rb") as stream:
-        return stream.read()
+    return read_profile(files[0])
