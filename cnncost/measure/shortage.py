@@ -14,6 +14,7 @@ from cnncost.results import Analysis
 from cnncost.units import bytes_text
 
 MOST_STRIDES = 6  # layers whose stride is tried
+WORTH = 0.95  # of what a step takes now: a change that leaves more is no remedy
 MARGIN = 0.8  # of the room; allocators round up and leave gaps
 _HALVES = {8: "float32", 4: "float16"}  # bytes of a number → the type of half of them
 
@@ -126,7 +127,7 @@ def _strides(analysis: Analysis, job: Job, now: Need) -> Iterator[str]:
         except CnncostError:
             continue
         takes = need_of(other, job).total
-        if takes < now.total:
+        if takes < WORTH * now.total:
             step = max(strides) if isinstance(strides, tuple) else strides
             yield f"a stride of {step} in '{row.name}' ({bytes_text(takes)})"
             return
@@ -155,5 +156,5 @@ def _smaller_numbers(analysis: Analysis, job: Job, now: Need) -> Iterator[str]:
     if dtype is None:
         return
     takes = need_of(_changed(analysis, dtype=dtype), job).total
-    if takes < now.total:
+    if takes < WORTH * now.total:
         yield f"{widest * 4}-bit floats (--dtype {dtype}: {bytes_text(takes)})"
