@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ _POLL = 0.05  # seconds between two looks at the child
 _MEMORY_WORDS = (
     "out of memory", "MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED",
 )  # fmt: skip
+_CHATTER = re.compile(r"[IW][0-9]{4} |WARNING|I tensorflow|\S+ \S+ [IW] ")  # notices of the framework's own
 # Started in its own folder, not in the user's: a ``types.py`` there must not stand in for Python's.
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _START = f"import sys; sys.path.append({_ROOT!r}); from cnncost.measure.worker.__main__ import main; main(sys.argv[1])"
@@ -147,7 +149,7 @@ class _Child:
         if code == -9 or any(word in log for word in _MEMORY_WORDS):
             how = "was killed" if code == -9 else "broke off"
             return LackOfMemory(f"the real run {how} for lack of memory, while {stage}", stage, self.used)
-        last = next((line for line in reversed(log.split("\n")) if line.strip()), "")
+        last = next((line for line in reversed(log.split("\n")) if line.strip() and not _CHATTER.match(line)), "")
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         said = f": {printable(last.strip(), 200)}" if last else ""
         return OutsideError(f"the real run ended without an answer ({how}), while {stage}{said}")

@@ -88,6 +88,11 @@ def test_a_child_that_hangs() -> None:
     ("code", "words"),
     [
         ("sys.exit(4)", "exit code 4"),
+        (
+            "print('the cause'); print('W0000 00:00:17 1 x.cc:5] a notice'); sys.exit(5)",
+            r"exit code 5\), .*: the cause$",
+        ),
+        ("print('W0000 00:00:17 1 x.cc:5] a notice'); sys.exit(6)", r"exit code 6\), while starting Python$"),
         ("print('a\\x1b[31m last word'); sys.exit(1)", r"\\x1b\[31m last word"),
         ("write('result.json', '{\"peak')", "not whole"),
         ("write('result.json', '[1]')", "not whole"),
