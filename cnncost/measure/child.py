@@ -24,6 +24,7 @@ from cnncost.measure import environment
 from cnncost.measure.records import IMPORTING, PREFIX, STARTING, Job, Measurement
 
 MAX_ANSWER = 2**29  # bytes of result.json that are read
+ROOM = "give it room there, or set TMPDIR to a folder that has some"
 _POLL = 0.05  # seconds between two looks at the child
 _MEMORY_WORDS = (
     "out of memory", "MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED",
@@ -54,9 +55,13 @@ def run(job: Job, timeout: float = 600.0, command: list[str] | None = None) -> M
     Raises MissingExtra without the framework, LackOfMemory when the child was killed for it or an allocation failed,
     OutsideError for a time-out, a missing device or a failed run, CnncostError for a model that Keras cannot build.
     """
-    with TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder, _terminable():
-        with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as stream:
-            json.dump(job.to_dict(), stream)
+    with _terminable(), contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True))
+            with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as stream:
+                json.dump(job.to_dict(), stream)
+        except OSError as error:
+            raise OutsideError(f"no temporary folder for the run: {error.strerror}", nearest=ROOM) from error
         child = _Child(folder, job, command or COMMAND)
         try:
             child.wait(timeout)
@@ -152,7 +157,7 @@ class _Child:
         last = next((line for line in reversed(log.split("\n")) if line.strip() and not _CHATTER.match(line)), "")
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         said = f": {printable(last.strip(), 200)}" if last else ""
-        return OutsideError(f"the real run ended without an answer ({how}), while {stage}{said}")
+        return OutsideError(f"the real run ended without an answer ({how}), while {stage}{said}", nearest=_room(said))
 
     def _error(self, error: Any) -> CnncostError:
         """The child's own account of its failure."""
@@ -168,7 +173,7 @@ class _Child:
         }  # fmt: skip
         if kind in makers:
             return makers[kind]()
-        return OutsideError(f"the real run failed, while {stage}: {shown}")
+        return OutsideError(f"the real run failed, while {stage}: {shown}", nearest=_room(shown))
 
     def _text(self, name: str) -> str:
         """The end of one of the child's files."""
@@ -178,6 +183,10 @@ class _Child:
                 return stream.read().decode("utf-8", "replace")
         except OSError:
             return ""
+
+
+def _room(text: str) -> str:
+    return ROOM if "No space left" in text or "File too large" in text or "Disk quota" in text else ""
 
 
 def _missing(backend: str) -> CnncostError:

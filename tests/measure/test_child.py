@@ -45,6 +45,18 @@ def test_an_answer() -> None:
     assert found.changes[0].layer == "conv" and found.layers[0].outputs[0].shape == (2, 2)
 
 
+def test_no_room_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    code = "print('OSError: [Errno 28] No space left on device'); sys.exit(1)"
+    with pytest.raises(OutsideError, match="No space left on device; .*TMPDIR"):
+        run(JOB, 60, child(code))
+    monkeypatch.setattr("cnncost.measure.child.TemporaryDirectory", full)
+    with pytest.raises(OutsideError, match="no temporary folder for the run: No space left on device; .*TMPDIR"):
+        run(JOB, 60, child(code))
+
+
 def test_the_job_arrives() -> None:
     code = f"""
         job = json.load(open(os.path.join(folder, "job.json")))
