@@ -13,7 +13,7 @@ from typing import Any
 from cnncost.errors import CnncostError, MissingExtra, nearest, printable
 from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
-from cnncost.sources.keras_live import read_model, without_notices
+from cnncost.sources.keras_live import read_model
 
 FORM = "package.module:attribute names a Keras model, or a function that returns one and needs no argument"
 
@@ -39,8 +39,7 @@ def _is_model(value: Any) -> bool:
 
 def _find(module_name: str, attribute: str) -> Any:
     try:
-        with without_notices():
-            value = _run(lambda: import_module(module_name), module_name)
+        value = _run(lambda: import_module(module_name), module_name)
     except _Missing as error:
         rule = f"the current directory is searched first; {FORM}"
         raise CnncostError(f"there is no module '{error.module}'", rule=rule) from None

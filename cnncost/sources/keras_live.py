@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from tempfile import TemporaryFile
 from typing import Any
 
 from cnncost.errors import CnncostError, MissingExtra, OutsideError, nearest, printable
@@ -104,8 +101,6 @@ def applications(keras: Any) -> dict[str, Callable[..., Any]]:
 
 
 OTHERS = ("jax", "torch")
-NOTICE = re.compile(rb"[IW][0-9]{4} |WARNING: All log messages before absl|[-0-9]+ [0-9:.]+: [IW] ")  # of native code
-MOST_SAID = 2**20  # bytes that user code may write to standard error while it is imported
 CHOSEN = "the environment variable KERAS_BACKEND, or ~/.keras/keras.json, chooses it"
 
 
@@ -145,28 +140,6 @@ def quiet() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-@contextlib.contextmanager
-def without_notices() -> Iterator[None]:
-    """What is written to standard error follows when the block ends, without TensorFlow's notices and warnings about
-    itself: the user's code that is imported there may import it, and may have something to say of its own."""
-    try:
-        saved, kept = os.dup(2), TemporaryFile()  # noqa: SIM115 - closed below, after standard error is back
-    except OSError:  # no standard error, or no room for a file
-        yield
-        return
-    try:
-        os.dup2(kept.fileno(), 2)
-        yield
-    finally:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-        kept.seek(0)
-        with kept, contextlib.suppress(OSError):
-            os.write(2, b"".join(line for line in kept.read(MOST_SAID).splitlines(True) if not NOTICE.match(line)))
 
 
 @contextlib.contextmanager

@@ -53,20 +53,6 @@ def here(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_native_notices_are_left_out_and_the_users_words_are_not(here, capfd):
-    """TensorFlow's C++ writes to the file behind standard error when the user's module imports it."""
-    native = "I0000 00:00:17 1 port.cc:153] oneDNN custom operations are on\\nWARNING: All log messages before absl\\n"
-    lines = f"import os, sys\nos.write(2, b'{native}')\nprint('mine', file=sys.stderr)\nos.write(2, b'last')\n"
-    (here / "user_loud.py").write_text(lines + CODE)
-    assert analyze_graph(load("user_loud:make")).totals.params == 15
-    said = capfd.readouterr().err
-    assert "mine" in said and "last" in said and "oneDNN" not in said and "absl" not in said
-    (here / "user_louder.py").write_text(lines + "raise RuntimeError('no')")
-    with pytest.raises(CnncostError, match="RuntimeError: no"):
-        load("user_louder:make")
-    assert "mine" in capfd.readouterr().err
-
-
 @pytest.mark.parametrize(
     "source", ["user_models:make", "user_models:model", "user_package.nets:make", "user_models:Holder.make"]
 )
