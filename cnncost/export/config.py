@@ -37,7 +37,8 @@ def to_config(graph: Graph, batch: int = 1) -> Data:
     Keras forbids ``/`` in a layer's name: ``stage1/conv`` becomes ``stage1.conv``. Calls that share weights become
     calls of one layer. Keras wants the size of the batch where a recurrent layer keeps its states from batch to batch:
     ``batch`` is written there alone. No Keras file says which layers are recomputed (``keras.remat`` wraps a function
-    in code): that is left out. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot stand.
+    in code): that is left out. Raises UnsupportedLayer when a layer has no Keras form, GeometryError when one cannot
+    stand.
     """
     return _Exporter(graph, batch).config()
 

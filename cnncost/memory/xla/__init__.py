@@ -7,8 +7,6 @@ allocation, the outputs that no donated variable holds, and the table of outputs
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph
