@@ -96,6 +96,12 @@ def test_no_such_device(folder: Path) -> None:
 
 
 @pytest.mark.keras
+def test_an_input_that_an_architecture_refuses(folder: Path) -> None:
+    message = failed(run(folder, "keras:ResNet50", "--input", "16,16,3"), 2)
+    assert "cannot build 'ResNet50'" in message and "at least 32x32" in message
+
+
+@pytest.mark.keras
 def test_a_batch_that_does_not_fit(folder: Path) -> None:
     done = run(folder, "small.yaml", "--batch", "4000", TF_CPU_BFC_MEM_LIMIT_IN_MB="16")
     message = failed(done, 3)

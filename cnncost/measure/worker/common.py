@@ -61,7 +61,12 @@ def build(job: Job) -> Built:
 
     constructor = applications(keras)[job.model["application"]]
     shape = job.model.get("input_shape")
-    model = constructor(weights=None, input_shape=tuple(shape)) if shape else build_application(constructor)[0]
+    try:
+        model = constructor(weights=None, input_shape=tuple(shape)) if shape else build_application(constructor)[0]
+    except (TypeError, ValueError) as error:
+        raise CnncostError(
+            f"keras.applications cannot build '{job.model['application']}': {error}", nearest="give another --input"
+        ) from error
     rows = read_model(model).layers
     if len(rows) != len(job.names):
         raise CnncostError(f"the real model has {len(rows):,} layers, not {len(job.names):,}")
