@@ -30,6 +30,7 @@ _MEMORY_WORDS = (
     "out of memory", "MemoryError", "bad_alloc", "OOM when allocating", "ResourceExhausted", "RESOURCE_EXHAUSTED",
 )  # fmt: skip
 _CHATTER = re.compile(r"[IW][0-9]{4} |WARNING|I tensorflow|\S+ \S+ [IW] ")  # notices of the framework's own
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")  # TensorFlow's AutoGraph writes files there, and a killed child removes none
 # Started in its own folder, not in the user's: a ``types.py`` there must not stand in for Python's.
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _START = f"import sys; sys.path.append({_ROOT!r}); from cnncost.measure.worker.__main__ import main; main(sys.argv[1])"
@@ -80,7 +81,7 @@ class _Child:
         with open(os.path.join(folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [*command, folder], cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
-                env={**os.environ, **environment.variables(job.device, job.backend)},
+                env={**os.environ, **environment.variables(job.device, job.backend), **dict.fromkeys(_TEMPORARY, folder)},
                 start_new_session=os.name == "posix",  # the terminal's Ctrl-C reaches the parent alone
             )  # fmt: skip
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_an_answer() -> None:
     found = run(JOB, 60, child(f"write('result.json', {json.dumps(ANSWER)!r})"))
     assert found.peak_bytes == 12 and found.chunk_bytes is None and found.step_seconds == (0.5,)
     assert found.changes[0].layer == "conv" and found.layers[0].outputs[0].shape == (2, 2)
+
+
+def test_what_a_killed_child_leaves_goes_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code = "import tempfile; tempfile.mkstemp(prefix='__autograph'); stage('x'); time.sleep(60)"
+    with pytest.raises(OutsideError, match="longer than 2 s, while x"):
+        run(JOB, 2, child(code))
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_room_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
