@@ -78,10 +78,11 @@ class _Child:
         self.folder, self.job = folder, job
         self.starved = False
         self.used: int | None = None  # the most resident bytes that were seen
+        own = environment.variables(job.device, job.backend) | dict.fromkeys(_TEMPORARY, folder)
         with open(os.path.join(folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [*command, folder], cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
-                env={**os.environ, **environment.variables(job.device, job.backend), **dict.fromkeys(_TEMPORARY, folder)},
+                env={**os.environ, **own},
                 start_new_session=os.name == "posix",  # the terminal's Ctrl-C reaches the parent alone
             )  # fmt: skip
 
