@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     measured = _measure(job, analysis, args.timeout, args.processes or 1)
     result = compare(analysis, job, measured, args.tolerance, args.allocator)
     if args.processes is None and not result.peak_ok:
-        measured = _measured_anew(job, analysis, args.timeout, measured)
+        measured = _measure(job, analysis, args.timeout, ANEW, measured)
         result = compare(analysis, job, measured, args.tolerance, args.allocator)
     text = render(result, form, columns_of(args.output))
     try:
@@ -179,16 +179,6 @@ def _measure(
             return run_often(job, timeout, processes, first)
     except LackOfMemory as lack:
         raise _with_remedies(lack, analysis, job) from None
-
-
-def _measured_anew(job: Job, analysis: Analysis, timeout: float, first: Measurement) -> Measurement:
-    """More processes beside the first; where one of them fails, the first is what there is, and says so."""
-    try:
-        return _measure(job, analysis, timeout, ANEW, first)
-    except OutsideError as error:
-        from dataclasses import replace
-
-        return replace(first, notes=(*first.notes, f"this is the first process alone; of more, {error.problem}"))
 
 
 def _with_remedies(lack: LackOfMemory, analysis: Analysis, job: Job) -> OutsideError:

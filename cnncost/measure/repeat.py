@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median_low
 
+from cnncost.errors import OutsideError
 from cnncost.measure.child import run
 from cnncost.measure.records import Job, Measurement
 
@@ -16,10 +17,17 @@ def run_often(
     job: Job, timeout: float, processes: int = 1, first: Measurement | None = None, runner: Runner = run
 ) -> Measurement:  # fmt: skip
     """Run ``job`` once whole, unless that has been done, then ``processes`` − 1 times for its memory alone; each may
-    take ``timeout`` seconds."""
-    first = first or runner(job, timeout)
+    take ``timeout`` seconds. Where one of those fails, what was measured before is the answer, with a note."""
+    found = [first or runner(job, timeout)]
     again = replace(job, steps=0)
-    return merged([first, *(runner(again, timeout) for _ in range(processes - 1))])
+    for number in range(2, processes + 1):
+        try:
+            found.append(runner(again, timeout))
+        except OutsideError as error:
+            note = f"process {number} of {processes} failed and ended the repeats: {error.problem}"
+            found[0] = replace(found[0], notes=(*found[0].notes, note))
+            break
+    return merged(found)
 
 
 def merged(found: Sequence[Measurement]) -> Measurement:

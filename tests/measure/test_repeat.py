@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cnncost.errors import OutsideError
 from cnncost.measure import Change, Job, Measurement, run_often
 from cnncost.measure.repeat import merged
 from cnncost.measure.worker.common import without_dots
@@ -38,6 +39,26 @@ def test_the_first_is_whole_and_the_others_measure_memory_alone() -> None:
 def test_one_process_is_itself() -> None:
     found = run_often(Job({}, ()), 60, 1, runner=lambda job, timeout: one(5, None, (0.1,)))
     assert (found.peak_bytes, found.chunk_bytes, found.step_seconds, found.runs) == (5, None, (0.1,), ((5, None),))
+
+
+def test_a_process_that_fails_costs_the_others_nothing() -> None:
+    answers = iter([one(10, 20, (0.5,)), one(30, 60), OutsideError("the real run took longer than 9 s")])
+
+    def runner(job: Job, timeout: float) -> Measurement:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    found = run_often(Job({}, ()), 9, 5, runner=runner)
+    assert found.runs == ((10, 20), (30, 60)) and found.step_seconds == (0.5,)
+    assert found.notes == ("process 3 of 5 failed and ended the repeats: the real run took longer than 9 s",)
+
+    def refused(job: Job, timeout: float) -> Measurement:
+        raise OutsideError("no such device")
+
+    with pytest.raises(OutsideError, match="no such device"):
+        run_often(Job({}, ()), 9, 5, runner=refused)
 
 
 def test_more_processes_join_the_first() -> None:
