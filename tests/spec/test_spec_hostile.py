@@ -319,3 +319,11 @@ def test_json_spec_is_the_yaml_spec(tmp_path: Path) -> None:
     file = tmp_path / "net.json"
     file.write_text('{"input":[8,8,3],\n\t"layers":[{"Conv2D":[4,3]},{"ReLU":null,"name":"caf\\u00e9"}]}')
     assert [layer.name for layer in load(str(file)).layers] == ["input", "conv2d", "café"]
+
+
+@pytest.mark.parametrize("levels", [65, 999, 1_100, 20_000])
+@pytest.mark.parametrize("form", ["[" * 65 + "{0}", "{0}", "- {1}"], ids=["brackets", "more-brackets", "dashes"])
+def test_nesting_of_any_depth_is_one_error(levels: int, form: str) -> None:
+    """The reader's own limit, which some versions of libyaml have, tells nothing else."""
+    with pytest.raises(CnncostError, match="the nesting is deeper than 64 levels"):
+        read_text(form.format("[" * levels + "]" * levels, "- " * levels), "spec.yaml")

@@ -78,6 +78,8 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
+    if "maximum nesting depth" in problem:  # libyaml's own limit, met where it reads ahead
+        return _too_deep(mark, origin)
     rule = str(context) if context else ""
     opened = getattr(error, "context_mark", None)
     if rule and opened is not None:
@@ -91,6 +93,10 @@ def _syntax_error(error: Any, text: str, origin: Origin) -> CnncostError:
     return origin.error(
         _at(mark) if mark else None, f"not YAML: {printable(problem, 200)}", rule=printable(rule, 600), nearest=hint
     )
+
+
+def _too_deep(mark: Any, origin: Origin) -> CnncostError:
+    return origin.error(_at(mark) if mark else None, f"the nesting is deeper than {MAX_DEPTH} levels")
 
 
 def _colon(lines: list[str], line: int) -> str:
@@ -185,7 +191,7 @@ class _Composer:
         if event.tag is not None:
             raise self.tagged(event)
         if len(self.stack) >= MAX_DEPTH:
-            raise self.origin.error(_at(event.start_mark), f"the nesting is deeper than {MAX_DEPTH} levels")
+            raise _too_deep(event.start_mark, self.origin)
         self.no_complex_key(event)
         self.stack.append(_Frame(node, event.anchor))
 
