@@ -13,6 +13,8 @@ from cnncost.errors import CnncostError, one_of, printable
 from cnncost.expectations import with_findings
 from cnncost.graph import Graph
 from cnncost.memory_record import RuntimeMemory
+from cnncost.processors import HOST
+from cnncost.processors import processor as known_processor
 from cnncost.sources import load
 from cnncost.tensor import Shape
 
@@ -32,6 +34,7 @@ def analyze(
     allocator: str = "requested",
     gradient_accumulation_steps: int | None = None,
     interval: bool = False,
+    processor: str = HOST,
 ) -> Analysis:
     """What a model costs: shapes, parameters, multiplications, activation memory.
 
@@ -40,7 +43,8 @@ def analyze(
     name. ``executor`` (graph, xla, eager) and ``allocator`` (requested, bfc) say which step the runtime's memory
     figures are simulated for. ``gradient_accumulation_steps``, Keras's name: an optimizer adds the gradients of so many
     training steps up before it updates the weights; their highest peak is told. ``interval`` bounds the peaks by other
-    orders that TensorFlow's processes take, at three times the work. Raises CnncostError with ``.location``.
+    orders that TensorFlow's processes take, at three times the work. ``processor`` (host, amx, avx512): whose kernels
+    run, which matters in half precision alone. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals
@@ -55,7 +59,7 @@ def analyze(
     one_of("executor", executor, EXECUTORS)
     one_of("allocator", allocator, ALLOCATORS)
     counted = replace(
-        counted, executor=executor, allocator=allocator, interval=interval,
+        counted, executor=executor, allocator=allocator, interval=interval, processor=known_processor(processor),
         gradient_accumulation_steps=_accumulation(gradient_accumulation_steps),
     )  # fmt: skip
     memory = counted.memory.simulated(partial(_simulate, counted), counted.mode)

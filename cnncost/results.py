@@ -10,6 +10,7 @@ from cnncost.findings import Finding
 from cnncost.graph import Graph, Layer
 from cnncost.kinds.base import MacTerm, Weight
 from cnncost.memory_record import Memory
+from cnncost.processors import AVX512, Processor
 from cnncost.reach import Seen
 from cnncost.tensor import DType, Shape, Tensor
 from cnncost.window import Window
@@ -175,6 +176,7 @@ class Analysis:
     interval: bool = False  # whether the simulated peaks are bounded by other orders, too
     executor: str = "graph"  # how the simulated step runs
     allocator: str = "requested"  # which bytes its peaks are in
+    processor: Processor = AVX512  # whose kernels it runs on
     gradient_accumulation_steps: int = 0  # a training step updates the weights at every so many-th; 0: at each
     between_updates: bool = False  # of those training steps, one that only adds its gradients up is simulated
 
@@ -185,6 +187,11 @@ class Analysis:
     def _accumulation(self) -> dict[str, int]:
         steps = self.gradient_accumulation_steps
         return {"gradient_accumulation_steps": steps} if steps else {}
+
+    def _on(self) -> dict[str, str]:
+        """The processor, where the figures depend on it."""
+        half = any(row.compute.name in ("float16", "bfloat16") for row in self.layers)
+        return {"processor": self.processor.name} if half else {}
 
     @property
     def ok(self) -> bool:
@@ -204,6 +211,7 @@ class Analysis:
             "executor": self.executor,
             "allocator": self.allocator,
             **self._accumulation(),
+            **self._on(),
             "input_shapes": self.input_shapes,
             "totals": self.totals.to_dict(),
             "memory": self.memory.to_dict(),

@@ -2,7 +2,8 @@
 
 Every finished measurement is a file of ``.measured/``, whole; a rerun with the same TensorFlow and Keras goes on where
 the last one ended. Predictions are made anew from the stored measurements each time, so ``--predict-only`` renders
-the report again in minutes, without TensorFlow. ``--only REGEX`` takes the cases whose name it matches, and writes no
+the report again in minutes, without TensorFlow; rows of the last report whose measurements are not stored here, or are
+of more processes, stay as they are. ``--only REGEX`` takes the cases whose name it matches, and writes no
 report; ``--minutes N`` begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere.
 The whole takes hours.
 """
@@ -10,127 +11,28 @@ The whole takes hours.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gzip
 import json
-import os
-import platform
 import re
 import sys
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import date
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from statistics import mean, median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnncost.measure import Job, Measurement
     from cnncost.results import Analysis
 
+from verification_cases import PLAN, Case, Store, earlier, versions
+from verification_tables import distribution, markdown
+
 HERE = Path(__file__).resolve().parent
-FORMAT = 1  # of a stored measurement
 LARGE, SLOW = 60_000_000, 15 * 10**9  # parameters and MACs; training of what has more comes last
-PLAN = (("inference", None, 1, "graph"), ("training", "sgd", 2, "graph"), ("training", "adam", 2, "graph"),
-        ("inference", None, 4, "graph"), ("inference", None, 1, "xla"), ("training", "sgd", 2, "xla"))  # fmt: skip
 ROOM = 1.3  # times the textbook's estimate must be free before a run begins
 BASE = 2**30  # bytes of the framework itself
-
-
-class Case(NamedTuple):
-    """One row: a source and a step of it."""
-
-    source: str
-    mode: str
-    optimizer: str | None
-    batch: int
-    executor: str = "graph"
-
-    @property
-    def group(self) -> str:
-        how = "" if self.executor == "graph" else f", {self.executor}"
-        return f"{self.mode}{f', {self.optimizer}' if self.optimizer else ''}, batch {self.batch}{how}"
-
-    @property
-    def file(self) -> str:
-        how = "" if self.executor == "graph" else self.executor
-        words = [self.source, self.mode, self.optimizer or "", str(self.batch), how]
-        return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(word for word in words if word)) + ".json.gz"
-
-    def __str__(self) -> str:
-        return f"{self.source} {self.group}"
-
-
-class Store:
-    """A folder with one file for each finished measurement, and the architectures that were measured.
-
-    A file is written beside its place and moved there, so each is whole or not there; what cannot be read counts as
-    not there.
-    """
-
-    def __init__(self, folder: Path, now: dict[str, str]) -> None:
-        self.folder, self.now = folder, now
-
-    def measured(self, case: Case) -> dict[str, Any] | None:
-        """``{"job", "measurement"}`` or ``{"error"}`` of a case, where these versions have measured it."""
-        found = _read(self.folder / case.file)
-        if found is None or found.get("format") != FORMAT or found.get("versions") != self.now:
-            return None
-        whole = isinstance(found.get("measurement"), dict) or isinstance(found.get("error"), str)
-        return found if whole and found.get("file") == case.file else None
-
-    def keep(self, case: Case, found: dict[str, Any]) -> None:
-        whole = {"format": FORMAT, "file": case.file, "versions": self.now, "date": date.today().isoformat(), **found}
-        _write(self.folder / case.file, whole)
-
-    def architectures(self) -> list[str]:
-        """The names of keras.applications, from the last time that Keras was asked for them."""
-        found = _read(self.folder / "models" / "names.json.gz")
-        if found is None or found.get("keras") != self.now.get("keras") or not isinstance(found.get("names"), list):
-            from cnncost.sources.keras_live import applications, import_keras
-
-            found = {"keras": self.now.get("keras"), "names": list(applications(import_keras()))}
-            _write(self.folder / "models" / "names.json.gz", found)
-        return list(found["names"])
-
-    def model(self, name: str) -> Any:
-        """The Keras configuration of an architecture, which no longer needs Keras to be read."""
-        path = self.folder / "models" / f"{name}.json.gz"
-        found = _read(path)
-        if found is None or found.get("keras") != self.now.get("keras") or "model" not in found:
-            from cnncost.sources.keras_live import applications, build_application, import_keras, without_weights
-
-            keras = import_keras()
-            keras.backend.clear_session()  # layers are numbered through a process; their names must not depend on it
-            with without_weights(keras):
-                model, _ = build_application(applications(keras)[name])
-                found = {"keras": self.now.get("keras"), "model": json.loads(model.to_json())}
-            _write(path, found)
-        return found["model"]
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            found = json.load(stream)
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with gzip.open(part, "wt", encoding="utf-8", compresslevel=4) as stream:
-            json.dump(value, stream)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=256)
@@ -227,15 +129,6 @@ def _stored(kept: dict[str, Any]) -> tuple[Job, Measurement]:
     return job, Measurement.from_dict(kept["measurement"])
 
 
-def versions() -> dict[str, str]:
-    """What a measurement depends on; the prediction's own version is not among them."""
-    found = {"python": platform.python_version()}
-    for package in ("tensorflow", "tensorflow-cpu", "keras"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
 def work(
     todo: Sequence[Case], store: Store, end: float, run: Callable[[Case], dict[str, Any]], processes: int = 1
 ) -> None:
@@ -278,7 +171,7 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
     right = all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in layers)
     return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
         "chunks": _chunks(None if chunks is None else chunks.peak_bytes, measured.chunk_bytes),
-        "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"),
+        "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"), "machine": kept.get("machine"),
         "prediction_cpu_seconds": round(time.process_time() - begun, 3),
     }  # fmt: skip
 
@@ -294,119 +187,6 @@ def rows_of(known: Sequence[Case], store: Store) -> Iterator[tuple[Case, dict[st
         kept = store.measured(case)
         if kept is not None:
             yield case, predicted(case, kept, store)
-
-
-def statistics(errors: Iterable[float]) -> dict[str, float]:
-    """Of the absolute errors. The 90th percentile is the least value that nine tenths do not exceed."""
-    sizes = sorted(map(abs, errors))
-    if not sizes:
-        return {}
-    return {"mean": mean(sizes), "median": median(sizes), "90 %": sizes[-(-len(sizes) * 9 // 10) - 1],
-            "worst": sizes[-1]}  # fmt: skip
-
-
-def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: dict[str, str]) -> str:
-    """The report: statistics, every row, what is left out and why."""
-    good = {case: row for case, row in rows.items() if "error" not in row}
-    lines = [
-        "# Predicted and measured", "",
-        f"Written by `python reports/verification.py` on {date.today().isoformat()}: "
-        + ", ".join(f"{name} {number}" for name, number in now.items())
-        + f"; {os.cpu_count()} processors, {platform.machine()}, {platform.system()}. Peaks are requested bytes above "
-        "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
-        "one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's "
-        "allocator makes of requests.",
-        "",
-        "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
-        "| allocations matched | of 64 KiB or more | layers as predicted |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]  # fmt: skip
-    for title, own in _groups(good, all_cases):
-        lines.append(_summary(title, list(own.values())))
-    titles = "| source | step | predicted B | measured B | of processes | error | allocations matched | step time |"
-    lines += ["", "## Every run", "", titles, "|:--|:--|--:|--:|:--|--:|--:|--:|"]
-    lines += [_row(case, good[case]) for case in all_cases if case in good]
-    left = [f"- {case}: {_why(row)}" for case, row in rows.items() if case not in good]
-    for group in dict.fromkeys(case.group for case in all_cases):
-        waiting = [case.source for case in all_cases if case.group == group and case not in rows]
-        left += [f"- not run yet, {group}: {', '.join(waiting)}"] if waiting else []
-    lines += ["", "## Left out", "", *left] if left else []
-    return "\n".join(lines) + "\n"
-
-
-def _groups(good: dict[Case, Any], all_cases: Sequence[Case]) -> Iterator[tuple[str, dict[Case, Any]]]:
-    """The rows of each step, those of keras.applications apart from the zoo's."""
-    for group in dict.fromkeys(case.group for case in all_cases):
-        for kind, name in (("keras:", "keras.applications"), ("zoo:", "zoo")):
-            if any(case.group == group and case.source.startswith(kind) for case in all_cases):
-                own = {c: row for c, row in good.items() if c.group == group and c.source.startswith(kind)}
-                yield f"{group}: {name}", own
-
-
-def _summary(title: str, own: list[dict[str, Any]]) -> str:
-    errors = [row["peak"]["error"] for row in own if row["peak"]["error"] is not None]
-    figures = statistics(errors)
-    cells = [f"{figures[name]:.2%}" if figures else "" for name in ("mean", "median", "90 %", "worst")]
-    counts = [row["allocations"] for row in own if row["allocations"]["matched"] is not None]
-    inside = [row["peak"]["inside_interval"] for row in own if row["peak"]["inside_interval"] is not None]
-    chunks = statistics(row["chunks"]["error"] for row in own if row["chunks"]["error"] is not None)
-    cells += [
-        f"{sum(inside)} of {len(inside)}" if inside else "", f"{chunks['median']:.2%}" if chunks else "",
-        _share(counts, "matched", "total"), _share(counts, "large_matched", "large_total"),
-        f"{sum(row['layers_ok'] for row in own)} of {len(own)}",
-    ]  # fmt: skip
-    return f"| {title} | {len(own)} | {len(errors)} | {' | '.join(cells)} |"
-
-
-def _share(counts: list[dict[str, Any]], part: str, whole: str) -> str:
-    total = sum(count[whole] for count in counts)
-    return f"{sum(count[part] for count in counts) / total:.1%}" if total else ""
-
-
-def _row(case: Case, row: dict[str, Any]) -> str:
-    peak, found = row["peak"], row["allocations"]
-    expected = "" if peak["predicted_bytes"] is None else f"{peak['predicted_bytes']:,}"
-    measured = "" if peak["measured_bytes"] is None else f"{peak['measured_bytes']:,}"
-    error = "" if peak["error"] is None else f"{peak['error']:+.2%}"
-    share = "" if found["matched"] is None or not found["total"] else f"{found['matched'] / found['total']:.1%}"
-    seconds = row["step_seconds"]["median"]
-    several = ""
-    if peak["processes"] > 1:
-        several = f"{peak['processes']}: {peak['measured_low_bytes']:,} to {peak['measured_high_bytes']:,}"
-    cells = [case.source, case.group, expected, measured, several, error, share, f"{seconds * 1000:.1f} ms"]
-    return f"| {' | '.join(cells)} |"
-
-
-def _why(row: dict[str, Any]) -> str:
-    return str(row["error"]).removeprefix("error: ").removeprefix("left out: ")[:300].replace("|", "\\|")
-
-
-def distribution(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], worst: int) -> str:
-    """For the terminal: of each step the errors' statistics and the models that are furthest off."""
-    good = {case: row for case, row in rows.items() if "error" not in row}
-    lines = []
-    for title, own in _groups(good, all_cases):
-        if not own:
-            continue
-        errors = {case: row["peak"]["error"] for case, row in own.items() if row["peak"]["error"] is not None}
-        figures = statistics(errors.values())
-        shown = ", ".join(f"{name} {value:.2%}" for name, value in figures.items())
-        inside = [sum(abs(e) <= edge for e in errors.values()) for edge in (0.005, 0.01, 0.02, 0.05, 0.10)]
-        lines += ["", f"{title}: {len(errors)} predicted of {len(own)} measured; {shown}"]
-        chunks = statistics(row["chunks"]["error"] for row in own.values() if row["chunks"]["error"] is not None)
-        if chunks:
-            lines.append("  chunks: " + ", ".join(f"{name} {value:.2%}" for name, value in chunks.items()))
-        if errors:
-            lines.append("  within 0.5, 1, 2, 5, 10 %: " + ", ".join(map(str, inside)))
-        for case in sorted(errors, key=lambda case: -abs(errors[case]))[:worst]:
-            found = own[case]["allocations"]
-            share = f"{found['matched']}/{found['total']}, large {found['large_matched']}/{found['large_total']}"
-            lines.append(f"  {errors[case]:+9.2%}  {case.source:<32} {share:<32} {found['first_mismatch'] or ''}"[:200])
-        for case, row in own.items():
-            if row["peak"]["error"] is None:
-                lines.append(f"  no peak    {case.source:<32} {row['peak']['unpredicted']}"[:200])
-    failed = [f"  {case}: {row['error']}"[:200] for case, row in rows.items() if "error" in row]
-    return "\n".join([*lines, *(["", "failed or left out:", *failed] if failed else [])]).lstrip("\n")
 
 
 def main() -> int:
@@ -485,9 +265,23 @@ def report(store: Store, known: Sequence[Case], wanted: Sequence[Case], folder: 
     if len(wanted) < len(known):  # the report on all must not become one on a few
         return
     now = store.now | {"cnncost": version("cnncost")}
+    rows = joined(rows, earlier(folder / "verification.jsonl"), known)
     lines = [json.dumps({"case": list(case), "versions": now, **row}, ensure_ascii=False) for case, row in rows.items()]
     _replace(folder / "verification.jsonl", "".join(f"{line}\n" for line in lines))
     _replace(folder / "verification.md", markdown(rows, known, now))
+
+
+def joined(
+    rows: dict[Case, dict[str, Any]], before: dict[Case, dict[str, Any]], known: Sequence[Case]
+) -> dict[Case, dict[str, Any]]:
+    """Today's rows, and those of an earlier report whose measurements are not stored here, or are of more processes:
+    a report that was begun on another machine goes on on this one."""
+
+    def processes(row: dict[str, Any] | None) -> int:
+        return 0 if row is None or "peak" not in row else row["peak"]["processes"]
+
+    chosen = {case: max(rows.get(case), before.get(case), key=processes) for case in known}
+    return {case: row for case, row in chosen.items() if row is not None}
 
 
 def _replace(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ from cnncost.budgets.baseline import Baseline, key_of
 from cnncost.budgets.blame import Blamed, blamed, chosen
 from cnncost.budgets.limits import Conditions, Limit
 from cnncost.errors import CnncostError, Location
+from cnncost.processors import AVX512
 from cnncost.results import Analysis
 from cnncost.units import bytes_text, count_text
 
@@ -85,10 +86,11 @@ class Result:
 
 
 def analyzed(source: str, at: Conditions) -> Analysis:
-    """The analysis under a limit's conditions."""
+    """The analysis under a limit's conditions. The processor is one for all machines, so that a budget of half
+    precision holds or fails everywhere alike."""
     return analyze(
         source, batch=at.batch, input=at.input, dtype=at.dtype, mode=at.mode or "inference", optimizer=at.optimizer,
-        executor=at.executor, allocator=at.allocator,
+        executor=at.executor, allocator=at.allocator, processor=AVX512.name,
     )  # fmt: skip
 
 

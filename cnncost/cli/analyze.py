@@ -69,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         columns=columns, depth=args.depth, sort=column(args.sort).key if args.sort is not None else None, top=args.top,
         width=width, color=form == "table" and colored(args.output), terminal=terminal,
-        runtime=any((args.mode, args.optimizer, args.accumulate, args.executor, args.allocator, args.interval)),
+        runtime=any((args.mode, args.optimizer, args.accumulate, args.executor, args.allocator, args.interval,
+                     args.processor)),
     )  # fmt: skip
     analysis = analysis_of(args)
     emit(render(analysis, form, options), args.output, data=form in DATA)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnncost.cli.shared import add_simulation, add_step, form_of, input_shapes
 from cnncost.errors import CnncostError, printable
+from cnncost.processors import HOST
 
 if TYPE_CHECKING:
     from cnncost.difference import Difference
@@ -102,6 +103,7 @@ def side_of(model: str, args: argparse.Namespace) -> dict[str, Any]:
             model, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
             mode=args.mode or "inference", optimizer=args.optimizer, variables=dict(args.variables) or None,
             executor=args.executor or "graph", allocator=args.allocator or "requested",
+            processor=args.processor or HOST,
         ).to_dict()  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnncost.errors import CnncostError, printable
+from cnncost.processors import HOST, NAMES
 
 if TYPE_CHECKING:
     from cnncost.analysis import Analysis
@@ -123,6 +124,9 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
                        help="how TensorFlow runs the step: one graph, compiled by XLA, or op by op")  # fmt: skip
     group.add_argument("--allocator", choices=("requested", "bfc"),
                        help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
+    group.add_argument("--processor", choices=NAMES,
+                       help="whose kernels run, which matters in half precision: this machine's (host), or one with "
+                            "AVX-512 and with or without AMX and float16 units")  # fmt: skip
     group.add_argument("--interval", action="store_true",
                        help="bound the peak by other orders that TensorFlow may take (thrice the work)")  # fmt: skip
 
@@ -157,6 +161,7 @@ def analysis_of(args: argparse.Namespace) -> Analysis:
             executor=getattr(args, "executor", None) or "graph",
             allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
             gradient_accumulation_steps=getattr(args, "accumulate", None),
+            processor=getattr(args, "processor", None) or HOST,
         )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.lowering.base import Lowered, policies
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.optypes.base import EACH, table
+from cnncost.memory.optypes.base import EACH, table_on
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.sweep import Event
 from cnncost.results import Analysis
@@ -102,7 +102,7 @@ class _Run:
 
     def __init__(self, graph: OpGraph, kept: Kept) -> None:
         self.graph, self.kept = graph, kept
-        self.types = table()
+        self.types = table_on(graph.processor)
         self.buffers: list[list[int]] = [[_FOREIGN] * len(op.outputs) for op in graph.ops]
         self.bytes: list[int] = []
         self.last: list[int] = []  # for each buffer the op after which it goes

@@ -81,17 +81,18 @@ class _Simulation:
     def run(self, walk: float = 0.0, reads: float | None = None) -> Sweep:
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
-        graph, name = self.graph, self.analysis.graph.name
+        graph, name, on = self.graph, self.analysis.graph.name, self.graph.processor
         flat = flatten(graph)
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         choice = self.optimizer if self.training else ""
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
-            ops = node_order(edges, results, kept, name, choice, walk)
+            ops = node_order(edges, results, kept, name, choice, walk, fused=on.fused)
         else:
-            ops = unroll(flat, node_order(wires(flat.ops), results, [*kept, *flat.kept], name, choice, walk))
+            order = node_order(wires(flat.ops), results, [*kept, *flat.kept], name, choice, walk, fused=on.fused)
+            ops = unroll(flat, order)
             self.graph, self.wires, edges = None, None, wires(ops)
-        return sweep(ops, schedule(ops, reads, edges), graph.results, edges)
+        return sweep(ops, schedule(ops, reads, edges), graph.results, edges, on)
 
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed

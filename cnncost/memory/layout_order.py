@@ -12,12 +12,12 @@ they are taken as they were made, last first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from cnncost.memory.edges import table_order
 from cnncost.memory.opgraph import Op
 
-REPLACED = frozenset(
+_REPLACED = frozenset(
     ("Conv2D", "_FusedConv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3D",
      "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative",
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
@@ -28,12 +28,18 @@ Shuffle = Callable[[list[int]], object]
 Sources = list[list[int]]
 
 
+def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list[bool]:
+    """Which nodes the pass replaces, the ops' first: those of a dtype that oneDNN computes in."""
+    own = [op.type in _REPLACED and op.outputs[0].dtype in fused for op in ops]
+    return own + [False] * (nodes - len(ops))
+
+
 def replaced_order(
-    ops: Sequence[Op], sources: Sources, order: Sequence[int], start: float = 0.0, shuffle: Shuffle | None = None
-) -> list[int]:
+    ops: Sequence[Op], sources: Sources, order: Sequence[int], replaced: Sequence[bool], start: float = 0.0,
+    shuffle: Shuffle | None = None,
+) -> list[int]:  # fmt: skip
     """The replaced ops in their order. ``order``: the nodes before the pass, ``sources``: what each of them waits for;
-    ``start``: where the source's table begins, as a share of it."""
-    replaced = [op.type in REPLACED for op in ops] + [False] * (len(sources) - len(ops))
+    ``replaced``: which of them the pass replaces; ``start``: where the source's table begins, as a share of it."""
     leads = bytearray(replaced)  # to one of them: the walk passes the others by
     loops = any(op.type == "Merge" for op in ops)
     for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
+from cnncost.processors import AVX512
 
 __all__ = ["BACKWARD", "FORWARD", "LOSS", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
 
@@ -119,6 +120,7 @@ class OpGraph:
         self.by_rows: set[str] = set()  # variables that are updated by rows
         self.unrecorded: set[Op] = set()  # not on the tape: the reverse pass runs them again
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
+        self.processor = AVX512  # whose kernels run it
         self.layer = ""
         self.phase = FORWARD
 

@@ -22,15 +22,16 @@ Names are those that Keras and the tape give, as far as they decide an order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.layout_order import REPLACED, Shuffle, replaced_order
+from cnncost.memory.layout_order import Shuffle, replaced_nodes, replaced_order
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
 from cnncost.memory.replay import HANDED
 from cnncost.memory.wires import Wires, wires
+from cnncost.processors import AVX512
 
 _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 # Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
@@ -58,9 +59,10 @@ def graph_order(
     optimizer: str,
     start: float = 0.0,
     shuffle: Shuffle | None = None,
+    fused: Container[str] = AVX512.fused,
 ) -> list[Op]:
     """The ops in the executor's node order, renumbered."""
-    ordered = node_order(wires(ops), results, kept, model, optimizer, start, shuffle)
+    ordered = node_order(wires(ops), results, kept, model, optimizer, start, shuffle, fused)
     for place, op in enumerate(ordered):
         op.index = place
     return ordered
@@ -74,6 +76,7 @@ def node_order(
     optimizer: str,
     start: float = 0.0,
     shuffle: Shuffle | None = None,
+    fused: Container[str] = AVX512.fused,
 ) -> list[Op]:
     """The ops in the executor's node order. Constants, which wait for nothing, come first."""
     ops = edges.ops
@@ -86,8 +89,9 @@ def node_order(
     ends = [value.op.index for value in results] + _awaited_last(ops, kept, names, optimizer) + _ends(ops, names)
     order = _breadth_first(sources, _folded_last(len(ops), sources, _depth_first(walked, ends)))
     ordered = [op for op in ops if op.type == "Const"]
-    plain = [place for place in order if place < len(ops) and ops[place].type not in REPLACED]
-    return ordered + [ops[place] for place in (*plain, *replaced_order(ops, walked, order, start, shuffle))]
+    replaced = replaced_nodes(ops, len(walked), fused)
+    plain = [place for place in order if place < len(ops) and not replaced[place]]
+    return ordered + [ops[place] for place in (*plain, *replaced_order(ops, walked, order, replaced, start, shuffle))]
 
 
 def _folded_last(ops: int, sources: list[list[int]], walk: list[int]) -> list[int]:

@@ -19,10 +19,7 @@ INT8 = (
     "int8: the float model's ops with one byte a value, weights and activations alike. Keras runs no such step: a "
     "quantized model is another graph, planned by the runtime that runs it"
 )
-AMX = (
-    "bfloat16: oneDNN's scratch depends on the processor; that of one with AMX, 48 KiB and 2 MiB of cache a core and "
-    "two threads is counted"
-)
+_HALVES = frozenset(("float16", "mixed_float16", "bfloat16", "mixed_bfloat16"))
 _RUNNERS = {
     "graph": ("cnncost.memory.graph_mode", "predict_graph"),
     "xla": ("cnncost.memory.xla", "predict_xla"),
@@ -78,8 +75,8 @@ def _predicted(
     used = policies(analysis)
     if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))
-    if executor != "xla" and not used.isdisjoint(("bfloat16", "mixed_bfloat16")):
-        made = replace(made, notes=(*made.notes, AMX))
+    if executor != "xla" and not used.isdisjoint(_HALVES):
+        made = replace(made, notes=(*made.notes, analysis.processor.note))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made

@@ -40,9 +40,10 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     regroup(graph)
     prune(graph)
     readers = readers_of(graph.ops, graph.results)
+    fused = graph.processor.fused
     for op in graph.ops:
         rule = _RULES.get(op.type)
-        if rule is not None:
+        if rule is not None and (op.outputs[0].dtype in fused or rule is _fold_transpose):
             rule(op, readers)
     if last:
         prune(graph)

@@ -16,6 +16,7 @@ def flatten(graph: OpGraph) -> Flat | None:
         return None
     for op in loops:
         body: OpGraph = op.attrs["loop"].graph
+        body.processor = graph.processor
         rewrite(body)
         rewrite_training(body)
     return Flat(graph, graph.ops, lay)

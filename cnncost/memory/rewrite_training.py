@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from cnncost.memory.constants import push_constants
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.optypes.convolution import ONEDNN, workspace
+from cnncost.memory.optypes.convolution import workspace
 from cnncost.memory.rewrite import prune
 
 _PASSED = frozenset(("Identity", "StopGradient", "PreventGradient"))
@@ -56,9 +56,10 @@ def _bypass(graph: OpGraph) -> None:
 
 
 def _keep_workspaces(graph: OpGraph) -> None:
+    onednn = graph.processor.onednn
     for op in graph.ops:
         pool = op.inputs[1].op if op.type in _POOLED else op
-        if pool is op or pool.type != _POOLED[op.type] or pool.outputs[0].dtype not in ONEDNN:
+        if pool is op or pool.type != _POOLED[op.type] or pool.outputs[0].dtype not in onednn:
             continue
         if len(pool.outputs) == 1:
             pool.outputs = (*pool.outputs, workspace(pool.outputs[0], pool.attrs))
@@ -67,9 +68,12 @@ def _keep_workspaces(graph: OpGraph) -> None:
 
 def _fuse_bias_gradients(graph: OpGraph) -> None:
     """Where a filter's gradient and a bias's gradient read the same value."""
+    fused = graph.processor.fused
     biases: list[Op] = []
     filters: dict[Value, list[Op]] = {}
     for op in graph.ops:
+        if op.outputs and op.outputs[0].dtype not in fused:
+            continue
         if op.type == "BiasAddGrad":
             biases.append(op)
         elif op.type in _FILTERS and len(op.outputs) == 1:
@@ -79,10 +83,10 @@ def _fuse_bias_gradients(graph: OpGraph) -> None:
         found = filters.get(bias.inputs[0], ())
         if len(found) != 1 or found[0].type not in _FILTERS:
             continue
-        fused = found[0]
-        fused.type = _FILTERS[fused.type]
-        fused.outputs = (*fused.outputs, bias.outputs[0])
-        moved[bias.index] = Value(fused, 1)
+        both = found[0]
+        both.type = _FILTERS[both.type]
+        both.outputs = (*both.outputs, bias.outputs[0])
+        moved[bias.index] = Value(both, 1)
     for op in graph.ops if moved else ():
         for place, value in enumerate(op.inputs):
             if value.op.index in moved:

@@ -18,9 +18,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
-from cnncost.memory.optypes.base import EACH, OpType, table
+from cnncost.memory.optypes.base import EACH, OpType, table_on
 from cnncost.memory.spec import Spec
 from cnncost.memory.wires import Wires, wires
+from cnncost.processors import AVX512, Processor
 
 _FOREIGN = -1  # the buffer id of what is not the step's
 
@@ -43,9 +44,11 @@ class Sweep(NamedTuple):
     at: int
 
 
-def sweep(ops: list[Op], order: list[Op], results: list[Value], edges: Wires | None = None) -> Sweep:
-    """Run the order on paper. ``ops`` and ``edges`` as ``schedule`` took them."""
-    run = _Run(edges or wires(ops), results)
+def sweep(
+    ops: list[Op], order: list[Op], results: list[Value], edges: Wires | None = None, on: Processor = AVX512
+) -> Sweep:
+    """Run the order on paper. ``ops`` and ``edges`` as ``schedule`` took them; ``on``: whose kernels run."""
+    run = _Run(edges or wires(ops), results, on)
     run.all(order)
     return run.timeline()
 
@@ -55,8 +58,8 @@ class _Run:
     happens is noted as the op, and the buffer that it allocates or the complement of one that it frees.
     """
 
-    def __init__(self, edges: Wires, results: list[Value]) -> None:
-        self.types = table()
+    def __init__(self, edges: Wires, results: list[Value], on: Processor) -> None:
+        self.types = table_on(on)
         _, self.first, self.reads, _ = edges
         self.readers = readers = [0] * self.first[-1]
         for own in self.reads:

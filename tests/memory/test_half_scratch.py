@@ -13,6 +13,7 @@ from cnncost.memory.optypes.brgemm import convolution_scratch
 from cnncost.memory.optypes.brgemm_matmul import batched_scratch, fused_scratch, product_scratch
 from cnncost.memory.predict import predict
 from cnncost.memory.spec import Spec
+from cnncost.processors import AVX512
 
 # rows, depth, columns, whether the first operand is turned over; bytes in bfloat16 and in float16
 PRODUCTS = (
@@ -141,17 +142,52 @@ STEPS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "dtype", "step", "executor", "measured"), STEPS)
-def test_measured_steps(name: str, dtype: str, step: str, executor: str, measured: int) -> None:
+# The same without AMX and without units for float16 (AMD EPYC of 2025): TensorFlow computes float16 in its own kernels.
+PLAIN_STEPS = (
+    ("attention", "bfloat16", "inference", "graph", 42_496), ("attention", "float16", "inference", "graph", 45_056),
+    ("vgg", "bfloat16", "inference", "graph", 274_480), ("vgg", "float16", "inference", "graph", 574_976),
+    ("vgg", "mixed_float16", "adam", "eager", 29_002_768), ("vgg", "bfloat16", "adam", "eager", 1_083_330),
+    ("residual", "float16", "inference", "eager", 1_704_320), ("residual", "bfloat16", "adam", "eager", 4_852_140),
+    ("decoder", "bfloat16", "inference", "graph", 51_248), ("decoder", "bfloat16", "sgd", "graph", 90_128),
+    ("decoder", "mixed_float16", "sgd", "graph", 30_603_813), ("grouped", "bfloat16", "inference", "graph", 520_704),
+    ("grouped", "float16", "sgd", "graph", 25_291_026),
+)  # fmt: skip
+MEASURED = [("amx", *step) for step in STEPS] + [("avx512", *step) for step in PLAIN_STEPS]
+
+
+@pytest.mark.parametrize(("processor", "name", "dtype", "step", "executor", "measured"), MEASURED)
+def test_measured_steps(processor: str, name: str, dtype: str, step: str, executor: str, measured: int) -> None:
     mode, optimizer = ("inference", None) if step == "inference" else ("training", step)
-    analysis = cnncost.analyze(MODELS[name], batch=4, dtype=dtype, mode=mode, optimizer=optimizer)
+    analysis = cnncost.analyze(
+        MODELS[name], batch=4, dtype=dtype, mode=mode, optimizer=optimizer, processor=processor
+    )  # fmt: skip
     assert predict(analysis, mode, optimizer, executor).peak_bytes == pytest.approx(measured, rel=0.001)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "mixed_bfloat16", "float16"])
-def test_what_depends_on_the_processor_is_said(dtype: str) -> None:
-    notes = predict(cnncost.analyze(MODELS["vgg"], dtype=dtype)).notes
-    assert any("AMX" in note for note in notes) is ("bfloat16" in dtype)
+@pytest.mark.parametrize(("dtype", "told"), [("bfloat16", True), ("mixed_float16", True), ("float32", False)])
+def test_what_depends_on_the_processor_is_said(dtype: str, told: bool) -> None:
+    """And in nothing but half precision does it depend on it."""
+    amx, plain = (cnncost.analyze(MODELS["vgg"], dtype=dtype, processor=name) for name in ("amx", "avx512"))
+    assert any("processor" in note for note in predict(amx).notes) is told
+    assert ("processor" in amx.to_dict()) is told
+    assert (predict(amx).peak_bytes != predict(plain).peak_bytes) is told
+
+
+def test_a_wrong_processor_is_named() -> None:
+    with pytest.raises(cnncost.CnncostError, match="processor"):
+        cnncost.analyze(MODELS["vgg"], processor="m1")
+
+
+# rows, depth, columns, whether the first operand is turned over; bytes in bfloat16 without AMX and with 1 MiB of cache
+PLAIN_PRODUCTS = (
+    (10, 4096, 4, True, 77_728), (1000, 2048, 32, True, 932_864), (256, 2048, 8, True, 706_304),
+    (200, 256, 8192, False, 67_072), (1, 200, 4096, False, 58_880), (24, 2, 64, True, 6_656),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "depth", "columns", "turned", "measured"), PLAIN_PRODUCTS)
+def test_products_without_amx(rows: int, depth: int, columns: int, turned: bool, measured: int) -> None:
+    assert product_scratch(rows, depth, columns, turned, "bfloat16", AVX512) == measured
 
 
 def test_nothing_is_trained_in_int8() -> None:

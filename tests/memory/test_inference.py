@@ -122,8 +122,10 @@ def test_books_balance(name: str) -> None:
 def test_half_precision_needs_half() -> None:
     conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}}
     spec = {"input": [64, 64, 3], "layers": [conv, conv]}
-    half = cnncost.analyze(spec, dtype="float16").memory.inference_peak_bytes
+    half = cnncost.analyze(spec, dtype="float16", processor="amx").memory.inference_peak_bytes
     assert half == 2 * 64 * 64 * 8 * 2 + ONEDNN_CONVOLUTION
+    own = cnncost.analyze(spec, dtype="float16", processor="avx512").memory.inference_peak_bytes
+    assert own == 2 * 64 * 64 * 8 * 2  # TensorFlow's own kernel books no scratch
 
 
 # -- op types ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import json
+import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,9 +23,11 @@ NOW = {"keras": "3"}
 
 @pytest.fixture(scope="module")
 def report():
+    sys.path.insert(0, str(PATH.parent))  # as Python does for a script
     spec = importlib.util.spec_from_file_location("verification_report", PATH)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    sys.path.remove(str(PATH.parent))
     return module
 
 
@@ -245,9 +248,27 @@ def test_a_stored_architecture_needs_no_keras(report, tmp_path: Path, monkeypatc
     assert report.analysis_of(own[0], report.Store(tmp_path, NOW)).totals.params == 3 * 3 * 3 * 4 + 4
 
 
+def test_a_report_goes_on_on_another_machine(report, tmp_path: Path) -> None:
+    a, b, c, d = (report.Case(f"zoo:{name}", "inference", None, 1) for name in "abcd")
+    old = {a: row(0.5) | {"measured_on": "2026-01-01"}, b: row(0.5) | {"measured_on": "2026-01-01"}}
+    old[a]["peak"]["processes"] = 5
+    lines = [json.dumps({"case": list(case), **found}) for case, found in old.items()]
+    path = tmp_path / "verification.jsonl"
+    path.write_text("\n".join([*lines, "not JSON", '{"case": 3}', "[" * 100_000]) + "\n")
+    before = report.earlier(path)
+    assert list(before) == [a, b]
+    today = {a: row(0.1), b: row(0.2), c: {"error": "why"}}
+    found = report.joined(today, before, [a, b, c, d])
+    assert found == {a: before[a], b: today[b], c: today[c]}
+    assert report.earlier(tmp_path / "nothing") == {}
+    assert "2 rows" in report.markdown({a: before[a], b: before[b]}, [a, b], {}).split("\n")[2]
+
+
 def test_statistics(report) -> None:
-    assert report.statistics([]) == {}
-    found = report.statistics([-0.10, *[0.01] * 8, 0.02])
+    from verification_tables import statistics
+
+    assert statistics([]) == {}
+    found = statistics([-0.10, *[0.01] * 8, 0.02])
     assert found == {"mean": pytest.approx(0.02), "median": 0.01, "90 %": 0.02, "worst": 0.10}
 
 

@@ -32,6 +32,7 @@ class Step:
         self.training = training
         self.eager = eager
         self.graph = OpGraph()
+        self.graph.processor = analysis.processor
         self.add = self.graph.add
         self.moved: dict[str, Op] = {}  # the last assignment to a seed generator
         self.masks: dict[tuple[int, int], Value] = {}  # by op and output

@@ -7,15 +7,18 @@ aggregate_ops.cc, …) and executor (``IsExpensive`` of the kernels), checked ag
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from cnncost.memory.spec import Spec
+from cnncost.processors import Processor
 
 Specs = Sequence[Spec]
 Attrs = Mapping[str, Any]
 Infer = Callable[[Specs, Attrs], tuple[Spec, ...]]
 Scratch = Callable[[Specs, Specs, Attrs], tuple[int, ...]]
+ScratchOn = Callable[[Processor, Specs, Specs, Attrs], tuple[int, ...]]
 FIRST, EACH = "first", "each"
 
 
@@ -35,6 +38,7 @@ class OpType(NamedTuple):
     ``shares``     "first": every output is a view of input 0; "each": output i is input i. Nothing is allocated
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
+    ``scratch_on`` the same where it depends on the processor
     """
 
     name: str
@@ -45,6 +49,7 @@ class OpType(NamedTuple):
     allocates: bool = True
     scratch: Scratch | None = None
     into: int = 0
+    scratch_on: ScratchOn | None = None
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")
@@ -58,6 +63,18 @@ def table() -> dict[str, OpType]:
             for row in import_module(f"cnncost.memory.optypes.{module}").ROWS:
                 _TABLE[row.name] = row
     return _TABLE
+
+
+@lru_cache(maxsize=8)
+def table_on(processor: Processor) -> dict[str, OpType]:
+    """The same with every ``scratch`` as that processor's kernels take it."""
+    rows = table().items()
+    return {name: row if row.scratch_on is None else _bound(row, processor) for name, row in rows}
+
+
+def _bound(row: OpType, processor: Processor) -> OpType:
+    assert row.scratch_on is not None
+    return row._replace(scratch=partial(row.scratch_on, processor), scratch_on=None)
 
 
 def op_type(name: str) -> OpType:

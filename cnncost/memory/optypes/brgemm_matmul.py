@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cnncost.memory.optypes.brgemm import THREADS, up
+from cnncost.processors import AMX, Processor
 
-_CACHE = 2 << 20  # bytes of the second cache
-_L2 = 3 * _CACHE // 4
+_L2 = 3 * AMX.cache // 4
 _LINE = 64  # bytes
 _ALIGNED = 128  # bytes that a buffer of a scratch pad may be moved by
 _ADDRESSES = 16 * 40  # bytes of a batch of pairs of blocks
@@ -51,7 +51,7 @@ class _Blocks:
     whole: bool = False  # a last part of the depth that is no whole block is computed as one
 
 
-def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: str) -> int:
+def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: str, on: Processor = AMX) -> int:
     """Bytes of the product of (rows, depth) and (depth, columns) in half precision; ``turned``: the first is stored as
     (depth, rows).
 
@@ -59,19 +59,19 @@ def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: st
     (41984, 17408)
     """
     size = 2 * (rows * columns + depth * (rows + columns))
-    threads = 1 if size < 1.01 * _CACHE else THREADS
-    return _scratch(_Product(rows, depth, columns, 1, turned and rows != 1, threads), dtype)
+    threads = 1 if size < 1.01 * on.cache else THREADS
+    return _scratch(_Product(rows, depth, columns, 1, turned and rows != 1, threads), dtype, on.tiles)
 
 
 def batched_scratch(
-    rows: int, depth: int, columns: int, batch: int, turned: tuple[bool, bool], dtype: str
+    rows: int, depth: int, columns: int, batch: int, turned: tuple[bool, bool], dtype: str, on: Processor = AMX
 ) -> int:  # fmt: skip
     """The same for several products at once, in float32 too; ``turned``: the first, the second operand.
 
     >>> batched_scratch(64, 32, 32, 1, (False, False), "float32")
     1408
     """
-    return _scratch(_Product(rows, depth, columns, batch, turned[0] and rows != 1, THREADS, turned[1]), dtype)
+    return _scratch(_Product(rows, depth, columns, batch, turned[0] and rows != 1, THREADS, turned[1]), dtype, on.tiles)
 
 
 def fused_scratch(rows: int, columns: int, dtype: str) -> int:
@@ -80,11 +80,11 @@ def fused_scratch(rows: int, columns: int, dtype: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _scratch(product: _Product, dtype: str) -> int:
+def _scratch(product: _Product, dtype: str, tiles: bool) -> int:
     if 0 in (product.rows, product.depth, product.columns, product.batch):
         return 0
     if dtype == "bfloat16":
-        blocks = _tiled(product)
+        blocks = _tiled(product) if tiles else None
         if blocks is not None and 2 * blocks.rows * blocks.stride > _LITTLE:
             return _bytes(product, blocks, 2, 32) + _tiles(product, blocks)
         return _bytes(product, _registers(product, 2, False), 2, 32)

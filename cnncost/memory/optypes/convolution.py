@@ -6,10 +6,9 @@ from cnncost.memory.optypes.amx_convolution import amx_scratch
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
 from cnncost.memory.optypes.brgemm import THREADS, convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
+from cnncost.processors import Processor
 
 ONEDNN_CONVOLUTION = 12_336  # bytes of the scratch pad that oneDNN books for a forward convolution (AVX-512 kernels)
-
-ONEDNN = frozenset(("float32", "float16", "bfloat16"))  # what its kernels compute in
 _WORKING_SET = 30 << 20  # bytes that TensorFlow's own gradients take for their work (conv_grad_filter_ops.cc)
 _LEAST_WORK = 256 << 10  # bytes of work on one image, for each thread (conv_grad_input_ops.h)
 
@@ -20,16 +19,16 @@ def _columns(image: Spec, kernel: Spec) -> int:
     return image.elements // image.shape[0] // image.shape[-1] * taps
 
 
-def _filter_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _filter_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """TensorFlow's own kernel, for what oneDNN does not compute in: as many images as columns as fit the set."""
-    if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
+    if outputs[0].dtype in on.onednn or len(inputs[1].shape) != 4:
         return ()
     return (_laid_out(outputs[0], inputs[1], one=False),)
 
 
-def _input_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _input_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """The same for the input's gradient; one image where that is enough work for the threads."""
-    if outputs[0].dtype in ONEDNN or len(inputs[1].shape) != 4:
+    if outputs[0].dtype in on.onednn or len(inputs[1].shape) != 4:
         return ()
     kernel, grad = inputs[0], inputs[1]
     enough = _unit(kernel, grad) // THREADS >= _LEAST_WORK // SIZES[kernel.dtype]
@@ -50,9 +49,9 @@ def _unit(kernel: Spec, grad: Spec) -> int:
 _POINTWISE_FIRST = 9_856  # the same for a kernel of one position and channels first, which needs no copies
 
 
-def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _convolution_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """With the channels first oneDNN computes on reordered copies of the input and the output."""
-    if inputs[0].dtype not in ONEDNN:
+    if inputs[0].dtype not in on.onednn:
         return ()
     if attrs.get("data_format") == "NCHW":
         if all(taps == 1 for taps in inputs[1].shape[:-2]):
@@ -61,20 +60,20 @@ def _convolution_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[i
     if len(inputs[1].shape) != 4:
         return (ONEDNN_CONVOLUTION,)
     strides, dilations = attrs.get("strides") or (1, 1), attrs.get("dilations") or (1, 1)
-    scratch = amx_scratch if inputs[0].dtype == "bfloat16" else convolution_scratch
+    scratch = amx_scratch if on.tiles and inputs[0].dtype == "bfloat16" else convolution_scratch
     return (scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
 
 
-def _pool_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _pool_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """The workspace lives no longer than the op where no reverse op reads it, that is where it is no output."""
-    if inputs[0].dtype not in ONEDNN or len(outputs) > 1:
+    if inputs[0].dtype not in on.onednn or len(outputs) > 1:
         return ()
     return (workspace(outputs[0], attrs).bytes,)
 
 
-def _pool_gradient_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _pool_gradient_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """TensorFlow's own kernel finds the maxima again, and where they were."""
-    if inputs[0].dtype in ONEDNN:
+    if inputs[0].dtype in on.onednn:
         return ()
     return inputs[1].bytes, 8 * inputs[1].elements
 
@@ -93,16 +92,16 @@ _BACKWARD = (
 )  # fmt: skip
 _POOLS = ("AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
-    *(OpType(name, given, scratch=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
-    OpType("_FusedConv2D", given, forwards=(3,), scratch=_convolution_scratch),  # 3: what it adds, if anything
+    *(OpType(name, given, scratch_on=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
+    OpType("_FusedConv2D", given, forwards=(3,), scratch_on=_convolution_scratch),  # 3: what it adds, if anything
     *(OpType(name, given) for name in ("DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative")),
-    OpType("Conv2DBackpropInput", given, scratch=_input_scratch),
+    OpType("Conv2DBackpropInput", given, scratch_on=_input_scratch),
     *(
-        OpType(name, given, scratch=_filter_scratch)
+        OpType(name, given, scratch_on=_filter_scratch)
         for name in ("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias")
     ),
     *(OpType(name, given) for name in _BACKWARD),
-    *(OpType(name, given, scratch=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
-    OpType("MaxPoolGrad", given, scratch=_pool_gradient_scratch),
+    *(OpType(name, given, scratch_on=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
+    OpType("MaxPoolGrad", given, scratch_on=_pool_gradient_scratch),
     *(OpType(name, given) for name in _POOLS),
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cnncost.memory.optypes.base import Attrs, OpType, Specs
 from cnncost.memory.optypes.brgemm_matmul import batched_scratch
 from cnncost.memory.spec import Dims, Spec
+from cnncost.processors import Processor
 
 ELLIPSIS = "..."
 # How an axis is treated, in the order in which the kernel wants the axes.
@@ -58,7 +59,7 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     return (Spec(tuple(parsed.sizes[name] for name in parsed.result), inputs[0].dtype),)
 
 
-def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """A transposed copy of each operand whose axes are not in the kernel's order (batch, free, contracted; the last two
     may change places), its sum over axes that it alone has, the product before it is transposed, and oneDNN's own."""
     parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
@@ -86,11 +87,11 @@ def _scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     batch = sorted(product, key=lambda name: (parsed.kind(name), order.index(name)))
     if [*batch, *free] != list(parsed.result):
         made.append(outputs[0].bytes)
-    return (*made, *_product(parsed, turned, outputs[0].dtype))
+    return (*made, *_product(on, parsed, turned, outputs[0].dtype))
 
 
-def _product(parsed: Parsed, turned: Sequence[bool], dtype: str) -> tuple[int, ...]:
-    if len(parsed.operands) != 2 or dtype not in ("float32", "float16", "bfloat16"):
+def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) -> tuple[int, ...]:
+    if len(parsed.operands) != 2 or dtype not in on.onednn:
         return ()
 
     def size(names: Iterable[str], *kinds: int) -> int:
@@ -99,8 +100,8 @@ def _product(parsed: Parsed, turned: Sequence[bool], dtype: str) -> tuple[int, .
     first, second = parsed.operands
     batch = size(first + second, _BROADCAST, _BATCH)
     found = batched_scratch(size(first, _FREE), size(first, _CONTRACT), size(second, _FREE), batch,
-                            (turned[0], not turned[1]), dtype)  # fmt: skip
+                            (turned[0], not turned[1]), dtype, on)  # fmt: skip
     return (found,) if found else ()
 
 
-ROWS = (OpType("Einsum", _infer, scratch=_scratch),)
+ROWS = (OpType("Einsum", _infer, scratch_on=_scratch),)

@@ -8,6 +8,7 @@ from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
 from cnncost.memory.optypes.brgemm_matmul import batched_scratch, fused_scratch, product_scratch
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
+from cnncost.processors import Processor
 
 
 def _matmul(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
@@ -31,18 +32,32 @@ def _cross_entropy(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 _HALF = frozenset(("float16", "bfloat16"))  # oneDNN's products of these have a scratch
 
 
-def _product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _is_single(on: Processor, result: Spec) -> bool:
+    return result.dtype in _HALF and result.dtype not in on.onednn
+
+
+def _singles(inputs: Specs, result: Spec) -> tuple[int, ...]:
+    """TensorFlow's own product of half precision computes on float32 copies of the operands, and turns the result into
+    half precision at the end (matmul_op_impl.h)."""
+    return tuple(4 * spec.elements for spec in (*inputs, result))
+
+
+def _product(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     result = outputs[0]
+    if _is_single(on, result):
+        return _singles(inputs, result)
     if result.dtype not in _HALF or len(result.shape) != 2:
         return ()
     turned = bool(attrs.get("transpose_a"))
     depth = inputs[0].shape[0 if turned else 1]
-    return (product_scratch(result.shape[0], depth, result.shape[1], turned, result.dtype),)
+    return (product_scratch(result.shape[0], depth, result.shape[1], turned, result.dtype, on),)
 
 
-def _batched(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+def _batched(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """Where all read one second operand, their rows are those of one product."""
     result, (first, second) = outputs[0], inputs
+    if _is_single(on, result):
+        return _singles(inputs, result)
     if result.dtype not in _HALF | {"float32"}:
         return ()
     turned = bool(attrs.get("transpose_a")), bool(attrs.get("transpose_b"))
@@ -51,7 +66,7 @@ def _batched(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     if (not turned[0] or rows == 1) and prod(second.shape[:-2]) == 1:
         rows, batch = rows * batch, 1
     depth = first.shape[-2 if turned[0] else -1]
-    found = batched_scratch(rows, depth, columns, batch, turned, result.dtype)
+    found = batched_scratch(rows, depth, columns, batch, turned, result.dtype, on)
     return (found,) if found else ()
 
 
@@ -62,8 +77,8 @@ def _inner_product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ..
 
 
 ROWS = (
-    OpType("MatMul", _matmul, scratch=_product),
-    OpType("BatchMatMulV2", _matmul, scratch=_batched),
+    OpType("MatMul", _matmul, scratch_on=_product),
+    OpType("BatchMatMulV2", _matmul, scratch_on=_batched),
     OpType("_FusedMatMul", _matmul, forwards=(3,), scratch=_inner_product),  # 3: what it adds, if anything
     OpType("BiasAdd", same, forwards=(0,)),
     OpType("BiasAddGrad", _last_axis),
