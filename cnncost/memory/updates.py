@@ -130,6 +130,10 @@ class Updates:
 
     def rms(self, a: Value) -> Value:
         square = self.square(a)
+        if is_sparse(square):  # the rows' sum over the elements of the whole table
+            values = square.op.inputs[0]
+            total = self.graph.add("Sum", (values,), axes=tuple(range(len(values.shape))), keepdims=False)
+            return self.sqrt(self.div(total, float(a.spec.elements)))
         return self.sqrt(self.graph.add("Mean", (square,), axes=tuple(range(len(a.shape)))))
 
     def cast(self, a: Value) -> Value:
