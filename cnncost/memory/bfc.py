@@ -18,15 +18,18 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from cnncost.errors import OutsideError
 from cnncost.memory.chunks import Chunks, OutOfMemory
-from cnncost.memory.opgraph import UPDATE
+from cnncost.memory.opgraph import FORWARD, UPDATE, Op
 from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.spec import Spec
 from cnncost.memory.sweep import Event
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, product
 
+ROUNDING = "rounding"  # the op name of what the allocator hands out beyond XLA's requests
 WARM_UPS = 2
 COUNTED = 5  # steps whose median peak counts, where steps differ
 HANDLE = 200  # bytes of a VarHandleOp's output, one for each variable
@@ -58,23 +61,41 @@ def replay(prediction: MemoryPrediction, analysis: Analysis) -> MemoryPrediction
             "the step does not fit the allocator", rule=f"it hands out at most {arena.chunks.limit:,} bytes",
             received=f"a peak of {prediction.peak_bytes:,} bytes", nearest="a smaller batch",
         ) from None  # fmt: skip
-    steps.sort(key=_peak)
-    events = steps[len(steps) // 2]
-    peak = _peak(events)
+    steps.sort(key=lambda step: step.peak)
+    events, peak, asked = steps[len(steps) // 2]
     low, high = prediction.low_bytes - prediction.peak_bytes, prediction.high_bytes - prediction.peak_bytes
-    return replace(
-        prediction, allocator="bfc", peak_bytes=peak, low_bytes=max(0, _peak(steps[0]) + low),
-        high_bytes=_peak(steps[-1]) + high, events=tuple(events),
+    made = replace(
+        prediction, allocator="bfc", peak_bytes=peak, low_bytes=max(0, steps[0].peak + low),
+        high_bytes=steps[-1].peak + high, events=tuple(events), asked=tuple(asked),
         peak_event=next((i for i, event in enumerate(events) if event.live == peak), -1),
         notes=(*prediction.notes, *((_MOVING,) if len(steps) > 1 else ())),
     )  # fmt: skip
+    return _with_rounding(made) if made.executor == "xla" else made
+
+
+def _with_rounding(made: MemoryPrediction) -> MemoryPrediction:
+    """What lies in XLA's allocations, and from the beginning what the allocator rounds up beside it."""
+    from cnncost.memory.xla.prediction import XlaPrediction
+
+    assert isinstance(made, XlaPrediction)
+    rest = made.peak_bytes - max((event.live for event in made.inside), default=0)
+    if not rest:
+        return made
+    op = Op(-1, "Xla", ROUNDING, "", FORWARD, [], (Spec((), "int8"),), {})
+    number = 1 + max((event.buffer for event in made.inside), default=0)
+    moved = (event._replace(live=event.live + rest) for event in made.inside)
+    return replace(made, inside=(Event(op, rest, rest, number), *moved))
 
 
 _MOVING = "updates move weights between chunks: the interval holds the peaks of five steps, the figure is their median"
 
 
-def _peak(events: list[Event]) -> int:
-    return max((event.live for event in events), default=0)
+class _Step(NamedTuple):
+    """One step in chunks, its peak, and what each event requested or gave back."""
+
+    events: list[Event]
+    peak: int
+    asked: list[int]
 
 
 class _Arena:
@@ -139,7 +160,7 @@ class _Arena:
 
     # -- a step ------------------------------------------------------------------------------------------------
 
-    def step(self, events: Iterable[Event]) -> list[Event]:
+    def step(self, events: Iterable[Event]) -> _Step:
         """Run the events; then the variables hold what the step left them, and its results are gone."""
         chunks = self.chunks
         begun = chunks.in_use
@@ -147,6 +168,7 @@ class _Arena:
         made: dict[int, Event] = {}
         given_up: defaultdict[int, deque[str]] = defaultdict(deque)  # bytes → variables whose buffer is gone
         found: list[Event] = []
+        asked: list[int] = []
         for event in events:
             buffer = event.buffer
             if event.bytes > 0:
@@ -167,13 +189,14 @@ class _Arena:
                 change = -chunks.size(address)
                 chunks.free(address)
             found.append(Event(event.op, change, chunks.in_use - begun, buffer))
+            asked.append(event.bytes)
         for buffer, address in there.items():
             waiting = given_up[made[buffer].bytes]
             if waiting:
                 self.address[waiting.popleft()] = address
             else:
                 chunks.free(address)
-        return found
+        return _Step(found, max((event.live for event in found), default=0), asked)
 
     def _holder(self, event: Event) -> str | None:
         """The variable whose buffer this is: the op's own, or one of the same bytes."""

@@ -8,6 +8,7 @@ from cnncost.memory.gradient import _Reverse, _tape
 from cnncost.memory.gradients.base import Grads, gradient_of
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
 from cnncost.memory.optypes.base import OpType
+from cnncost.memory.sparse import is_sparse
 
 # Of which op types a gradient never reads any input, and never any output (pywrap_gradient_exclusions.cc); of the
 # others the tape keeps them all. Only what the simulation knows stands here.
@@ -55,6 +56,10 @@ class Kept:
         return self._last[value.op.index][value.index]
 
     def hold(self, value: Value, until: int) -> None:
+        if is_sparse(value):  # no op of the graph: its rows and their places are
+            for part in value.op.inputs:
+                self.hold(part, until)
+            return
         places = self._last[value.op.index]
         places[value.index] = max(places[value.index], until)
 

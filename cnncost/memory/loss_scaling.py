@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnncost.memory.opgraph import BACKWARD, LOSS, UPDATE, Op, OpGraph, Value, Variable
+from cnncost.memory.sparse import apply, each, finite, is_sparse
 from cnncost.memory.spec import Spec
 
 SCALE, COUNTER = "loss_scale_optimizer/dynamic_scale", "loss_scale_optimizer/step_counter"
@@ -37,20 +38,28 @@ def tested(graph: OpGraph, grads: Sequence[Value]) -> Op:
     flag = Spec((), "bool")
     flags = []
     for grad in grads:
-        finite = graph.add("IsFinite", (grad,))
-        flags.append(graph.add("All", (finite,), (flag,), axes=tuple(range(len(grad.shape)))))
+        flags.append(graph.add("All", (finite(graph, grad),), (flag,), axes=tuple(range(len(grad.shape)))))
     packed = graph.add("Pack", flags, (Spec((len(flags),), "bool"),), axis=0)
     return graph.add("All", (packed,), (flag,), axes=(0,)).op
 
 
 def unscaled(graph: OpGraph, grad: Value, test: Op) -> Value:
     """What the branch does first with a gradient; the ``Switch`` before it is a view."""
-    taken = graph.add("Switch", (grad,), (grad.spec,))
-    taken.op.controls.append(test)
-    scale = _scale(graph)
+
+    def taken(value: Value) -> Value:
+        made = graph.add("Switch", (value,), (value.spec,))
+        made.op.controls.append(test)
+        return made
+
+    return _divided(graph, each(grad, taken), _scale(graph))
+
+
+def _divided(graph: OpGraph, grad: Value, scale: Value) -> Value:
+    """By the scale in the gradient's dtype; of a sparse one its rows."""
     if scale.dtype != grad.dtype:
         scale = graph.add("Cast", (scale,), to=grad.dtype)
-    return graph.add("RealDiv", (taken, scale), (grad.spec,))
+    found = apply(graph, "RealDiv", (grad, scale)) if is_sparse(grad) else None
+    return graph.add("RealDiv", (grad, scale), (grad.spec,)) if found is None else found
 
 
 def tested_at_once(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value | None]:
@@ -59,14 +68,7 @@ def tested_at_once(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value 
     graph.phase = UPDATE
     tested(graph, [grad for grad in grads if grad is not None])
     scale = _scale(graph)
-    found: list[Value | None] = []
-    for grad in grads:
-        if grad is None:
-            found.append(None)
-            continue
-        factor = scale if scale.dtype == grad.dtype else graph.add("Cast", (scale,), to=grad.dtype)
-        found.append(graph.add("RealDiv", (grad, factor), (grad.spec,)))
-    return found
+    return [None if grad is None else _divided(graph, grad, scale) for grad in grads]
 
 
 def counted(graph: OpGraph, test: Op) -> Variable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -57,6 +57,7 @@ class MemoryPrediction:
     events: tuple[Event, ...]
     peak_event: int  # index into events; -1 where nothing was allocated
     notes: tuple[str, ...] = ()
+    asked: tuple[int, ...] = field(default=(), kw_only=True)  # in chunks: what each event requested or gave back
 
     @cached_property
     def categories(self) -> dict[int, str]:
@@ -66,7 +67,7 @@ class MemoryPrediction:
     @cached_property
     def lives(self) -> tuple[Life, ...]:
         """The life of every buffer that the step allocates."""
-        return lives(self.events, self.categories)
+        return lives(self.events, self.categories, self.asked)
 
     @cached_property
     def alive_at_peak(self) -> tuple[Held, ...]:
@@ -122,28 +123,33 @@ class MemoryPrediction:
         }  # fmt: skip
 
 
-def lives(events: Sequence[Event], kinds: dict[int, str]) -> tuple[Life, ...]:
-    """The lives of the buffers, in the order of their allocation.
+def lives(events: Sequence[Event], kinds: dict[int, str], asked: Sequence[int] = ()) -> tuple[Life, ...]:
+    """The lives of the buffers, in the order of their allocation. ``asked``: what each event requested or gave back,
+    where its bytes are those of a chunk.
 
     Where an update gives up a variable's old buffer, which was there before the step, the youngest one of the same
-    size takes its place: it is the variable's from then on, and no more the step's.
+    size takes its place: it is the variable's from then on, and no more the step's. Of chunks only the difference is,
+    which is negative where the variable's new chunk is the smaller one.
     """
     found: dict[int, Life] = {}
     sizes: dict[int, list[int]] = {}
-    for place, event in enumerate(events):
+    moved: list[Life] = []
+    for place, (event, size) in enumerate(zip(events, asked or [event.bytes for event in events], strict=True)):
         if event.bytes > 0:
             found[event.buffer] = Life(event.op, event.bytes, kinds[event.buffer], place, None)
-            sizes.setdefault(event.bytes, []).append(event.buffer)
+            sizes.setdefault(size, []).append(event.buffer)
             continue
-        alike = sizes.get(-event.bytes, [])
+        alike = sizes.get(-size, [])
         ended = event.buffer
         if ended not in alike:  # a variable's: from before the step, or its own for some time already
             ended = next((buffer for buffer in reversed(alike) if found[buffer].category in _ADOPTED), -1)
             ended = alike[-1] if ended < 0 and alike else ended
         if ended >= 0:
-            found[ended] = found[ended]._replace(end=place)
+            life = found[ended] = found[ended]._replace(end=place)
             alike.remove(ended)
-    return tuple(found.values())
+            if life.bytes + event.bytes:
+                moved.append(Life(life.op, life.bytes + event.bytes, UPDATES, place, None))
+    return tuple(sorted((*found.values(), *moved), key=lambda life: life.begin) if moved else found.values())
 
 
 _ADOPTED = frozenset((UPDATES, GRADIENTS))

@@ -7,7 +7,7 @@ UnsortedSegmentSum, where a dense tensor is added (keras/src/backend/tensorflow/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.spec import Spec
@@ -28,6 +28,24 @@ def is_sparse(value: Value) -> bool:
 def dense(graph: OpGraph, value: Value) -> Value:
     """The whole tensor."""
     return graph.add("UnsortedSegmentSum", value.op.inputs, (value.spec,)) if is_sparse(value) else value
+
+
+def finite(graph: OpGraph, value: Value) -> Value:
+    """Whether each number is finite. Of rows a whole table of flags is made: true where there is no row, and the rows'
+    own are written into it (Keras's ``densifying_unary``)."""
+    if not is_sparse(value):
+        return graph.add("IsFinite", (value,))
+    values, indices = value.op.inputs
+    flags = graph.add("IsFinite", (values,))
+    return graph.add("Fill", (flags, indices), (Spec(value.shape, "bool"),), "TensorScatterUpdate")
+
+
+def each(value: Value, change: Callable[[Value], Value]) -> Value:
+    """``change`` of a gradient, or of its rows and of their places."""
+    if not is_sparse(value):
+        return change(value)
+    values, indices = value.op.inputs
+    return rows(change(values), change(indices), value.spec)
 
 
 def joined(graph: OpGraph, parts: Sequence[Value]) -> Value:

@@ -130,6 +130,10 @@ class Updates:
 
     def rms(self, a: Value) -> Value:
         square = self.square(a)
+        if is_sparse(square):  # the rows' sum over the elements of the whole table
+            values = square.op.inputs[0]
+            total = self.graph.add("Sum", (values,), axes=tuple(range(len(values.shape))), keepdims=False)
+            return self.sqrt(self.div(total, float(a.spec.elements)))
         return self.sqrt(self.graph.add("Mean", (square,), axes=tuple(range(len(a.shape)))))
 
     def cast(self, a: Value) -> Value:
@@ -215,7 +219,7 @@ def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> None:
         _momentum_schedule(u, pairs[0][0])
     rule = _RULES[u.choice.kind]
     for weight, grad in pairs:
-        u.graph.layer = weight.name.rsplit("/", 1)[0]
+        u.graph.layer = weight.handle.layer
         u.dtype = weight.spec.dtype
         rule(u, weight, u.cast(grad))
 
@@ -231,13 +235,13 @@ def _accumulated(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> list[tu
     flag = u.step_number()
     made = []
     for weight, grad in pairs:
-        graph.layer, u.dtype = weight.name.rsplit("/", 1)[0], weight.spec.dtype
+        graph.layer, u.dtype = weight.handle.layer, weight.spec.dtype
         slot = u.accumulator(weight)
         total = u.add(grad, u.read(slot))
         total.op.controls.append(flag)
         made.append((weight, total if u.choice.between else u.mul(total, 1 / u.choice.accumulation)))
     for weight, total in made if u.choice.between else ():
-        graph.layer = weight.name.rsplit("/", 1)[0]
+        graph.layer = weight.handle.layer
         u.assign(u.accumulator(weight), total)
     return made
 
@@ -245,7 +249,7 @@ def _accumulated(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> list[tu
 def _reset(u: Updates, trained: Sequence[Variable], eager: bool) -> None:
     """All accumulators to zeros, which grappler has folded to constants."""
     for weight in trained:
-        u.graph.layer = weight.name.rsplit("/", 1)[0]
+        u.graph.layer = weight.handle.layer
         slot = u.accumulator(weight)
         zeros = u.graph.add("Fill", (), (slot.spec,)) if eager else u.graph.constant(0.0, slot.spec, "zeros")
         u.assign(slot, zeros)
@@ -253,14 +257,14 @@ def _reset(u: Updates, trained: Sequence[Variable], eager: bool) -> None:
 
 def _decay(u: Updates, weight: Variable) -> None:
     """weight -= weight · decay · rate, before the update."""
-    u.graph.layer, u.dtype = weight.name.rsplit("/", 1)[0], weight.spec.dtype
+    u.graph.layer, u.dtype = weight.handle.layer, weight.spec.dtype
     rate = u.rate()
     u.assign(weight, u.mul(u.mul(u.read(weight), 0.004), rate), "Sub")
 
 
 def _average(u: Updates, weight: Variable) -> None:
     """The exponential average of a weight, reset at the first step."""
-    u.graph.layer, u.dtype = weight.name.rsplit("/", 1)[0], weight.spec.dtype
+    u.graph.layer, u.dtype = weight.handle.layer, weight.spec.dtype
     average = u.slot(weight, "average")
     read = u.read(u.scalar("iteration"))
     zero = u.graph.constant(0, Spec((), "int64"))

@@ -14,6 +14,7 @@ from cnncost.errors import CnncostError, MissingExtra, nearest, printable
 from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
 from cnncost.sources.keras_live import read_model
+from cnncost.sources.quiet import quiet_imports
 
 FORM = "package.module:attribute names a Keras model, or a function that returns one and needs no argument"
 
@@ -23,7 +24,7 @@ def read_callable(source: str) -> Graph:
     module_name, _, attribute = source.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), *attribute.split("."))):
         raise CnncostError(f"'{printable(source)}' names no Python object", rule=FORM)
-    with _here():
+    with _here(), quiet_imports():
         value = _find(module_name, attribute)
         if not _is_model(value) and callable(value):
             value = _run(value, f"{source}()")

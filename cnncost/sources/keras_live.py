@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from cnncost.findings import INFO, Finding
 from cnncost.graph import Graph
 from cnncost.sources.keras_config import MAX_NESTING, read_config
 from cnncost.sources.places import Origin, parse_json
+from cnncost.sources.quiet import quiet
 
 SIZE = 224  # the documented input of the architectures that leave it open
 FILLED = (
@@ -107,7 +107,6 @@ CHOSEN = "the environment variable KERAS_BACKEND, or ~/.keras/keras.json, choose
 def import_keras() -> Any:
     """The keras package, loaded without TensorFlow's notices. Raises MissingExtra, OutsideError for a backend that the
     environment chose and that is not there."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with quiet():
             import keras
@@ -123,23 +122,6 @@ def import_keras() -> Any:
             f"Keras cannot be imported: {printable(str(error), 200)}", rule=CHOSEN, nearest="unset KERAS_BACKEND"
         ) from error
     return keras
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing is written to standard error, not even by native code: TensorFlow logs before it can be told not to."""
-    try:
-        saved = os.dup(2)
-    except OSError:  # no standard error at all
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
-            yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 @contextlib.contextmanager

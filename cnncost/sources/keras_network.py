@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from cnncost.errors import CnncostError, printable
 from cnncost.graph import MAX_LAYERS
 from cnncost.sources.keras_calls import Call, TensorRef, read_calls, read_ends, shifted, tensors
+from cnncost.sources.keras_masks import without_masks
 
 MAX_NAME = 500
 Data = dict[str, Any]
@@ -184,7 +185,8 @@ def _functional(name: str, config: Data, layers: list[Any]) -> Network:
     except CnncostError as error:
         raise Broken(f"model '{printable(name)}': {error.problem}", rule=error.rule, received=error.received) from None
     calls, inputs, outputs = _counted_from_zero(datas, calls, inputs, outputs)
-    steps = _ordered(datas, calls)
+    calls = without_masks(datas, calls, outputs)
+    steps = _ordered({layer: datas[layer] for layer in calls}, calls)
     for ref in (*tensors(inputs), *tensors(outputs)):
         _check(ref, calls, f"model '{printable(name)}'")
     for ref in tensors(inputs):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import cnncost
+from cnncost.choices import ALLOCATORS, EXECUTORS
 from cnncost.memory.predict import MemoryPrediction, predict
 from cnncost.memory.prediction import CATEGORIES, GRADIENTS, KEPT, TEMPORARIES
 
@@ -48,6 +49,42 @@ def test_categories_and_layers_sum_to_what_is_alive(optimizer: str) -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "lion"])
 def test_lives_sum_to_the_live_bytes_at_every_event(optimizer: str) -> None:
     step = found("training", optimizer, batch=8)
+    changes = [0] * (len(step.events) + 1)
+    for life in step.lives:
+        changes[life.begin] += life.bytes
+        changes[len(step.events) if life.end is None else life.end] -= life.bytes
+    assert list(accumulate(changes[:-1])) == [event.live for event in step.events]
+
+
+RECURRENT: dict[str, Any] = {
+    "input": [10, 4],
+    "layers": [
+        {"Bidirectional": {"layer": {"GRU": 3}}},
+        {"Dense": {"units": 2, "activation": "softmax"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("source", [NET, RECURRENT, "zoo:lenet5-1998"], ids=["cnn", "recurrent", "lenet5"])
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("optimizer", [None, "sgd", "adam"])
+def test_all_sums_are_the_peak(optimizer: str | None, executor: str, allocator: str, source: Any) -> None:
+    """Chunks too: a variable's new chunk may have another size than the one that it gives up, and what is rounded up
+    beside XLA's allocations lives as long as they do."""
+    mode = "training" if optimizer else "inference"
+    model = cnncost.analyze(source, mode=mode, optimizer=optimizer, executor=executor, allocator=allocator).with_peaks()
+    step = model.memory.runtime.of(mode)
+    assert step is not None
+    assert sum(step.by_category().values()) == sum(step.by_layer().values()) == step.peak_bytes
+    assert max(live for *_, live in step.timeline()) == step.peak_bytes
+    rows = sum(row.peak_bytes or 0 for row in model.layers)
+    assert rows + step.by_layer().get("", 0) == step.peak_bytes
+
+
+def test_lives_of_chunks_sum_to_the_live_bytes_at_every_event() -> None:
+    model = cnncost.analyze("zoo:lenet5-1998", mode="training", optimizer="adam", batch=2)
+    step = predict(model, "training", "adam", allocator="bfc")
     changes = [0] * (len(step.events) + 1)
     for life in step.lives:
         changes[life.begin] += life.bytes

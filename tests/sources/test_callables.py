@@ -112,3 +112,19 @@ def test_a_subclassed_keras_model():
     with pytest.raises(CnncostError) as caught:
         load(Net())
     assert "Net" in str(caught.value) and "Functional" in str(caught.value)
+
+
+def test_notices_of_an_imported_framework_are_not_shown(here, capfd):
+    """TensorFlow's native code writes to the descriptor itself, before it can be told not to."""
+    (here / "keras").mkdir()
+    (here / "keras" / "__init__.py").write_text("import os; os.write(2, b'notice of native code\\n')")
+    (here / "user_keras.py").write_text("import sys, keras\nsys.stderr.write('own words\\n')\n" + CODE)
+    mine = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "keras"}
+    try:
+        assert load("user_keras:make").layers
+    finally:
+        sys.modules.pop("keras", None)
+        sys.modules.update(mine)
+    said = capfd.readouterr().err
+    assert "own words" in said
+    assert "notice" not in said
