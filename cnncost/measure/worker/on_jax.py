@@ -11,6 +11,7 @@ import keras
 from cnncost.errors import CnncostError
 from cnncost.measure.records import Job
 from cnncost.measure.worker import common
+from cnncost.measure.worker.hlo_text import handed_over
 
 Step = Callable[..., Any]
 
@@ -97,6 +98,8 @@ def _compiled(body: Step, state: Any, args: Any, job: Job, stage: common.Stage) 
     account = compiled.memory_analysis()
     if account is None:
         return compiled, None, [*notes, "XLA gives no account of memory here"]
+    library = handed_over(compiled.as_text() or "")
+    notes += [library] if library else []
     used = account.temp_size_in_bytes + account.output_size_in_bytes - account.alias_size_in_bytes
     return compiled, int(used), notes
 
