@@ -110,8 +110,9 @@ def figures(result: Verification) -> list[tuple[str, str]]:
             )
         )
     elif found.matched is not None and found.total:
+        more = "" if found.predicted == found.total else f"; {found.predicted:,} were predicted"
         pairs.append(("allocations", f"{found.matched:,} of {found.total:,} of 1 KiB or more match in "
-                                     f"order, layer and size ({found.matched / found.total:.1%})"))  # fmt: skip
+                                     f"order, layer and size ({found.matched / found.total:.1%}){more}"))  # fmt: skip
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
