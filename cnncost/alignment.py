@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.measure.records import Change
@@ -25,8 +25,11 @@ class Matching(NamedTuple):
     scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
 
 
-def match(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) -> Matching:
-    """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's."""
+def match(
+    prediction: Any, changes: tuple[Change, ...], rows: Mapping[str, str], calls: Mapping[str, str] | None = None
+) -> Matching:
+    """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's,
+    ``calls`` for the rows of a layer's further calls the first one's: a profile does not tell them apart."""
     real = [change for change in changes if change.bytes >= SMALL]
     scratch = sum(change.region == "temp" for change in real)
     measured = [(_row(change, rows), change.bytes) for change in real]
@@ -35,7 +38,7 @@ def match(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) ->
         return Matching(None, len(real), None, None, None, len(large), scratch)
     ours = [event for event in prediction.events if event.bytes >= SMALL]
     known = frozenset(rows.values())
-    predicted = [(_layer_of(event, known), event.bytes) for event in ours]
+    predicted = [(_layer_of(event, known, calls or {}), event.bytes) for event in ours]
     first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
     if first is None and len(predicted) != len(measured):
         first = min(len(predicted), len(measured))
@@ -50,15 +53,16 @@ def match(prediction: Any, changes: tuple[Change, ...], rows: dict[str, str]) ->
     )  # fmt: skip
 
 
-def _layer_of(event: Any, known: frozenset[str]) -> str:
+def _layer_of(event: Any, known: frozenset[str], calls: Mapping[str, str]) -> str:
     """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name, nor do
     those of a gradient that is called outside all scopes."""
     op = event.op
-    named = op.layer in known and op.phase in ("forward", "backward") and "outside" not in op.attrs
-    return op.layer if named else ""
+    layer: str = calls.get(op.layer, op.layer)
+    named = layer in known and op.phase in ("forward", "backward") and "outside" not in op.attrs
+    return layer if named else ""
 
 
-def _row(change: Change, rows: dict[str, str]) -> str:
+def _row(change: Change, rows: Mapping[str, str]) -> str:
     return rows.get(change.layer or "", "")
 
 
@@ -66,7 +70,7 @@ def _predicted(event: Any) -> str:
     return f"{event.op.type.lstrip('_')}{_where(event.op.layer)} {event.bytes:,} B"
 
 
-def _measured(change: Change, rows: dict[str, str]) -> str:
+def _measured(change: Change, rows: Mapping[str, str]) -> str:
     kind = re.sub(r"\A_?(?:Mkl)?(?:Native)?", "", change.kind or "") or "an op"
     return f"{kind}{_where(_row(change, rows))} {change.bytes:,} B {change.shape[:60]}".rstrip()
 

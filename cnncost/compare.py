@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnncost.alignment import Matching, match
 from cnncost.errors import CnncostError
-from cnncost.measure.checks import Claim, LayerCheck, checks, rows
+from cnncost.measure.checks import Claim, LayerCheck, checks, further_calls, rows
 from cnncost.measure.records import Job, Measurement
 from cnncost.results import Analysis
 from cnncost.thinning import highest
@@ -190,7 +190,8 @@ def compare(
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
         unpredicted=unpredicted,
-        allocations=match(requested if job.backend == "tensorflow" else None, measured.changes, _named(analysis, job)),
+        allocations=match(requested if job.backend == "tensorflow" else None, measured.changes, _named(analysis, job),
+                          further_calls(analysis, job)),
         resident=_resident(analysis, measured),
         predicted_live=() if requested is None else tuple(event.live for event in requested.events),
         predicted_notes=() if prediction is None else tuple(prediction.notes),

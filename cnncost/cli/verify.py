@@ -112,7 +112,8 @@ def _check_files(output: str | None, picture: str | None) -> None:
     if os.path.splitext(picture)[1].lower() != ".svg":
         raise CnncostError(
             f"--picture: '{printable(picture)}' names no SVG file", rule="the picture is written as SVG",
-            nearest="name it FILE.svg; `cnncost plot measured` draws what --format json wrote as FILE.png or FILE.pdf",
+            nearest="name it FILE.svg; `cnncost plot measured SOURCE --verification RUN.json -o FILE.png` draws what "
+            "--format json wrote as PNG or PDF",
         )  # fmt: skip
     if output is not None and os.path.realpath(output) == os.path.realpath(picture):
         raise CnncostError(f"-o and --picture name the same file '{printable(picture)}'", nearest="name two files")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,23 +72,47 @@ def rows(analysis: Analysis, job: Job) -> dict[str, str]:
     return found
 
 
+def further_calls(analysis: Analysis, job: Job) -> dict[str, str]:
+    """The row of a layer's second or later call → that of its first."""
+    first = rows(analysis, job)
+    names = {row.name: first[name] for row, (name, _) in zip(analysis.layers, job.names, strict=True)}
+    return {name: own for name, own in names.items() if name != own}
+
+
 def layer_seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, float]:
-    """Keras's name of a layer → seconds. A fused op (convolution, bias, activation) bears the name of its last layer;
-    its time belongs to the layer whose multiplications it does."""
+    """Keras's name of a layer → seconds. A fused op (convolution, bias, sum, activation) bears the name of its last
+    layer; its time belongs to the layer whose multiplications it does."""
     found = dict(measured.layer_seconds)
     fused = {change.layer for change in measured.changes if "Fused" in (change.kind or "")}
     keras = [name for name, _ in job.names]
-    for row, name in zip(analysis.layers, keras, strict=True):
-        if name not in fused or row.macs or name not in found:
-            continue
-        below, place = row, -1
-        while not below.macs and len(below.layer.inputs) == 1:
-            place = below.layer.inputs[0].layer
-            below = analysis.layers[place]
-        if below.macs:
-            producer = keras[place]
-            found[producer] = found.get(producer, 0.0) + found.pop(name)
+    for place, name in enumerate(keras):
+        if name in fused and name in found and not analysis.layers[place].macs:
+            multiplies = _multiplying(analysis, keras, fused, place)
+            if multiplies is not None:
+                producer = keras[multiplies]
+                found[producer] = found.get(producer, 0.0) + found.pop(name)
     return found
+
+
+def _multiplying(analysis: Analysis, keras: Sequence[str], fused: Set[str | None], place: int) -> int | None:
+    """The row that multiplies for the fused op of a row without multiplications. Where branches meet below it, it is
+    that of the one branch whose convolution is no op of its own."""
+    chain = _chain(analysis, place)
+    if analysis.layers[chain[-1]].macs:
+        return chain[-1]
+    branches = (_chain(analysis, source.layer) for source in analysis.layers[chain[-1]].layer.inputs)
+    ends = [
+        rows[-1] for rows in branches if analysis.layers[rows[-1]].macs and fused.isdisjoint(keras[row] for row in rows)
+    ]
+    return ends[0] if len(ends) == 1 else None
+
+
+def _chain(analysis: Analysis, place: int) -> list[int]:
+    """The rows below one, down to the first that multiplies or reads another number of inputs than one."""
+    rows = [place]
+    while not analysis.layers[rows[-1]].macs and len(analysis.layers[rows[-1]].layer.inputs) == 1:
+        rows.append(analysis.layers[rows[-1]].layer.inputs[0].layer)
+    return rows
 
 
 def _check(row: LayerCost, real: RealLayer, job: Job, seconds: float | None) -> LayerCheck:

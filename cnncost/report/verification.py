@@ -51,7 +51,7 @@ def _row(layer: LayerCheck, result: Verification) -> list[str]:
     seconds = layer.seconds
     rate = ""
     if seconds and layer.macs and result.job.mode == "inference":
-        rate = f"{layer.macs * result.job.batch / seconds / 1e9:.1f}"
+        rate = rate_text(layer.macs * result.job.batch / seconds / 1e9)
     return [
         clean(layer.name), layer.kind, shape_text(layer.shapes.predicted[0]) if layer.shapes.predicted else "",
         exact(layer.params.predicted), exact(layer.activation_bytes.predicted + layer.weight_bytes.predicted),
@@ -67,6 +67,15 @@ def time_text(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.1f} µs"
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def rate_text(gmacs: float) -> str:
+    """What is not nothing is not called so.
+
+    >>> rate_text(31.26), rate_text(0.004), rate_text(0)
+    ('31.3', '<0.1', '0')
+    """
+    return f"{gmacs:.1f}" if gmacs >= 0.05 else "<0.1" if gmacs else "0"
 
 
 def differences(result: Verification) -> list[str]:
@@ -110,8 +119,9 @@ def figures(result: Verification) -> list[tuple[str, str]]:
             )
         )
     elif found.matched is not None and found.total:
+        more = "" if found.predicted == found.total else f"; {found.predicted:,} were predicted"
         pairs.append(("allocations", f"{found.matched:,} of {found.total:,} of 1 KiB or more match in "
-                                     f"order, layer and size ({found.matched / found.total:.1%})"))  # fmt: skip
+                                     f"order, layer and size ({found.matched / found.total:.1%}){more}"))  # fmt: skip
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
@@ -121,7 +131,7 @@ def figures(result: Verification) -> list[tuple[str, str]]:
         pairs.append(("allocations", f"{found.total:,} of 1 KiB or more"))
     middle, low, high = result.step_seconds
     pairs.append(("step", f"{time_text(middle)} median of {len(real.step_seconds)} ({time_text(low)} to "
-                          f"{time_text(high)}), {result.gmacs_per_second:.1f} GMAC/s"))  # fmt: skip
+                          f"{time_text(high)}), {rate_text(result.gmacs_per_second)} GMAC/s"))  # fmt: skip
     notes = [*real.notes, *result.predicted_notes]
     allowed = [("tolerance", tolerance_text(result))] if result.judged else []
     return [*pairs, *(("note", clean(note, 300)) for note in notes), *allowed, ("verdict", verdict(result))]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnncost.errors import CnncostError, Location
+from cnncost.errors import CnncostError, Location, printable
 from cnncost.graph import Graph
 from cnncost.sources.places import Origin, parse_json
 
 MAX_BYTES = 64 * 2**20
+USES = {
+    "cnncost/verify/1": "name the model, and give this file to --verification of `cnncost report` or `cnncost plot`",
+    "cnncost/analysis/1": "`cnncost diff` reads it",
+}
 _SORTS = {list: "list", str: "text", bool: "truth value", type(None): "null"}
 
 
@@ -26,6 +30,10 @@ def read_json(path: str, variables: Mapping[str, Any] | None = None) -> Graph:
             "a JSON source is an object", rule="a spec has 'input' and 'layers', a Keras architecture has 'class_name'",
             received=f"a {_SORTS.get(type(data), 'number')}", location=Location(path, 1, 1),
         )  # fmt: skip
+    if isinstance(data.get("schema"), str) and data["schema"].startswith("cnncost/"):
+        raise CnncostError("an answer of this tool, and no model", rule="a source is a spec or a Keras architecture",
+                           received=printable(data["schema"]), nearest=USES.get(data["schema"], ""),
+                           location=Location(path, 1, 1))  # fmt: skip
     config = keras_form(data)
     if config is not None:
         if variables:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.alignment import common
+from cnncost.alignment import common, match
 from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
@@ -400,3 +400,32 @@ def test_a_fused_ops_time_belongs_to_the_layer_that_multiplies() -> None:
     assert layer_seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
     apart = replace(measured, changes=(fused._replace(kind="Relu"),))
     assert layer_seconds(analysis, job, apart) == measured.layer_seconds
+
+
+def test_the_time_of_a_fused_sum_belongs_to_the_branch_that_has_no_op() -> None:
+    """Of two convolutions that are added, oneDNN runs one with the sum and what follows: it had next to no time."""
+    spec = {
+        "input": [8, 8, 3],
+        "layers": [
+            {"Conv2D": [4, 3], "name": "a"},
+            {"Conv2D": [4, 3], "name": "b", "inputs": ["input"]},
+            {"Add": None, "name": "sum", "inputs": ["a", "b"]},
+            {"ReLU": None, "name": "act"},
+        ],
+    }
+    analysis = cnncost.analyze(spec)
+    job = Job(model={}, names=keras_names(analysis.graph), batch=1)
+    fused = Change("net/act/Relu", "_MklNativeFusedConv2D", "act", "forward", 576, "output", "[1,6,6,4]")
+    other = fused._replace(op="net/b/BiasAdd", layer="b")
+    measured = replace(real(), changes=(other, fused), layer_seconds={"a": 0.001, "b": 0.25, "act": 0.5})
+    assert layer_seconds(analysis, job, measured) == {"a": 0.501, "b": 0.25}
+    unknown = replace(measured, changes=(fused,))  # either could be the one
+    assert layer_seconds(analysis, job, unknown) == measured.layer_seconds
+
+
+def test_further_calls_of_a_layer_match_by_its_name() -> None:
+    """A profile names the layer, and not which call of it is running."""
+    found = predicted(("Conv2D", "c", 4096), ("Conv2D", "c:2", 4096))
+    change = Change("net/c/Conv2D", "Conv2D", "c", "forward", 4096, "output", "[4,16,16]")
+    assert match(found, (change, change), {"c": "c"}).matched == 1
+    assert match(found, (change, change), {"c": "c"}, {"c:2": "c"})[:4] == (2, 2, 2, None)

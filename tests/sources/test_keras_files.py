@@ -226,3 +226,12 @@ def test_reading_files_loads_no_tensorflow(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("schema", "use"), [("cnncost/verify/1", "--verification"), ("cnncost/analysis/1", "diff")])
+def test_an_answer_of_this_tool_is_named_as_one(tmp_path, schema, use):
+    """It was called a spec with an unknown key."""
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"schema": schema, "layers": []}))
+    refused(path, "an answer of this tool")
+    refused(path, use)

@@ -59,13 +59,15 @@ class Step:
     # -- weights -----------------------------------------------------------------------------------------------
 
     def variable(self, row: LayerCost, name: str) -> Variable:
-        """A weight of the layer by its name; a shared layer's weight is the first call's."""
+        """A weight of the layer by its name; a shared layer's weight is the first call's. Freezing a layer changes
+        Keras's flag and not TensorFlow's: a tape watches its weights all the same. Of a graph what follows from that
+        is pruned, op by op it runs."""
         layer = row.layer
         first = row if layer.shares is None else self.analysis.layers[layer.shares]
         weight = next(weight for weight in row.weights if weight.name == name)
         dtype = weight.dtype or _storage(first)
         return self.graph.variable(
-            f"{first.name}/{name}", Spec(weight.shape, dtype), weight.trainable and layer.trainable
+            f"{first.name}/{name}", Spec(weight.shape, dtype), weight.trainable and (layer.trainable or self.eager)
         )
 
     def weight(self, row: LayerCost, name: str, dtype: str | None = None) -> Value:
