@@ -14,6 +14,7 @@ from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
 
 MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
 MOST_JOINED = 8  # operands of a concatenation that fuses
+WIDEST_JOIN = 128  # of the last axis, from which a concatenation along it stands alone
 MOST_REDUCTIONS = 5
 DEEPEST = 200  # instructions in a chain that is looked at as one; a kernel holds fewer
 _USE, _PERMUTED, _REUSED = 1, 2, 3
@@ -110,9 +111,7 @@ class _Fusion:
         if not producer.fusible or producer.index in self.own or producer.index in self.wanted:
             return False
         root, single = kernel.root, len(kernel.content) == 1
-        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
-            return False
-        if root.opcode == "concatenate" and single and len(root.inputs) > MOST_JOINED:
+        if _joins(producer) or (single and _joins(root)):
             return False
         if producer.expensive and (_use(producer, readers, use) == _REUSED or self.others(producer, kernel)):
             return False
@@ -181,6 +180,17 @@ def _use(producer: Hlo, readers: list[Hlo], use: dict[int, int]) -> int:
     return total
 
 
+def _joins(hlo: Hlo) -> bool:
+    """A concatenation that stands alone, whoever reads it and whatever it reads: one of many operands, or one along the
+    last axis that makes it wide (is_minor_dim_concatenate)."""
+    if hlo.opcode != "concatenate":
+        return False
+    if len(hlo.inputs) > MOST_JOINED:
+        return True
+    wide = len(hlo.shape) > 1 and hlo.shape[-1] >= WIDEST_JOIN
+    return wide and any(value.shape[-1] != hlo.shape[-1] for value in hlo.inputs)
+
+
 def _unary(hlo: Hlo) -> bool:
     """EffectivelyAtMostUnary: at most one operand of the output's rank that is not a broadcast."""
     rank = len(hlo.shape)
@@ -209,9 +219,7 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
         """ShouldFuse between two plain instructions."""
         if not producer.fusible or producer.index in wanted or not consumer.fusible:
             return False
-        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
-            return False
-        if consumer.opcode == "concatenate" and len(consumer.inputs) > MOST_JOINED:
+        if _joins(producer) or _joins(consumer):
             return False
         reuse = not consumer.elementwise and consumer.opcode not in MOVING
         return not producer.expensive or not (reuse or len(producer.users) > 1)
