@@ -13,7 +13,8 @@ from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import prune
 from cnncost.memory.xla.assign import Buffer, assign, heap_bytes, live_peak, merged
 from cnncost.memory.xla.compile import Compiled, Plan
-from cnncost.memory.xla.emit import emit
+from cnncost.memory.xla.creation import creation_order
+from cnncost.memory.xla.emit import Program, emit
 from cnncost.memory.xla.prediction import XlaPrediction, allocations, contents
 from cnncost.results import Analysis
 
@@ -29,7 +30,7 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     262144
     """
     with no_collection():
-        program = emit(_graph(analysis, mode, optimizer))
+        program = program_of(analysis, mode, optimizer)
         plan = Plan(program)
         other = _requested(plan.ordered(reverse=True))[0]
         compiled = plan.ordered()
@@ -56,6 +57,12 @@ LOOP = (
     "begins or turns"
 )
 SMALL = 100  # a small buffer is less than one in so many of the peak
+
+
+def program_of(analysis: Analysis, mode: str, optimizer: str | None) -> Program:
+    """The compiled step's instructions."""
+    graph = _graph(analysis, mode, optimizer)
+    return emit(graph, creation_order(graph.ops, analysis.graph.name, optimizer or "sgd"))
 
 
 def _requested(compiled: Compiled) -> tuple[int, int, list[Buffer], list[Buffer]]:

@@ -18,6 +18,7 @@ from cnncost.memory.xla.readers import reader_order
 
 POINTER = 8  # bytes of one entry of the result's table
 _VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
+_FILLED = frozenset(("zeros", "broadcast"))
 
 
 class Node:
@@ -56,7 +57,7 @@ class Plan:
         connect(live)
         kernels = fuse(live, wanted)
         computation = Computation(kernels)
-        computation.sort(reader_order(live, kernels, wanted))
+        computation.sort(*reader_order(program.module, live, kernels, wanted))
         self.nodes = computation.listed
         self.pairs = _donated(computation.of, updates)
         before = _Ancestors(self.nodes)
@@ -70,7 +71,7 @@ class Plan:
 
     def ordered(self, reverse: bool = False) -> Compiled:
         """``reverse``: what becomes ready at once runs the other way round."""
-        sequence = _breadth_first(self.nodes, reverse)
+        sequence = _breadth_first(self.nodes, self.ranks, reverse)
         buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
         return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
@@ -105,13 +106,14 @@ class Computation:
             for value in node.kernel.inputs:
                 source = self.of[value.index]
                 if node.hlo.opcode == "pointwise":
-                    if value.index not in views:
-                        views[value.index] = self.view(source, node.order)
+                    if value.index not in views:  # a view of a view is one
+                        views[value.index] = source if source.alias else self.view(source, node.order)
                     source = views[value.index]
                 _link(source, node)
 
-    def sort(self, places: dict[tuple[int, int], int]) -> None:
-        """Readers in the order in which they become ready at once; a view stands where its first reader stands."""
+    def sort(self, places: dict[tuple[int, int], int], post: dict[int, int]) -> None:
+        """Readers in the order in which they become ready at once; a view stands where its first reader stands, and
+        the products that share one stand in post order."""
 
         def place(value: int, user: Node) -> int:
             if user.alias and user.hlo.index == value:
@@ -119,7 +121,10 @@ class Computation:
             return places.get((value, user.hlo.index), len(places))
 
         for node in self.listed:
-            node.users.sort(key=lambda user: place(node.hlo.index, user))
+            if node.alias:
+                node.users.sort(key=lambda user: post[user.hlo.index])
+            else:
+                node.users.sort(key=lambda user: place(node.hlo.index, user))
 
     def add(self, node: Node) -> Node:
         self.listed.append(node)
@@ -198,14 +203,23 @@ class _Ancestors:
         return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
 
 
-def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
+def _breadth_first(nodes: list[Node], ranks: dict[int, int] | None = None, reverse: bool = False) -> list[Node]:
+    """First what waits for nothing: parameters, constants, then iotas, which stand where the walk from the results
+    (``ranks``) met them. A buffer that is filled with a constant waits for that."""
     listed = sorted(nodes, key=lambda node: node.order)
     missing = {id(node): len(node.inputs) for node in listed}
-    ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
-    ready.extend(node for node in listed if not node.inputs and node.hlo.opcode != "parameter")
+    ready: deque[Node | None] = deque(node for node in listed if node.hlo.opcode == "parameter" and not node.inputs)
+    free = [node for node in listed if node.hlo.opcode != "parameter" and not node.inputs]
+    if ranks is not None:
+        free.sort(key=lambda node: ranks[id(node)])
+    ready.append(None)  # the constants
+    ready.extend(node for node in free if node.hlo.opcode not in _FILLED)
     sequence: list[Node] = []
     while ready:
         node = ready.popleft()
+        if node is None:
+            ready.extend(node for node in free if node.hlo.opcode in _FILLED)
+            continue
         node.number = len(sequence)
         sequence.append(node)
         for user in reversed(node.users) if reverse else node.users:

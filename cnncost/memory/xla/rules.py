@@ -197,12 +197,31 @@ def _axis_of(value: Hlo) -> int:
 
 def _moving(opcode: str) -> Rule:
     def rule(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-        made: list[Operand] = []
-        for spec in op.outputs:
-            made.append(None if inputs[0] is None else module.add(opcode, (inputs[0],), spec.shape, spec.dtype))
-        return made
+        value = inputs[0]
+        if value is None:
+            return (None,) * len(op.outputs)
+        if opcode == "slice" and value.opcode == "broadcast" and value.inputs:
+            return [_sliced(module, value, spec) for spec in op.outputs]
+        return [module.add(opcode, (value,), spec.shape, spec.dtype) for spec in op.outputs]
 
     return rule
+
+
+def _sliced(module: Module, repeated: Hlo, spec: Spec) -> Hlo:
+    """A part of what is repeated: a part of the source, repeated (HandleSlice)."""
+    source, wide = repeated.inputs[0], repeated.shape
+    own = list(source.shape)
+    axis = len(wide) - 1
+    for place in reversed(range(len(own))):  # which of the axes each of the source's is
+        while axis >= 0 and wide[axis] != own[place] and own[place] != 1:
+            axis -= 1
+        if axis < 0:
+            return module.add("slice", (repeated,), spec.shape, spec.dtype)
+        if own[place] != 1:
+            own[place] = spec.shape[axis]
+        axis -= 1
+    part = source if own == list(source.shape) else module.add("slice", (source,), tuple(own), spec.dtype)
+    return module.broadcast(part, spec.shape)
 
 
 def _transpose(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
@@ -232,10 +251,15 @@ def _average(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 
 
 def _average_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """The gradient over the window's size, summed in windows, whose padding spreads it."""
-    source = op.inputs[0].spec
+    """The gradient over the window's size, summed in windows, whose padding spreads it: over the data and their
+    padding, which is then cut off (xla/hlo/builder/lib/pooling.cc)."""
+    source, spec, a = op.inputs[0].spec, op.outputs[0], op.attrs
     scaled = module.map("multiply", (module.filled(inputs[0], source),), source)
-    return (module.opaque("reduce-window", (scaled,), op.outputs[0]),)
+    sides = zip(spec.shape[1:-1], source.shape[1:-1], a["ksize"], a["strides"], strict=True)
+    padded = tuple(max((out - 1) * step + size, n) if a["padding"] == "same" else n for n, out, size, step in sides)
+    shape = (spec.shape[0], *padded, spec.shape[-1])
+    made = module.opaque("reduce-window", (scaled,), Spec(shape, spec.dtype))
+    return (made if shape == spec.shape else module.add("slice", (made,), spec.shape, spec.dtype),)
 
 
 def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
