@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla import contraction, lookup, resizing
+from cnncost.memory.xla import blocks, contraction, lookup, resizing
 from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
@@ -311,7 +311,7 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "IsFinite": ("compare",), "IsNan": ("compare",),
 }  # fmt: skip
 RULES: dict[str, Rule] = {
-    **contraction.RULES, **lookup.RULES, **resizing.RULES,
+    **blocks.RULES, **contraction.RULES, **lookup.RULES, **resizing.RULES,
     "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
     "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter, "Switch": _same,
     "Cast": _cast, "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same,
@@ -332,7 +332,6 @@ RULES: dict[str, Rule] = {
     "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),
     "_SliceView": _moving("slice"), "_SplitView": _moving("slice"), "_UnpackView": _moving("slice"),
     "SplitV": _moving("slice"), "Unpack": _moving("slice"), "StridedSliceGrad": _moving("pad"),
-    "SpaceToBatchND": _moving("transpose"), "BatchToSpaceND": _moving("transpose"),
     "ReverseV2": _moving("reverse"), "Transpose": _transpose, "Tile": _tile, "BroadcastTo": _tile,
     "MaxPool": _window, "MaxPool3D": _window, "AvgPool": _average, "AvgPool3D": _average,
     "AvgPoolGrad": _average_gradient, "AvgPool3DGrad": _average_gradient,
