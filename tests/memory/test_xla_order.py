@@ -191,6 +191,13 @@ def test_groups_of_several_outputs_are_an_axis_of_their_own(outputs: int, shape:
     assert [hlo.shape for hlo in made if hlo.opcode == "convolution"] == [shape]
 
 
+@pytest.mark.parametrize(("size", "opcode"), [(1, "multiply"), (3, "convolution")])
+def test_a_depthwise_window_of_one_multiplies(size: int, opcode: str) -> None:
+    layers = [conv(8), {"DepthwiseConv2D": {"kernel_size": size, "padding": "same"}}, *HEAD]
+    for type_ in ("DepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput"):
+        assert opcode in {hlo.opcode for hlo in instructions(layers, type_)}
+
+
 def test_a_dilated_convolution_pads_first() -> None:
     """2 × 2 blocks of (16 + 2 · 2) / 2 = 10 values a side."""
     made = instructions([conv(4), conv(4, dilation_rate=2), *HEAD], "SpaceToBatchND")

@@ -1,12 +1,7 @@
-"""From a program to buffers: dead code, fusion, copies of donated parameters, the order, lifetimes.
-
-The order is breadth first (BFScheduler, the CPU's default since it favours concurrency): whatever depends on parameters
-alone runs first, copies and transposed kernels included, and lives until it is read.
-"""
+"""From a program to buffers: dead code, fusion, copies of donated parameters, the order, lifetimes."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,26 +10,10 @@ from cnncost.memory.xla.emit import Program
 from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
 from cnncost.memory.xla.readers import reader_order
+from cnncost.memory.xla.sequence import Ancestors, Node, breadth_first, post_order
 
 POINTER = 8  # bytes of one entry of the result's table
 _VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
-_FILLED = frozenset(("zeros", "broadcast"))
-
-
-class Node:
-    """An instruction of the compiled computation: a kernel, a parameter, or the copy of one."""
-
-    __slots__ = ("alias", "bytes", "hlo", "inputs", "kernel", "number", "order", "users")
-
-    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[float, int]) -> None:
-        self.hlo = hlo
-        self.kernel = kernel
-        self.order = order
-        self.inputs: list[Node] = []
-        self.users: list[Node] = []
-        self.alias = kernel is not None and hlo.opcode == "reshape" and len(kernel.content) == 1
-        self.bytes = hlo.bytes
-        self.number = -1  # when it runs
 
 
 class Compiled(NamedTuple):
@@ -60,18 +39,18 @@ class Plan:
         computation.sort(*reader_order(program.module, live, kernels, wanted))
         self.nodes = computation.listed
         self.pairs = _donated(computation.of, updates)
-        before = _Ancestors(self.nodes)
+        before = Ancestors(self.nodes)
         for parameter, update in self.pairs:
             _copy(computation, parameter, update, before)
         count = len(program.results) + len(program.updates)
         self.table = POINTER * count if count > 1 else 0
         self.out = [_base(computation.of[value.index]) for value in results]
         roots = [computation.of[value.index] for value in (*results, *(value for _, value in updates))]
-        self.ranks = _post_order(roots, self.nodes)
+        self.ranks = post_order(roots, self.nodes)
 
     def ordered(self, reverse: bool = False) -> Compiled:
         """``reverse``: what becomes ready at once runs the other way round."""
-        sequence = _breadth_first(self.nodes, self.ranks, reverse)
+        sequence = breadth_first(self.nodes, self.ranks, reverse)
         buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
         return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
@@ -162,7 +141,7 @@ def _donated(nodes: dict[int, Node], updates: list[tuple[Hlo, Hlo]]) -> list[tup
     return pairs
 
 
-def _copy(computation: Computation, parameter: Node, update: Node, before: _Ancestors) -> None:
+def _copy(computation: Computation, parameter: Node, update: Node, before: Ancestors) -> None:
     """A reader of the parameter that need not have run before the update reads a copy made at the start: copies are
     decided by dependence alone, before there is an order (copy_insertion.cc); then all readers read it."""
     readers = [user for user in _readers(parameter) if user is not update]
@@ -183,66 +162,6 @@ def _readers(node: Node) -> list[Node]:
     for user in node.users:
         found.extend(_readers(user) if user.alias else (user,))
     return found
-
-
-class _Ancestors:
-    """Which nodes must have run before another, as bit sets."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self.place: dict[int, int] = {}
-        self.bits: list[int] = []
-        for node in _breadth_first(nodes):
-            bits = 0
-            for value in node.inputs:
-                number = self.place[id(value)]
-                bits |= self.bits[number] | 1 << number
-            self.place[id(node)] = len(self.bits)
-            self.bits.append(bits)
-
-    def holds(self, first: Node, second: Node) -> bool:
-        return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
-
-
-def _breadth_first(nodes: list[Node], ranks: dict[int, int] | None = None, reverse: bool = False) -> list[Node]:
-    """First what waits for nothing: parameters, constants, then iotas, which stand where the walk from the results
-    (``ranks``) met them. A buffer that is filled with a constant waits for that."""
-    listed = sorted(nodes, key=lambda node: node.order)
-    missing = {id(node): len(node.inputs) for node in listed}
-    ready: deque[Node | None] = deque(node for node in listed if node.hlo.opcode == "parameter" and not node.inputs)
-    free = [node for node in listed if node.hlo.opcode != "parameter" and not node.inputs]
-    if ranks is not None:
-        free.sort(key=lambda node: ranks[id(node)])
-    ready.append(None)  # the constants
-    ready.extend(node for node in free if node.hlo.opcode not in _FILLED)
-    sequence: list[Node] = []
-    while ready:
-        node = ready.popleft()
-        if node is None:
-            ready.extend(node for node in free if node.hlo.opcode in _FILLED)
-            continue
-        node.number = len(sequence)
-        sequence.append(node)
-        for user in reversed(node.users) if reverse else node.users:
-            missing[id(user)] -= 1
-            if not missing[id(user)]:
-                ready.append(user)
-    return sequence
-
-
-def _post_order(roots: list[Node], nodes: list[Node]) -> dict[int, int]:
-    """Operands before readers, the first operand first: equal buffers are placed in this order."""
-    ranks: dict[int, int] = {}
-    stack = [(node, False) for node in (*reversed(nodes), *reversed(roots))]
-    while stack:
-        node, done = stack.pop()
-        if id(node) in ranks:
-            continue
-        if done:
-            ranks[id(node)] = len(ranks)
-            continue
-        stack.append((node, True))
-        stack.extend((value, False) for value in reversed(node.inputs) if id(value) not in ranks)
-    return ranks
 
 
 def _buffers(

@@ -92,14 +92,28 @@ def depthwise(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
     wide = (*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
     spec = op.outputs[0]
+    if _scales(op, kernel):
+        return [_scaled(module, x, kernel, spec)]
     return [module.add("convolution", (_unpadded(x), module.reshape(kernel, wide)), spec.shape, spec.dtype)]
+
+
+def _scales(op: Op, kernel: Hlo) -> bool:
+    """Whether a depthwise window only multiplies (SimplifyConvToMultiply): of one value for one output, everywhere."""
+    return prod(kernel.shape[:-2]) == kernel.shape[-1] == 1 and _ones(op.attrs["strides"]) and _undilated(op)
+
+
+def _scaled(module: Module, x: Hlo, kernel: Hlo, spec: Spec) -> Hlo:
+    made = module.map("multiply", (x, module.reshape(kernel, (kernel.shape[-2],))), spec)
+    assert made is not None
+    return made
 
 
 def depthwise_data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     kernel, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    turned = module.reverse(kernel)
     spec = op.outputs[0]
-    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+    if _scales(op, kernel):
+        return [_scaled(module, grad, kernel, spec)]
+    return [module.add("convolution", (grad, module.reverse(kernel)), spec.shape, spec.dtype)]
 
 
 def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
