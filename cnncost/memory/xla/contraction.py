@@ -80,12 +80,18 @@ def filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Opera
     rank, spec = len(x.shape), op.outputs[0]
     spatial = tuple(_spatial(rank))
     left = module.transpose(x, (rank - 1, *spatial, 0))
-    right = module.transpose(grad, (*spatial, 0, rank - 1))
     window = spec.shape[:-2]
     shape = (spec.shape[-2], *window, spec.shape[-1])
     only = _ones(grad.shape[1:-1]) and x.shape[1:-1] == window and _undilated(op)
+    perm = (*spatial, 0, rank - 1)
+    right = module.transpose(grad, perm) if only else _turned(module, grad, perm)
     made = module.add("pointwise" if only else "convolution", (left, right), shape, spec.dtype)
     return [module.transpose(made, (*range(1, rank - 1), 0, rank - 1))]
+
+
+def _turned(module: Module, value: Hlo, perm: tuple[int, ...]) -> Hlo:
+    """A copy even where only axes of one move (a batch of one): a convolution wants its operand's plain layout."""
+    return module.moved("transpose", value, tuple(value.shape[axis] for axis in perm), perm)
 
 
 def depthwise(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
@@ -144,7 +150,7 @@ def _spread(module: Module, x: Hlo, grad: Hlo, spec: Spec, groups: int) -> Hlo:
     left = module.reshape(x, (*x.shape[:-1], groups, inner))
     right = module.reshape(grad, (*grad.shape[:-1], groups, outputs // groups))
     left = module.transpose(left, (rank, *spatial, rank - 1, 0))
-    right = module.transpose(right, (*spatial, rank - 1, 0, rank))
+    right = _turned(module, right, (*spatial, rank - 1, 0, rank))
     made = module.add("convolution", (left, right), (inner, *window, groups, outputs // groups), spec.dtype)
     flat = module.reshape(made, (inner, *window, outputs))
     return module.reshape(module.transpose(flat, (*range(1, rank - 1), 0, rank - 1)), spec.shape)
@@ -156,7 +162,7 @@ def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec, groups: int) -> Hlo
     rank = len(x.shape)
     spatial = tuple(_spatial(rank))
     left = module.transpose(x, (rank - 1, *spatial, 0))
-    right = module.transpose(grad, (*spatial, 0, rank - 1))
+    right = _turned(module, grad, (*spatial, 0, rank - 1))
     window, channels = spec.shape[:-2], x.shape[-1]
     made = module.add("convolution", (left, right), (channels, *window, groups), spec.dtype)
     turned = module.transpose(made, (*range(1, rank - 1), 0, rank - 1))
