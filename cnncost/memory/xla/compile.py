@@ -48,9 +48,9 @@ class Plan:
         roots = [computation.of[value.index] for value in (*results, *(value for _, value in updates))]
         self.ranks = post_order(roots, self.nodes)
 
-    def ordered(self, reverse: bool = False) -> Compiled:
-        """``reverse``: what becomes ready at once runs the other way round."""
-        sequence = breadth_first(self.nodes, self.ranks, reverse)
+    def ordered(self, reverse: bool = False, walked: bool = False) -> Compiled:
+        """In the order that is taken, or in another."""
+        sequence = breadth_first(self.nodes, self.ranks, reverse, walked)
         buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
         return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 

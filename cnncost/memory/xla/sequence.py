@@ -47,9 +47,12 @@ class Ancestors:
         return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
 
 
-def breadth_first(nodes: list[Node], ranks: dict[int, int] | None = None, reverse: bool = False) -> list[Node]:
+def breadth_first(
+    nodes: list[Node], ranks: dict[int, int] | None = None, reverse: bool = False, walked: bool = False
+) -> list[Node]:
     """First what waits for nothing: parameters, constants, then iotas, which stand where the walk from the results
-    (``ranks``) met them. A buffer that is filled with a constant waits for that."""
+    (``ranks``) met them. A buffer that is filled with a constant waits for that. ``reverse``: what becomes ready at
+    once runs the other way round; ``walked``: as that walk met it."""
     listed = sorted(nodes, key=lambda node: node.order)
     missing = {id(node): len(node.inputs) for node in listed}
     ready: deque[Node | None] = deque(node for node in listed if node.hlo.opcode == "parameter" and not node.inputs)
@@ -66,7 +69,8 @@ def breadth_first(nodes: list[Node], ranks: dict[int, int] | None = None, revers
             continue
         node.number = len(sequence)
         sequence.append(node)
-        for user in reversed(node.users) if reverse else node.users:
+        users = sorted(node.users, key=lambda user: ranks[id(user)]) if walked and ranks else node.users
+        for user in reversed(users) if reverse else users:
             missing[id(user)] -= 1
             if not missing[id(user)]:
                 ready.append(user)
