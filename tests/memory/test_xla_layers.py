@@ -207,7 +207,7 @@ def test_a_reader_that_leaves_gives_its_place_to_the_last() -> None:
     first, second, third = (program.map(name, (chain,), spec) for name in ("abs", "sign", "floor"))
     ends = [end for end in (first, second, third) if end is not None]
     connect(program.all)
-    places = reader_order(program.all, fuse(program.all, ends), ends)
+    places, _ = reader_order(program, program.all, fuse(program.all, ends), ends)
     order = sorted((place, reader) for (value, reader), place in places.items() if value == x.index)
     assert [reader for _, reader in order] == [ends[0].index, ends[2].index, ends[1].index]
 

@@ -11,6 +11,7 @@ from cnncost.memory.lowering.base import Lowered, Step
 from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
+from cnncost.memory.lowering.turns import Turns
 from cnncost.memory.opgraph import FORWARD, Scoped, Value, Variable
 from cnncost.memory.replay import Replay
 from cnncost.results import Analysis, LayerCost
@@ -29,20 +30,21 @@ def lower(analysis: Analysis, training: bool = False, eager: bool = False) -> Lo
     """The forward pass of a model as TensorFlow ops. Raises UnsupportedLayer, with the layer's name and place, for a
     kind that has no rule. ``eager``: loops are run by Python, op by op."""
     step = Step(analysis, training, eager)
-    values: list[tuple[Value, ...]] = []
-    inputs: list[Value] = []
+    values: list[tuple[Value, ...]] = [()] * len(analysis.layers)
+    inputs: dict[int, Value] = {}
     groups = groups_of(analysis.graph) if training else {}
     titles = {key: f"recomputed_{number}" for number, key in enumerate(groups)}
-    for index, (row, layer) in enumerate(zip(analysis.layers, analysis.graph.layers, strict=True)):
+    for index in range(len(values)) if groups else Turns(analysis.graph).run():
+        row, layer = analysis.layers[index], analysis.graph.layers[index]
         step.graph.layer = row.name
         if row.kind == "InputLayer":
-            inputs.append(_input(step, row))
-            values.append((inputs[-1],))
+            inputs[index] = _input(step, row)
+            values[index] = (inputs[index],)
             continue
         begin = len(step.graph.ops)
         group, title = groups.get(layer.recompute), titles.get(layer.recompute, "")
         step.graph.phase = Scoped(FORWARD, f"{{}}_1/{title}_1/{title}_block_1/") if group is not None else FORWARD
-        values.append(_layer(step, row, layer, [values[ref.layer][ref.output] for ref in layer.inputs]))
+        values[index] = _layer(step, row, layer, [values[ref.layer][ref.output] for ref in layer.inputs])
         if group is not None:
             step.graph.unrecorded.update(step.graph.ops[begin:])
             if index == group.members[-1]:
@@ -52,7 +54,7 @@ def lower(analysis: Analysis, training: bool = False, eager: bool = False) -> Lo
     outputs = tuple(values[ref.layer][ref.output] for ref in analysis.graph.outputs)
     step.graph.results = list(outputs)
     masks = tuple(step.mask(value) for value in outputs)
-    return Lowered(step.graph, tuple(inputs), outputs, tuple(values), masks)
+    return Lowered(step.graph, tuple(inputs[index] for index in sorted(inputs)), outputs, tuple(values), masks)
 
 
 def _layer(step: Step, row: LayerCost, layer: Layer, read: list[Value]) -> tuple[Value, ...]:

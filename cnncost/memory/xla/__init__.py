@@ -11,9 +11,10 @@ from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import prune
-from cnncost.memory.xla.assign import Buffer, assign, heap_bytes, live_peak, merged
+from cnncost.memory.xla.assign import Buffer, assign, heap_bytes, live_peak, merged, other_heaps
 from cnncost.memory.xla.compile import Compiled, Plan
-from cnncost.memory.xla.emit import emit
+from cnncost.memory.xla.creation import creation_order
+from cnncost.memory.xla.emit import Program, emit
 from cnncost.memory.xla.prediction import XlaPrediction, allocations, contents
 from cnncost.results import Analysis
 
@@ -29,11 +30,13 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     262144
     """
     with no_collection():
-        program = emit(_graph(analysis, mode, optimizer))
+        program = program_of(analysis, mode, optimizer)
         plan = Plan(program)
-        other = _requested(plan.ordered(reverse=True))[0]
+        peaks = [_requested(plan.ordered(reverse=True))[0]]
         compiled = plan.ordered()
         point, size, heap, outputs = _requested(compiled)
+        if len(compiled.sequence) <= FEW:
+            peaks += _others(plan, heap, point - size)
         chains = merged(heap)
         fullest = min(live_peak(chains), size)
         events = allocations(compiled, size, outputs)
@@ -41,21 +44,34 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
     at = max(range(len(events)), key=lambda number: events[number].live, default=-1)
     spare = _one_small(chains, point)
     slack = program.module.slack
-    low, high = min(point, other) - spare - slack, max(point, other) + spare + slack
+    low, high = min(point, *peaks) - spare - slack, max(point, *peaks) + spare + slack
     notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack))
     return XlaPrediction(mode, "xla", "requested", point, max(low, 0), high, events, at, notes, inside)
 
 
 # The interval's reason, in words.
 NOTE = (
-    "the interval spans both orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
+    "the interval spans other orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
     "or less: XLA decides for each buffer whether it is fused away or lies in the memory of an updated weight"
 )
 LOOP = (
     "the interval has room for the states of loops ({:,} bytes) too: the compiler may copy each of them where its loop "
     "begins or turns"
 )
+FEW = 1500  # instructions of a program of which more orders are looked at: one buffer is much of a small model's peak
 SMALL = 100  # a small buffer is less than one in so many of the peak
+
+
+def _others(plan: Plan, heap: list[Buffer], rest: int) -> list[int]:
+    """Peaks of other orders, and of other places for equal buffers. ``rest``: what is requested beside the heap."""
+    walked = [_requested(plan.ordered(reverse, walked=True))[0] for reverse in (False, True)]
+    return [*walked, *(size + rest for size in other_heaps(heap))]
+
+
+def program_of(analysis: Analysis, mode: str, optimizer: str | None) -> Program:
+    """The compiled step's instructions."""
+    graph = _graph(analysis, mode, optimizer)
+    return emit(graph, creation_order(graph.ops, analysis.graph.name, optimizer or "sgd"))
 
 
 def _requested(compiled: Compiled) -> tuple[int, int, list[Buffer], list[Buffer]]:

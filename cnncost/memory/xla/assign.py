@@ -163,6 +163,20 @@ def heap_bytes(buffers: list[Buffer]) -> tuple[int, dict[int, int]]:
     return min((_place(spatial), _place(temporal)), key=lambda placed: placed[0])
 
 
+def other_heaps(buffers: list[Buffer]) -> list[int]:
+    """The size of the heap where buffers of equal size are placed in other orders: which of them lives longer may hang
+    on a tick of the clock. By duration it would be chosen where that is better."""
+    found = chunks(buffers)
+    temporal = sorted(found, key=lambda c: (c.start - c.end, -c.bytes, c.rank))
+    most = _place(temporal)[0]
+    orders = (
+        sorted(found, key=lambda c: (-c.bytes, c.rank)),
+        sorted(found, key=lambda c: (-c.bytes, c.start)),
+        sorted(found, key=lambda c: (-c.bytes, -c.end)),
+    )
+    return [min(_place(order)[0], most) for order in orders]
+
+
 def _place(order: list[Chunk]) -> tuple[int, dict[int, int]]:
     """Each chunk at the smallest hole that is large enough among those it meets in time, else at the end of them."""
     placed: list[tuple[int, int, int, int]] = []  # start, end, offset, offset behind it

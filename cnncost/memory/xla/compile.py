@@ -1,12 +1,7 @@
-"""From a program to buffers: dead code, fusion, copies of donated parameters, the order, lifetimes.
-
-The order is breadth first (BFScheduler, the CPU's default since it favours concurrency): whatever depends on parameters
-alone runs first, copies and transposed kernels included, and lives until it is read.
-"""
+"""From a program to buffers: dead code, fusion, copies of donated parameters, the order, lifetimes."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,25 +10,10 @@ from cnncost.memory.xla.emit import Program
 from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
 from cnncost.memory.xla.readers import reader_order
+from cnncost.memory.xla.sequence import Ancestors, Node, breadth_first, post_order
 
 POINTER = 8  # bytes of one entry of the result's table
 _VIEWED = frozenset(("pointwise", "reduce-window-tuple"))
-
-
-class Node:
-    """An instruction of the compiled computation: a kernel, a parameter, or the copy of one."""
-
-    __slots__ = ("alias", "bytes", "hlo", "inputs", "kernel", "number", "order", "users")
-
-    def __init__(self, hlo: Hlo, kernel: Kernel | None, order: tuple[float, int]) -> None:
-        self.hlo = hlo
-        self.kernel = kernel
-        self.order = order
-        self.inputs: list[Node] = []
-        self.users: list[Node] = []
-        self.alias = kernel is not None and hlo.opcode == "reshape" and len(kernel.content) == 1
-        self.bytes = hlo.bytes
-        self.number = -1  # when it runs
 
 
 class Compiled(NamedTuple):
@@ -56,21 +36,21 @@ class Plan:
         connect(live)
         kernels = fuse(live, wanted)
         computation = Computation(kernels)
-        computation.sort(reader_order(live, kernels, wanted))
+        computation.sort(*reader_order(program.module, live, kernels, wanted))
         self.nodes = computation.listed
         self.pairs = _donated(computation.of, updates)
-        before = _Ancestors(self.nodes)
+        before = Ancestors(self.nodes)
         for parameter, update in self.pairs:
             _copy(computation, parameter, update, before)
         count = len(program.results) + len(program.updates)
         self.table = POINTER * count if count > 1 else 0
         self.out = [_base(computation.of[value.index]) for value in results]
         roots = [computation.of[value.index] for value in (*results, *(value for _, value in updates))]
-        self.ranks = _post_order(roots, self.nodes)
+        self.ranks = post_order(roots, self.nodes)
 
-    def ordered(self, reverse: bool = False) -> Compiled:
-        """``reverse``: what becomes ready at once runs the other way round."""
-        sequence = _breadth_first(self.nodes, reverse)
+    def ordered(self, reverse: bool = False, walked: bool = False) -> Compiled:
+        """In the order that is taken, or in another."""
+        sequence = breadth_first(self.nodes, self.ranks, reverse, walked)
         buffers = _buffers(sequence, self.pairs, self.out, self.ranks)
         return Compiled(sequence, buffers, [parameter.bytes for parameter, _ in self.pairs], self.table)
 
@@ -105,13 +85,14 @@ class Computation:
             for value in node.kernel.inputs:
                 source = self.of[value.index]
                 if node.hlo.opcode == "pointwise":
-                    if value.index not in views:
-                        views[value.index] = self.view(source, node.order)
+                    if value.index not in views:  # a view of a view is one
+                        views[value.index] = source if source.alias else self.view(source, node.order)
                     source = views[value.index]
                 _link(source, node)
 
-    def sort(self, places: dict[tuple[int, int], int]) -> None:
-        """Readers in the order in which they become ready at once; a view stands where its first reader stands."""
+    def sort(self, places: dict[tuple[int, int], int], post: dict[int, int]) -> None:
+        """Readers in the order in which they become ready at once; a view stands where its first reader stands, and
+        the products that share one stand in post order."""
 
         def place(value: int, user: Node) -> int:
             if user.alias and user.hlo.index == value:
@@ -119,7 +100,10 @@ class Computation:
             return places.get((value, user.hlo.index), len(places))
 
         for node in self.listed:
-            node.users.sort(key=lambda user: place(node.hlo.index, user))
+            if node.alias:
+                node.users.sort(key=lambda user: post[user.hlo.index])
+            else:
+                node.users.sort(key=lambda user: place(node.hlo.index, user))
 
     def add(self, node: Node) -> Node:
         self.listed.append(node)
@@ -157,7 +141,7 @@ def _donated(nodes: dict[int, Node], updates: list[tuple[Hlo, Hlo]]) -> list[tup
     return pairs
 
 
-def _copy(computation: Computation, parameter: Node, update: Node, before: _Ancestors) -> None:
+def _copy(computation: Computation, parameter: Node, update: Node, before: Ancestors) -> None:
     """A reader of the parameter that need not have run before the update reads a copy made at the start: copies are
     decided by dependence alone, before there is an order (copy_insertion.cc); then all readers read it."""
     readers = [user for user in _readers(parameter) if user is not update]
@@ -178,57 +162,6 @@ def _readers(node: Node) -> list[Node]:
     for user in node.users:
         found.extend(_readers(user) if user.alias else (user,))
     return found
-
-
-class _Ancestors:
-    """Which nodes must have run before another, as bit sets."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self.place: dict[int, int] = {}
-        self.bits: list[int] = []
-        for node in _breadth_first(nodes):
-            bits = 0
-            for value in node.inputs:
-                number = self.place[id(value)]
-                bits |= self.bits[number] | 1 << number
-            self.place[id(node)] = len(self.bits)
-            self.bits.append(bits)
-
-    def holds(self, first: Node, second: Node) -> bool:
-        return bool(self.bits[self.place[id(second)]] >> self.place[id(first)] & 1)
-
-
-def _breadth_first(nodes: list[Node], reverse: bool = False) -> list[Node]:
-    listed = sorted(nodes, key=lambda node: node.order)
-    missing = {id(node): len(node.inputs) for node in listed}
-    ready = deque(node for node in listed if not node.inputs and node.hlo.opcode == "parameter")
-    ready.extend(node for node in listed if not node.inputs and node.hlo.opcode != "parameter")
-    sequence: list[Node] = []
-    while ready:
-        node = ready.popleft()
-        node.number = len(sequence)
-        sequence.append(node)
-        for user in reversed(node.users) if reverse else node.users:
-            missing[id(user)] -= 1
-            if not missing[id(user)]:
-                ready.append(user)
-    return sequence
-
-
-def _post_order(roots: list[Node], nodes: list[Node]) -> dict[int, int]:
-    """Operands before readers, the first operand first: equal buffers are placed in this order."""
-    ranks: dict[int, int] = {}
-    stack = [(node, False) for node in (*reversed(nodes), *reversed(roots))]
-    while stack:
-        node, done = stack.pop()
-        if id(node) in ranks:
-            continue
-        if done:
-            ranks[id(node)] = len(ranks)
-            continue
-        stack.append((node, True))
-        stack.extend((value, False) for value in reversed(node.inputs) if id(value) not in ranks)
-    return ranks
 
 
 def _buffers(

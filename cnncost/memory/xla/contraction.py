@@ -70,42 +70,61 @@ def data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand
         kernel = module.reverse(kernel)
     turned = module.transpose(kernel, (*range(rank - 2), rank - 1, rank - 2))
     opcode = "pointwise" if plain and prod(sizes) == 1 else "convolution"
-    made = module.add(opcode, (grad, turned), spec.shape, spec.dtype)
-    made.order += 2.5  # behind the two transposes of the filter's gradient, the next op
-    return [made]
+    return [module.add(opcode, (grad, turned), spec.shape, spec.dtype)]
 
 
 def filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """Of (data, gradient): (C, H, W, N) * (H, W, N, K) gives (C, kh, kw, K), then (kh, kw, C, K)."""
+    """Of (data, gradient): (C, H, W, N) * (H, W, N, K) gives (C, kh, kw, K), then (kh, kw, C, K). A window that stood
+    in one place, on all of the data, is a product of views (SimplifyConvToDot: a window of one, nothing padded)."""
     x, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
     rank, spec = len(x.shape), op.outputs[0]
     spatial = tuple(_spatial(rank))
     left = module.transpose(x, (rank - 1, *spatial, 0))
-    right = module.transpose(grad, (*spatial, 0, rank - 1))
     window = spec.shape[:-2]
     shape = (spec.shape[-2], *window, spec.shape[-1])
-    only = all(n == 1 for n in grad.shape[1:-1]) and all(n == 1 for n in x.shape[1:-1])
+    only = _ones(grad.shape[1:-1]) and x.shape[1:-1] == window and _undilated(op)
+    perm = (*spatial, 0, rank - 1)
+    right = module.transpose(grad, perm) if only else _turned(module, grad, perm)
     made = module.add("pointwise" if only else "convolution", (left, right), shape, spec.dtype)
     return [module.transpose(made, (*range(1, rank - 1), 0, rank - 1))]
+
+
+def _turned(module: Module, value: Hlo, perm: tuple[int, ...]) -> Hlo:
+    """A copy even where only axes of one move (a batch of one): a convolution wants its operand's plain layout."""
+    return module.moved("transpose", value, tuple(value.shape[axis] for axis in perm), perm)
 
 
 def depthwise(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
     wide = (*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
     spec = op.outputs[0]
+    if _scales(op, kernel):
+        return [_scaled(module, x, kernel, spec)]
     return [module.add("convolution", (_unpadded(x), module.reshape(kernel, wide)), spec.shape, spec.dtype)]
+
+
+def _scales(op: Op, kernel: Hlo) -> bool:
+    """Whether a depthwise window only multiplies (SimplifyConvToMultiply): of one value for one output, everywhere."""
+    return prod(kernel.shape[:-2]) == kernel.shape[-1] == 1 and _ones(op.attrs["strides"]) and _undilated(op)
+
+
+def _scaled(module: Module, x: Hlo, kernel: Hlo, spec: Spec) -> Hlo:
+    made = module.map("multiply", (x, module.reshape(kernel, (kernel.shape[-2],))), spec)
+    assert made is not None
+    return made
 
 
 def depthwise_data_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     kernel, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    turned = module.reverse(kernel)
     spec = op.outputs[0]
-    return [module.add("convolution", (grad, turned), spec.shape, spec.dtype)]
+    if _scales(op, kernel):
+        return [_scaled(module, grad, kernel, spec)]
+    return [module.add("convolution", (grad, module.reverse(kernel)), spec.shape, spec.dtype)]
 
 
 def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
     x, grad = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    return [_diagonal(module, x, grad, op.outputs[0])]
+    return [_of_groups(module, x, grad, op.outputs[0])]
 
 
 def grouped_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
@@ -113,17 +132,39 @@ def grouped_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Oper
     grad, x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
     spec = op.outputs[1]
     data = module.add("convolution", (grad, module.reverse(kernel)), spec.shape, spec.dtype)
-    return [_diagonal(module, x, grad, op.outputs[0]), data]
+    return [_of_groups(module, x, grad, op.outputs[0]), data]
 
 
-def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec) -> Hlo:
-    """A full convolution, channel against channel, of which only the groups' own are kept: a masked copy, summed."""
+def _of_groups(module: Module, x: Hlo, grad: Hlo, spec: Spec) -> Hlo:
+    """The kernel's gradient of a convolution in groups (convolution_group_converter.cc, HandleBatchGroupCount)."""
+    groups = x.shape[-1] // spec.shape[-2] if spec.shape[-1] == grad.shape[-1] else x.shape[-1]
+    return (_diagonal if groups == grad.shape[-1] else _spread)(module, x, grad, spec, groups)
+
+
+def _spread(module: Module, x: Hlo, grad: Hlo, spec: Spec, groups: int) -> Hlo:
+    """Groups of several outputs are one more axis that the window slides along: (C/g, H, W, g, N) * (H, W, g, N, K/g)
+    gives (C/g, kh, kw, g, K/g)."""
+    rank, window = len(x.shape), spec.shape[:-2]
+    inner, outputs = x.shape[-1] // groups, grad.shape[-1]
+    spatial = tuple(_spatial(rank))
+    left = module.reshape(x, (*x.shape[:-1], groups, inner))
+    right = module.reshape(grad, (*grad.shape[:-1], groups, outputs // groups))
+    left = module.transpose(left, (rank, *spatial, rank - 1, 0))
+    right = _turned(module, right, (*spatial, rank - 1, 0, rank))
+    made = module.add("convolution", (left, right), (inner, *window, groups, outputs // groups), spec.dtype)
+    flat = module.reshape(made, (inner, *window, outputs))
+    return module.reshape(module.transpose(flat, (*range(1, rank - 1), 0, rank - 1)), spec.shape)
+
+
+def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec, groups: int) -> Hlo:
+    """Groups of one output each: a full convolution, channel against channel, of which only the groups' own are kept: a
+    masked copy, summed."""
     rank = len(x.shape)
     spatial = tuple(_spatial(rank))
     left = module.transpose(x, (rank - 1, *spatial, 0))
-    right = module.transpose(grad, (*spatial, 0, rank - 1))
-    window, channels, outputs = spec.shape[:-2], x.shape[-1], grad.shape[-1]
-    made = module.add("convolution", (left, right), (channels, *window, outputs), spec.dtype)
+    right = _turned(module, grad, (*spatial, 0, rank - 1))
+    window, channels = spec.shape[:-2], x.shape[-1]
+    made = module.add("convolution", (left, right), (channels, *window, groups), spec.dtype)
     turned = module.transpose(made, (*range(1, rank - 1), 0, rank - 1))
     masked = module.map("select", (turned,), Spec(turned.shape, spec.dtype))
     assert masked is not None

@@ -6,7 +6,8 @@ only renames, and what a variable holds at the end is an output of the compiled 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.errors import UnsupportedLayer
@@ -31,17 +32,28 @@ class Program(NamedTuple):
     updates: tuple[tuple[Hlo, Operand], ...]
 
 
-def emit(graph: OpGraph) -> Program:
-    """Raises NotSimulated, naming the layer, for an op type that has no rule."""
+def emit(graph: OpGraph, turns: Mapping[int, int] | None = None) -> Program:
+    """Raises NotSimulated, naming the layer, for an op type that has no rule. ``turns``: when the compiler makes an
+    op's instructions (``creation``), by the op's identity."""
     emitter = Emitter(graph)
     values: Values = {}
     emitter.run(graph.ops, values)
     emitter.branch.end(emitter.module, values, emitter.held, emitter.parameters)
     emitter.module.settle()
+    _put_in_order(emitter.module, turns or {})
     results = tuple(values[value.op.index, value.index] for value in graph.results)
     parameters, held = emitter.parameters, emitter.held
     updates = tuple((parameters[name], held[name]) for name in held if held[name] is not parameters[name])
     return Program(emitter.module, results, updates)
+
+
+def _put_in_order(module: Module, turns: Mapping[int, int]) -> None:
+    """What a loop's body makes goes with the loop."""
+    turn, module.turns = 0, turns
+    for hlo in module.all:
+        turn = turns.get(id(hlo.op), turn)
+        if hlo.opcode != "parameter":
+            hlo.order = turn * len(module.all) + hlo.index
 
 
 class Emitter:
@@ -54,6 +66,7 @@ class Emitter:
         self.pushed: dict[int, Hlo] = {}  # by the pushing op: the list of what a loop keeps for its gradient
         self.loop: Op | None = None  # whose body is translated
         self.branch = Branch(graph)
+        self.readers = Counter((source.index, place) for op in graph.ops for source, place in op.inputs)
 
     def run(self, ops: Sequence[Op], values: Values) -> None:
         """``values``: by the index of an op and of its output."""
@@ -91,6 +104,9 @@ class Emitter:
         made = [values[same.index, n] for n in range(len(op.outputs))] if same is not op else None
         for place, value in enumerate(_translate(self.module, op, inputs) if made is None else made):
             values[op.index, place] = value
+            if value is not None and value.opcode == "scatter":
+                lone = same is op and self.readers[op.index, place] == 1
+                (self.module.once.add if lone else self.module.once.discard)(value.index)
 
     def argument(self, op: Op) -> Hlo:
         variable = op.attrs.get("variable")

@@ -14,9 +14,9 @@ from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
 
 MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
 MOST_JOINED = 8  # operands of a concatenation that fuses
+WIDEST_JOIN = 128  # of the last axis, from which a concatenation along it stands alone
 MOST_REDUCTIONS = 5
 DEEPEST = 200  # instructions in a chain that is looked at as one; a kernel holds fewer
-_USE, _PERMUTED, _REUSED = 1, 2, 3
 
 
 class Kernel:
@@ -74,7 +74,7 @@ class _Fusion:
         times = {root.index: 1}  # how often the kernel computes an instruction
         indexing: dict[int, frozenset[int]] = {root.index: frozenset((-1,))}
         times[-1] = 1
-        use = {root.index: _USE}
+        reused = _reused(root)  # operands of the kernel that it reads several times over
         queue = [-value.index for value in dict.fromkeys(root.inputs)]
         by_index = {value.index: value for value in root.inputs}
         queue.sort()
@@ -85,14 +85,14 @@ class _Fusion:
             producer = by_index[-heappop(queue)]
             readers = [user for user in producer.users if user.index in kernel.content]
             where = _indexing(producer, readers, indexing)
-            if not self.fits(producer, readers, kernel, use, where, times, reductions):
+            if not self.fits(producer, readers, kernel, reused, where, times, reductions):
                 continue
             del operands[producer.index]
+            reused |= {value.index for value in producer.inputs} if producer.index in reused else _reused(producer)
             kernel.content[producer.index] = producer
             self.homes.setdefault(producer.index, []).append(kernel)
             indexing[producer.index] = where
             times[producer.index] = sum(times[index] for index in where)
-            use[producer.index] = _use(producer, readers, use)
             reductions += producer.opcode == "reduce"
             for value in producer.inputs:
                 operands.setdefault(value.index, value)
@@ -104,19 +104,17 @@ class _Fusion:
         return kernel
 
     def fits(
-        self, producer: Hlo, readers: list[Hlo], kernel: Kernel, use: dict[int, int], where: frozenset[int],
+        self, producer: Hlo, readers: list[Hlo], kernel: Kernel, reused: set[int], where: frozenset[int],
         times: dict[int, int], reductions: int,
     ) -> bool:  # fmt: skip
         if not producer.fusible or producer.index in self.own or producer.index in self.wanted:
             return False
         root, single = kernel.root, len(kernel.content) == 1
-        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
+        if _joins(producer) or (single and _joins(root)):
             return False
-        if root.opcode == "concatenate" and single and len(root.inputs) > MOST_JOINED:
+        if producer.expensive and (producer.index in reused or self.others(producer, kernel)):
             return False
-        if producer.expensive and (_use(producer, readers, use) == _REUSED or self.others(producer, kernel)):
-            return False
-        if single:
+        if single and root.opcode != "transpose":  # which is the copy of a transpose: already a kernel of two
             return True
         if producer.opcode == "reduce" and reductions > MOST_REDUCTIONS:
             return False
@@ -171,14 +169,26 @@ def _indexing(producer: Hlo, readers: list[Hlo], indexing: dict[int, frozenset[i
     return frozenset(found)
 
 
-def _use(producer: Hlo, readers: list[Hlo], use: dict[int, int]) -> int:
-    """HloInstruction::OperandElementUse through the kernel: each element once, in another order, or several times."""
-    total = 0
-    for reader in readers:
-        how = _USE if reader.elementwise else _PERMUTED if reader.opcode in MOVING else _REUSED
-        one = max(how, use[reader.index])
-        total = one if not total else (_USE if total == one == _USE else _REUSED)
-    return total
+def _reused(hlo: Hlo) -> set[int]:
+    """Operands that an instruction alone reads several times over (HloInstruction::ReusesOperandElements). In a kernel
+    what reads an operand so hands that on to what is taken in, one by one (UpdateReusedOperandsForFusion): that two
+    ways through the kernel read a value in different orders does not count."""
+    if hlo.elementwise:
+        return set()
+    if hlo.opcode not in MOVING:
+        return {value.index for value in hlo.inputs}
+    return {value.index for value in hlo.inputs if hlo.inputs.count(value) > 1}
+
+
+def _joins(hlo: Hlo) -> bool:
+    """A concatenation that stands alone, whoever reads it and whatever it reads: one of many operands, or one along the
+    last axis that makes it wide (is_minor_dim_concatenate)."""
+    if hlo.opcode != "concatenate":
+        return False
+    if len(hlo.inputs) > MOST_JOINED:
+        return True
+    wide = len(hlo.shape) > 1 and hlo.shape[-1] >= WIDEST_JOIN
+    return wide and any(value.shape[-1] != hlo.shape[-1] for value in hlo.inputs)
 
 
 def _unary(hlo: Hlo) -> bool:
@@ -209,9 +219,7 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
         """ShouldFuse between two plain instructions."""
         if not producer.fusible or producer.index in wanted or not consumer.fusible:
             return False
-        if producer.opcode == "concatenate" and len(producer.inputs) > MOST_JOINED:
-            return False
-        if consumer.opcode == "concatenate" and len(consumer.inputs) > MOST_JOINED:
+        if _joins(producer) or _joins(consumer):
             return False
         reuse = not consumer.elementwise and consumer.opcode not in MOVING
         return not producer.expensive or not (reuse or len(producer.users) > 1)

@@ -6,7 +6,7 @@ all values equal) is ``None``. Shapes are plain tuples; ``elements`` is kept bec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -28,6 +28,8 @@ BLOCKS = frozenset(("concatenate", "pad", "reduce"))
 _PURE = dict.fromkeys(
     ("negate", "exponential", "log", "sqrt", "rsqrt", "tanh", "abs", "sign", "erf", "convert"), 1
 ) | dict.fromkeys(("add", "subtract", "multiply", "divide", "maximum", "minimum", "and", "or"), 2)
+# What dividing by the first is: multiplying by the second, of the same operands (HandleDivide).
+_INVERSE = {"power": "power", "exponential": "exponential", "sqrt": "rsqrt", "rsqrt": "sqrt"}
 
 
 class Hlo:
@@ -73,6 +75,10 @@ class Module:
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self._rounded: set[int] = set()
+        self.asked: dict[int, list[Op]] = {}  # for what is moved once: the ops that asked for it
+        self.turns: Mapping[int, int] = {}  # when the compiler makes an op's instructions, by the op's identity
+        self.into: set[int] = set()  # scatters that took in a sum
+        self.once: set[int] = set()  # values that only one op reads
         self.kept: list[Hlo] = []  # buffers of their own, whoever reads them
         self._zeros: dict[Spec, tuple[Hlo, list[tuple[Op, Hlo]]]] = {}
         self.slack = 0  # bytes of what loops carry, each of which the compiler may copy
@@ -112,10 +118,11 @@ class Module:
         if opcode == "divide" and len(inputs) == 2 and inputs[1] is None:
             opcode = "multiply"  # by the constant's reciprocal
         if opcode == "add" and len(read) == 2:
-            for scattered, other in (read, reversed(read)):
-                if scattered.opcode == "scatter" and scattered.inputs[0].opcode == "zeros-copy":
-                    self._unused(scattered.inputs[0])
-                    return self.add("scatter", (other, *scattered.inputs[1:]), spec.shape, spec.dtype)  # into the sum
+            for scattered, other in (reversed(read), read):
+                if scattered.opcode == "scatter" and scattered.index in self.once:
+                    return self.scattered(scattered, other, spec)
+        if opcode == "divide" and len(read) == 2 and read[1].opcode in _INVERSE:
+            return self.map("multiply", (read[0], self.inverse(read[1])), spec)
         if len(read) == 1 and read[0].opcode == "broadcast" and read[0].inputs:
             return self.sunk(opcode, read[0], spec)
         if len(read) < _PURE.get(opcode, 9) or len(read) < len(inputs):
@@ -125,6 +132,33 @@ class Module:
         if found is None:
             found = self._mapped[key] = self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
         return found
+
+    def scattered(self, value: Hlo, other: Hlo, spec: Spec) -> Hlo:
+        """What is added to a scatter that nobody else reads is what it scatters into (HandleAdd)."""
+        base: Operand = value.inputs[0]
+        if value.inputs[0].opcode == "zeros-copy":
+            self._unused(value.inputs[0])
+            base = other
+        else:
+            base = self.map("add", (base, other), spec)
+        assert base is not None
+        made = self.add("scatter", (base, *value.inputs[1:]), spec.shape, spec.dtype)
+        self.once.add(made.index)
+        self.into.add(made.index)
+        return made
+
+    def inverse(self, value: Hlo) -> Hlo:
+        """One over a power or a root is another (HandleDivide); equal ones are one."""
+        key = ("inverse", value.index)
+        if key not in self.shared:
+            spec = Spec(value.shape, value.dtype)
+            read = value.inputs
+            if value.opcode == "exponential":
+                negated = self.map("negate", read, spec)
+                assert negated is not None
+                read = [negated]
+            self.shared[key] = self.add(_INVERSE[value.opcode], read, *spec, elementwise=True)
+        return self.shared[key]  # type: ignore[no-any-return]
 
     def convert(self, value: Operand, dtype: str, asked: bool = False) -> Operand:
         """To another dtype. What was widened is not narrowed again but taken as it was; and what was only rounded since
@@ -215,4 +249,6 @@ class Module:
         found = self._moved.get(key)
         if found is None:
             found = self._moved[key] = self.add(opcode, (value,), shape, value.dtype)
+        assert self.op is not None
+        self.asked.setdefault(found.index, []).append(self.op)
         return found

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import Spec
-from cnncost.memory.xla import contraction, lookup, resizing
-from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
+from cnncost.memory.xla import blocks, contraction, lookup, moving, resizing
+from cnncost.memory.xla.hlo import F32, HALVES, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
 Rule = Callable[[Module, Op, list[Operand]], Sequence[Operand]]
@@ -179,49 +179,6 @@ def _cross_entropy(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Op
     return (loss, gradient)
 
 
-def _concat(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Nested concatenations along one axis are one."""
-    axis, spec = op.attrs["axis"], op.outputs[0]
-    flat: list[Hlo] = []
-    for value, source in zip(inputs, op.inputs, strict=True):
-        part = module.filled(value, source.spec)
-        same = part.opcode == "concatenate" and _axis_of(part) == axis
-        flat.extend(part.inputs if same else (part,))
-    return (module.add("concatenate", flat, spec.shape, spec.dtype),)
-
-
-def _axis_of(value: Hlo) -> int:
-    first = value.inputs[0].shape
-    return next((i for i, n in enumerate(value.shape) if n != first[i]), -1)
-
-
-def _moving(opcode: str) -> Rule:
-    def rule(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-        made: list[Operand] = []
-        for spec in op.outputs:
-            made.append(None if inputs[0] is None else module.add(opcode, (inputs[0],), spec.shape, spec.dtype))
-        return made
-
-    return rule
-
-
-def _transpose(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    return (None if inputs[0] is None else module.transpose(inputs[0], op.attrs["perm"]),)
-
-
-def _tile(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Axes of one are broadcast; others get an axis of repeats in front, and a view of the result."""
-    value, spec = inputs[0], op.outputs[0]
-    if value is None or value.shape == spec.shape:
-        return (value,)
-    if all(n in (1, wide) for n, wide in zip(value.shape, spec.shape, strict=True)):
-        return (module.broadcast(value, spec.shape),)
-    pairs = zip(spec.shape, value.shape, strict=True)
-    wide = tuple(size for n, own in pairs for size in ((n // own, own) if n != own else (n,)))
-    made = module.add("broadcast", (value,), wide, spec.dtype)
-    return (module.reshape(made, spec.shape),)
-
-
 def _window(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
     return (module.opaque("reduce-window", inputs[:1], op.outputs[0]),)
 
@@ -232,10 +189,15 @@ def _average(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]
 
 
 def _average_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """The gradient over the window's size, summed in windows, whose padding spreads it."""
-    source = op.inputs[0].spec
+    """The gradient over the window's size, summed in windows, whose padding spreads it: over the data and their
+    padding, which is then cut off (xla/hlo/builder/lib/pooling.cc)."""
+    source, spec, a = op.inputs[0].spec, op.outputs[0], op.attrs
     scaled = module.map("multiply", (module.filled(inputs[0], source),), source)
-    return (module.opaque("reduce-window", (scaled,), op.outputs[0]),)
+    sides = zip(spec.shape[1:-1], source.shape[1:-1], a["ksize"], a["strides"], strict=True)
+    padded = tuple(max((out - 1) * step + size, n) if a["padding"] == "same" else n for n, out, size, step in sides)
+    shape = (spec.shape[0], *padded, spec.shape[-1])
+    made = module.opaque("reduce-window", (scaled,), Spec(shape, spec.dtype))
+    return (made if shape == spec.shape else module.add("slice", (made,), spec.shape, spec.dtype),)
 
 
 def _max_gradient(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
@@ -287,7 +249,7 @@ VALUEWISE: dict[str, tuple[str, ...]] = {
     "IsFinite": ("compare",), "IsNan": ("compare",),
 }  # fmt: skip
 RULES: dict[str, Rule] = {
-    **contraction.RULES, **lookup.RULES, **resizing.RULES,
+    **blocks.RULES, **contraction.RULES, **lookup.RULES, **moving.RULES, **resizing.RULES,
     "Const": _constant, "Fill": _constant, "ZerosLike": _constant, "OnesLike": _constant, "Shape": _constant,
     "Range": _constant, "StatelessRandomGetKeyCounter": _key_counter, "Switch": _same,
     "Cast": _cast, "Identity": _same, "IdentityN": _same, "StopGradient": _same, "PreventGradient": _same,
@@ -304,12 +266,6 @@ RULES: dict[str, Rule] = {
     "Elu": _selu, "Selu": _selu, "LeakyRelu": _leaky, "Softplus": _softplus,
     "Erfc": _erfc, "Softmax": _softmax, "LogSoftmax": _softmax, "SparseSoftmaxCrossEntropyWithLogits": _cross_entropy,
     "SoftmaxCrossEntropyWithLogits": _cross_entropy,
-    "ConcatV2": _concat, "Pack": _concat, "Pad": _moving("pad"), "PadV2": _moving("pad"), "MirrorPad": _moving("pad"),
-    "Slice": _moving("slice"), "StridedSlice": _moving("slice"), "Split": _moving("slice"),
-    "_SliceView": _moving("slice"), "_SplitView": _moving("slice"), "_UnpackView": _moving("slice"),
-    "SplitV": _moving("slice"), "Unpack": _moving("slice"), "StridedSliceGrad": _moving("pad"),
-    "SpaceToBatchND": _moving("transpose"), "BatchToSpaceND": _moving("transpose"),
-    "ReverseV2": _moving("reverse"), "Transpose": _transpose, "Tile": _tile, "BroadcastTo": _tile,
     "MaxPool": _window, "MaxPool3D": _window, "AvgPool": _average, "AvgPool3D": _average,
     "AvgPoolGrad": _average_gradient, "AvgPool3DGrad": _average_gradient,
     "MaxPoolGrad": _max_gradient, "MaxPool3DGrad": _max_gradient,
