@@ -18,7 +18,7 @@ from typing import TypeVar
 from cnncost.memory.opgraph import UPDATE, Op
 
 READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
-_BRANCHES = frozenset(("IsFinite", "FloorMod", "Merge"))  # tested gradients, accumulation, loops
+_BRANCHES = frozenset(("IsFinite", "Merge"))  # tested gradients, loops
 T = TypeVar("T")
 
 
@@ -41,9 +41,10 @@ def reduced(entries: Iterable[tuple[T, bool]]) -> list[T]:
 
 
 def stateful(ops: Sequence[Op]) -> list[Op]:
-    """Reads and assignments of variables; none where the step branches or loops, where nothing is known of the order.
+    """Reads and assignments of variables; none where the step branches or loops (the optimizer's remainder: of
+    accumulated steps), where nothing is known of the order.
     Nobody waits for a step's counter; all but the last assignment of a variable, and reads, lead to others."""
-    if any(op.type in _BRANCHES for op in ops):
+    if any(op.type in _BRANCHES or (op.type == "FloorMod" and op.phase == UPDATE) for op in ops):
         return []
     return [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
 

@@ -6,11 +6,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cnncost.memory.edges import GOLDEN
+from cnncost.memory.edges import Arena
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
-from cnncost.memory.ordering import node_order
+from cnncost.memory.ordering import Sorted, sorted_nodes
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten
@@ -22,6 +22,10 @@ from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
 ORDERS = 8  # alternative orders that the interval looks at, beside the predicted one
+PROCESSES = 15  # whose orders are looked at for the point, at most
+FEWEST_PROCESSES = 5  # fewer say nothing of what is common
+EFFORT = 20_000  # ops of all of them together
+ALIKE = 0.005  # relative; peaks that are not farther apart are one
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
@@ -33,7 +37,7 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
     """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
-        swept = simulation.run()
+        swept = simulation.typical()
         simulation.untie()
     notes = (
         (ONE_CHANNEL,)
@@ -50,9 +54,9 @@ def _one_channel(convolution: Op) -> bool:
 
 
 def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:
-    """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take. Which one a process
-    takes follows from addresses in memory: the place where oneDNN's pass begins (``ordering``), and the order in which
-    arguments are read (``schedule``). The two places where they start are spread evenly.
+    """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take: the predicted one,
+    and those of ``orders`` processes at least. Their edges lie elsewhere in memory (``edges``): the place where
+    oneDNN's pass begins (``ordering``) and the order in which arguments are read (``schedule``) follow from that.
 
     >>> import cnncost
     >>> conv = {"Conv2D": {"filters": 8, "kernel_size": 3}}
@@ -62,8 +66,8 @@ def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders
     """
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
-        starts = [(place / orders, (place + 0.5) * GOLDEN % 1) for place in range(orders)]
-        peaks = [simulation.run().peak, *(simulation.run(walk, reads).peak for walk, reads in starts)]
+        peaks = [simulation.typical().peak, *(simulation.peak(process) for process in range(1, orders + 1))]
+    peaks += simulation.peaks.values()
     return min(peaks), max(peaks)
 
 
@@ -77,8 +81,27 @@ class _Simulation:
         self.optimizer = optimizer or "sgd"
         self.graph: OpGraph | None = None
         self.wires: Wires | None = None
+        self.nodes: Sorted | None = None
+        self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
-    def run(self, walk: float = 0.0, reads: float | None = None) -> Sweep:
+    def typical(self) -> Sweep:
+        """Of a small training step, the commonest of the peaks of several processes (``commonest``). Of a large one, of
+        one with loops and at inference, the order in which all variables are read first: it was found to be as good."""
+        swept = self.run()
+        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.training and self.graph else 0
+        if processes < FEWEST_PROCESSES:
+            return swept
+        peaks = [self.peak(process) for process in range(1, processes + 1)]
+        return self.run(1 + peaks.index(commonest(peaks)))
+
+    def peak(self, process: int) -> int:
+        if process not in self.peaks:
+            self.peaks[process] = self.run(process).peak
+        return self.peaks[process]
+
+    def run(self, process: int = 0) -> Sweep:
+        """In the order that a process takes; 0 is none: inputs last."""
+        executing, passing = (Arena(2 * process), Arena(2 * process + 1)) if process else (None, None)
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         graph, name, on = self.graph, self.analysis.graph.name, self.graph.processor
@@ -87,12 +110,13 @@ class _Simulation:
         choice = self.optimizer if self.training else ""
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
-            ops = node_order(edges, results, kept, name, choice, walk, fused=on.fused)
+            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused)
+            ops = nodes.passed(passing)
         else:
-            order = node_order(wires(flat.ops), results, [*kept, *flat.kept], name, choice, walk, fused=on.fused)
-            ops = unroll(flat, order)
+            nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused)
+            ops = unroll(flat, nodes.passed(passing))
             self.graph, self.wires, edges = None, None, wires(ops)
-        return sweep(ops, schedule(ops, reads, edges), graph.results, edges, on)
+        return sweep(ops, schedule(ops, edges, executing, nodes.constants), graph.results, edges, on)
 
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
@@ -127,6 +151,22 @@ def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
     of which waits for all variables to be read, and assigned."""
     named = sorted(enumerate(graph.results), key=lambda item: f"_{item[0]}_" if item[0] else "_r")
     return [value for _, value in named], [*graph.kept, *(op for op in graph.ops if op.type == "ReadVariableOp")]
+
+
+def commonest(peaks: list[int]) -> int:
+    """The peak that has most others beside it; of several such the one next to the median.
+
+    >>> commonest([100, 300, 301, 300, 500, 100]), commonest([100, 100, 100, 400, 400])
+    (300, 100)
+    """
+    ordered = sorted(peaks)
+    middle = ordered[(len(ordered) - 1) // 2]
+
+    def beside(peak: int) -> list[int]:
+        return [other for other in ordered if abs(other - peak) <= ALIKE * peak]
+
+    group = beside(max(ordered, key=lambda peak: (len(beside(peak)), -abs(peak - middle))))
+    return group[(len(group) - 1) // 2]
 
 
 @contextmanager

@@ -6,15 +6,15 @@ the new node's edges are added, then the old ones' are removed, the bias's first
 array, where the last edge takes the place of one that is removed (edgeset.cc); so which of a layer's two gradients runs
 first may depend on where the bias's gradient stood.
 
-The source has more edges than eight: they stand in a hash table (``edges``), which begins anywhere. Unless told where,
-they are taken as they were made, last first.
+The source has more edges than eight: they stand in a hash table over addresses (``edges``), another in each process.
+Unless told of one, they are taken as they were made, last first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
-from cnncost.memory.edges import table_order
+from cnncost.memory.edges import Arena, source_order
 from cnncost.memory.opgraph import Op
 
 _REPLACED = frozenset(
@@ -23,8 +23,6 @@ _REPLACED = frozenset(
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
      "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
 )  # fmt: skip
-_MERGED = "Conv2DBackpropFilterWithBias"
-Shuffle = Callable[[list[int]], object]
 Sources = list[list[int]]
 
 
@@ -35,41 +33,42 @@ def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list
 
 
 def replaced_order(
-    ops: Sequence[Op], sources: Sources, order: Sequence[int], replaced: Sequence[bool], start: float = 0.0,
-    shuffle: Shuffle | None = None,
+    ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int], replaced: Sequence[bool],
+    arena: Arena | None = None,
 ) -> list[int]:  # fmt: skip
     """The replaced ops in their order. ``order``: the nodes before the pass, ``sources``: what each of them waits for;
-    ``replaced``: which of them the pass replaces; ``start``: where the source's table begins, as a share of it."""
+    ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's is
+    merged with; ``arena``: where a process's edges lie."""
     leads = bytearray(replaced)  # to one of them: the walk passes the others by
     loops = any(op.type == "Merge" for op in ops)
     for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
         if leads[place]:
             for source in sources[place]:
                 leads[source] = 1
-    walked = [place for place in order if leads[place]]
+    merging = [place for place in order if place in biases]
+    changed = {source for place in merging for source in sources[place]}  # all of its edges decide their places
     readers: list[list[int]] = [[] for _ in sources]
-    for place in walked:
-        for source in sources[place]:
+    for place in order:
+        own = sources[place]
+        if not leads[place]:
+            if changed.isdisjoint(own):
+                continue
+            own = [source for source in own if source in changed]
+        for source in own:
             readers[source].append(place)
-    for place in walked:
-        if place < len(ops) and ops[place].type == _MERGED:
-            _merge(place, sources, readers)
-    stack = _roots(sources, order, leads, start)
-    if shuffle is not None:
-        shuffle(stack)
+    for place in merging:
+        _merge(place, biases[place], sources, readers)
+    stack = _roots(sources, order, leads, arena)
     finished = _post_order(stack, readers)
     return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
-def _merge(filters: int, sources: Sources, readers: list[list[int]]) -> None:
-    """The two gradients become one node, which bears the filter's number. The bias's stood right behind the filter's
-    among the readers of the gradient that both read."""
-    gradient = readers[sources[filters][-1]]
-    new, bias = -1, -2
-    gradient.insert(gradient.index(filters) + 1, bias)
+def _merge(filters: int, bias: int, sources: Sources, readers: list[list[int]]) -> None:
+    """The two gradients become one node, which bears the filter's number."""
+    new = -1
     for source in sources[filters]:
         readers[source].append(new)
-    _remove(gradient, bias)
+    _remove(readers[sources[bias][0]], bias)
     for source in sources[filters]:
         own = readers[source]
         _remove(own, filters)
@@ -81,11 +80,11 @@ def _remove(edges: list[int], place: int) -> None:
     edges.pop()
 
 
-def _roots(sources: Sources, order: Sequence[int], leads: bytearray, start: float) -> list[int]:
-    """What waits for nothing, in the order of the source's edges; its first edge leads to the sink."""
+def _roots(sources: Sources, order: Sequence[int], leads: bytearray, arena: Arena | None) -> list[int]:
+    """What waits for nothing, in the order of the source's edges."""
     roots = [place for place in order if not sources[place]]
-    if start:
-        roots = [roots[edge - 1] for edge in table_order(len(roots) + 1, start) if edge]
+    if arena is not None:
+        roots = [roots[edge] for edge in source_order(len(roots), arena, sum(map(len, sources)), copies=0)]
     return [place for place in roots if leads[place]]
 
 

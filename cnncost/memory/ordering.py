@@ -23,10 +23,11 @@ Names are those that Keras and the tape give, as far as they decide an order.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.layout_order import Shuffle, replaced_nodes, replaced_order
+from cnncost.memory.edges import Arena
+from cnncost.memory.layout_order import replaced_nodes, replaced_order
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
 from cnncost.memory.replay import HANDED
@@ -46,9 +47,33 @@ _BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
 _STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS))
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
+_MERGED = "Conv2DBackpropFilterWithBias"
 _CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
 _BEFORE = 1 << 40
 _RESULT = ("identity_RetVal", 0)
+
+
+class Sorted(NamedTuple):
+    """What grappler leaves to oneDNN's pass: the ``order`` of the places in ``sources``, which has the ops, then the
+    gradients of biases (``biases``: their places by those of the filters), then the constants that steer ops."""
+
+    ops: list[Op]
+    sources: list[list[int]]
+    order: list[int]
+    biases: dict[int, int]
+    replaced: list[bool]  # which of the places oneDNN's pass replaces
+
+    @property
+    def constants(self) -> int:
+        """How many of those that steer ops wait for nothing; they are nodes, but none of ``ops``."""
+        return sum(not self.sources[place] for place in self.order if place >= len(self.ops))
+
+    def passed(self, arena: Arena | None = None) -> list[Op]:
+        """The ops in the executor's node order. Constants, which wait for nothing, come first."""
+        ops = self.ops
+        plain = [place for place in self.order if place < len(ops) and not self.replaced[place]]
+        replaced = replaced_order(ops, self.sources, self.order, self.biases, self.replaced, arena)
+        return [op for op in ops if op.type == "Const"] + [ops[place] for place in (*plain, *replaced)]
 
 
 def graph_order(
@@ -57,41 +82,31 @@ def graph_order(
     kept: Sequence[Op],
     model: str,
     optimizer: str,
-    start: float = 0.0,
-    shuffle: Shuffle | None = None,
-    fused: Container[str] = AVX512.fused,
+    arena: Arena | None = None,
 ) -> list[Op]:
     """The ops in the executor's node order, renumbered."""
-    ordered = node_order(wires(ops), results, kept, model, optimizer, start, shuffle, fused)
+    ordered = sorted_nodes(wires(ops), results, kept, model, optimizer).passed(arena)
     for place, op in enumerate(ordered):
         op.index = place
     return ordered
 
 
-def node_order(
-    edges: Wires,
-    results: Sequence[Value],
-    kept: Sequence[Op],
-    model: str,
-    optimizer: str,
-    start: float = 0.0,
-    shuffle: Shuffle | None = None,
+def sorted_nodes(
+    edges: Wires, results: Sequence[Value], kept: Sequence[Op], model: str, optimizer: str,
     fused: Container[str] = AVX512.fused,
-) -> list[Op]:
-    """The ops in the executor's node order. Constants, which wait for nothing, come first."""
+) -> Sorted:  # fmt: skip
+    """Steps 1 and 2, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces."""
     ops = edges.ops
     names = _Names(model, optimizer)
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    sources = _sources(edges, names)
+    biases = _biases(ops)
+    sources = _sources(edges, names, biases)
     walked = _turned(ops, sources)
     ends = [value.op.index for value in results] + _awaited_last(ops, kept, names, optimizer) + _ends(ops, names)
-    order = _breadth_first(sources, _folded_last(len(ops), sources, _depth_first(walked, ends)))
-    ordered = [op for op in ops if op.type == "Const"]
-    replaced = replaced_nodes(ops, len(walked), fused)
-    plain = [place for place in order if place < len(ops) and not replaced[place]]
-    return ordered + [ops[place] for place in (*plain, *replaced_order(ops, walked, order, replaced, start, shuffle))]
+    order = _breadth_first(sources, _folded_last(len(ops) + len(biases), sources, _depth_first(walked, ends)))
+    return Sorted(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused))
 
 
 def _folded_last(ops: int, sources: list[list[int]], walk: list[int]) -> list[int]:
@@ -144,14 +159,21 @@ def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 
-def _sources(edges: Wires, names: _Names) -> list[list[int]]:
-    """What each op waits for, in the order of its inputs. The constants follow the ops: TensorFlow's steering numbers
-    are nodes too, equal ones but one, and walks pass through them."""
+def _biases(ops: Sequence[Op]) -> dict[int, int]:
+    """The gradients of filters and of biases, which oneDNN's pass merges, are ops of their own until then: the places
+    of the biases', behind the ops, by the filters'."""
+    merged = [op.index for op in ops if op.type == _MERGED]
+    return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
+
+
+def _sources(edges: Wires, names: _Names, biases: dict[int, int]) -> list[list[int]]:
+    """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
+    TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them."""
     ops = edges.ops
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
     numbers: dict[int, int] = {}  # the same by the place of the constant's op
-    behind: list[list[int]] = []  # what each constant waits for
+    behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
 
     def constant(key: Any, waits: Sequence[int] = ()) -> int:
         place = constants.get(key)
@@ -164,6 +186,8 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
     late = _late(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
+        if biases and not biases.keys().isdisjoint(own):
+            own = _own(op, own, biases)
         steered = op.type in _STEERED
         if op.phase == UPDATE and op.controls:
             own = own[: len(op.inputs)] + [source.index for source in _awaited(op, late)]
@@ -171,17 +195,17 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
             found.append(own)
             continue
         places = []
-        read = [source for source, _ in op.inputs]
+        read = list(op.inputs)
         if len(read) > 1 and op.type in _COMMUTATIVE and not (op.name == REGROUPED and op.type == "AddV2"):
             if len(read) == 2:
-                one, two = names.operand(read[0]), names.operand(read[1])
+                one, two = names.operand(read[0].op), names.operand(read[1].op)
                 if two < one:
                     read.reverse()
             else:
-                read.sort(key=names.operand)
-        for source in read:
+                read.sort(key=lambda value: names.operand(value.op))
+        for source, index in read:
             if source.type != "Const":
-                places.append(source.index)
+                places.append(biases.get(source.index, source.index) if index else source.index)
             elif source.controls:
                 places.append(constant(source.index, [control.index for control in source.controls]))
             else:
@@ -195,6 +219,12 @@ def _sources(edges: Wires, names: _Names) -> list[list[int]]:
             places += [source.index for source in _awaited(op, late)]
         found.append(places)
     return found + behind
+
+
+def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:
+    """What an op waits for, with a bias's gradient apart from the filter's."""
+    places = [biases.get(source.index, source.index) if index else source.index for source, index in op.inputs]
+    return places + own[len(places) :]
 
 
 def _steer(

@@ -11,24 +11,12 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any
 
+from cnncost.memory.contraction import fuse_bias, fuse_pad, merge_bias, only_reader, refused
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
 
-_FUSED = {
-    "Conv2D": "_FusedConv2D",
-    "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
-    "MatMul": "_FusedMatMul",
-}
-_CONVOLUTIONS = frozenset({"Conv2D", "_FusedConv2D"})
-# Activations that the CPU kernels of the fused ops have (remapper.cc: IsSupportedActivation).
-_ACTIVATIONS = {
-    "_FusedConv2D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
-    "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
-    "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
-}
 _HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
-_ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
 def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
@@ -41,8 +29,9 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     prune(graph)
     readers = readers_of(graph.ops, graph.results)
     fused = graph.processor.fused
+    rules = _UNMAPPED if any(refused(op, readers) for op in graph.ops) else _RULES
     for op in graph.ops:
-        rule = _RULES.get(op.type)
+        rule = rules.get(op.type)
         if rule is not None and (op.outputs[0].dtype in fused or rule is _fold_transpose):
             rule(op, readers)
     if last:
@@ -99,62 +88,6 @@ def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
     return readers
 
 
-def _only_reader(op: Op, readers: list[list[Op | None]]) -> Op | None:
-    found = readers[op.index]
-    return found[0] if len(found) == 1 else None
-
-
-def _fuse_bias(bias: Op, readers: list[list[Op | None]]) -> None:
-    """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
-    sums = bias.inputs[0].op
-    fused = _FUSED.get(sums.type)
-    if (
-        fused is None
-        or _only_reader(sums, readers) is not bias
-        or (bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC"))
-    ):
-        return
-    last, parts, addend = bias, ["BiasAdd"], []
-    after = _only_reader(bias, readers)
-    if after is not None and after.type == "AddV2" and _takes_addend(bias, after, readers):
-        last = after
-        parts.append("Add")
-        addend = [after.inputs[1] if after.inputs[0].op is bias else after.inputs[0]]
-        after = _only_reader(after, readers)
-    if after is not None and after.type in _ACTIVATIONS[fused]:
-        last = after
-        parts.append(after.type)
-    last.attrs = {**sums.attrs, "fused": tuple(parts)}
-    last.inputs = [*sums.inputs, bias.inputs[1], *addend]
-    last.type = fused
-    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
-    if fused == "_FusedConv2D":
-        _fuse_pad(last, readers)
-
-
-def _takes_addend(bias: Op, add: Op, readers: list[list[Op | None]]) -> bool:
-    """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
-    a, b = add.inputs
-    if a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
-        return False
-    if a.op is bias:
-        return True
-    other = a.op
-    return not (
-        other.type == "BiasAdd" and other.inputs[0].op.type in _ADDING and _only_reader(other, readers) is add
-    )  # fmt: skip
-
-
-def _fuse_pad(convolution: Op, readers: list[list[Op | None]]) -> None:
-    """Zero padding before a VALID convolution that alone reads it."""
-    pad = convolution.inputs[0].op
-    if pad.type != "Pad" or convolution.attrs.get("padding") != "valid" or len(readers[pad.index]) != 1:
-        return
-    convolution.inputs = [pad.inputs[0], *convolution.inputs[1:]]
-    source = pad.inputs[0].op.index
-    readers[source] = [convolution if r is pad else r for r in readers[source]]
-
-
 def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:
     """A product that reads a matrix turned over turns it itself (arithmetic_optimizer.cc: FoldTransposeIntoMatMul)."""
     for place, flag in enumerate(("transpose_a", "transpose_b")):
@@ -173,14 +106,14 @@ def _fuse_product(product: Op, readers: list[list[Op | None]]) -> None:
     """x·sigmoid(x), x·tanh(softplus(x)) and, behind a convolution's bias, (x/6)·relu6(x + 3) as one op; the latter two
     inside the convolution where it has a bias."""
     x, gate = product.inputs
-    if _only_reader(gate.op, readers) is not product:
+    if only_reader(gate.op, readers) is not product:
         return
     if gate.op.type == "Sigmoid" and gate.op.inputs[0] == x:
         product.type = "_MklSwish"
         product.inputs = [x]
     elif gate.op.type == "Tanh" and gate.op.inputs[0].op.type == "Softplus":
         inner = gate.op.inputs[0].op
-        if inner.inputs[0] == x and _only_reader(inner, readers) is gate.op:
+        if inner.inputs[0] == x and only_reader(inner, readers) is gate.op:
             if x.op.type == "_FusedConv2D" and _bias_alone(x.op) and len(readers[x.op.index]) == 2:
                 _take_over(product, x.op, "Mish", readers)
                 return
@@ -198,7 +131,7 @@ def _fuse_hard_swish(product: Op, readers: list[list[Op | None]]) -> None:
         return
     if shifted.type != "AddV2" or x not in shifted.inputs or len(readers[x.op.index]) != 2:
         return
-    if _only_reader(sixth, readers) is not product or _only_reader(shifted, readers) is not product.inputs[1].op:
+    if only_reader(sixth, readers) is not product or only_reader(shifted, readers) is not product.inputs[1].op:
         return
     _take_over(product, x.op, "_FusedHardSwish", readers)
 
@@ -316,9 +249,10 @@ _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall
 _ELEMENTS = frozenset({"_SliceView", "StridedSlice"})
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {
-    "BiasAdd": _fuse_bias,
-    "Conv2D": _fuse_pad,
+    "BiasAdd": fuse_bias,
+    "Conv2D": fuse_pad,
     "Mul": _fuse_product,
     "BatchMatMulV2": _fold_transpose,
     "MatMul": _fold_transpose,
 }
+_UNMAPPED = {**{kind: rule for kind, rule in _RULES.items() if kind != "Mul"}, "BiasAdd": merge_bias}

@@ -129,7 +129,7 @@ def test_a_large_mean_squared_error_makes_its_gradients_number_anew_in_each_step
     conv = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
     analysis = cnncost.analyze({"input": [side, side, 3], "layers": [conv]}, batch=2)
     size = 2 * side * side * 16 * 4
-    assert predict_training(analysis).peak_bytes == pytest.approx(buffers * size, rel=0.01)
+    assert predict_training(analysis).peak_bytes == pytest.approx(buffers * size, rel=0.03)
 
 
 _ROW = Spec((4, 8), "float32")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 import cnncost
-from cnncost.memory.edges import table_order
+from cnncost.memory.edges import Arena, source_order
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.layout_order import _merge, _remove, _roots
 from cnncost.memory.lowering import lower
@@ -21,16 +21,16 @@ HALF = Spec((2, 4, 4, 4), "float32")
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    # F: the filter's gradient, I: the input's, o: another reader; the orders of captured forks
-    [("FI", "IF"), ("IF", "IF"), ("FIo", "oFI"), ("IFo", "IoF")],
+    # F: the filter's gradient, b: the bias's, I: the input's, o: another reader; the orders of captured forks
+    [("FbI", "IF"), ("IFb", "IF"), ("FbIo", "oFI"), ("IFbo", "IoF"), ("bFI", "FI"), ("FIb", "FI"), ("bIF", "FI")],
 )
 def test_merged_gradients_stand_where_removal_leaves_them(before: str, after: str) -> None:
-    """The bias's gradient b behind F; the new node N at the end; then b and F go, and the last edge takes each place:
-    F b I o N, F N I o, o N I."""
-    numbers = {"F": 3, "I": 4, "o": 5}
-    sources: list[list[int]] = [[], [], [], [0, 1, 2], [2], [2]]
-    readers = [[3], [3], [numbers[letter] for letter in before], [], [], []]
-    _merge(3, sources, readers)
+    """Of F b I o: the new node N at the end; then b and F go, and the last edge takes each place: F b I o N, F N I o,
+    o N I."""
+    numbers = {"F": 3, "I": 4, "o": 5, "b": 6}
+    sources: list[list[int]] = [[], [], [], [0, 1, 2], [2], [2], [2]]
+    readers = [[3], [3], [numbers[letter] for letter in before], [], [], [], []]
+    _merge(3, 6, sources, readers)
     assert readers[2] == [numbers[letter] for letter in after]
     assert readers[0] == readers[1] == [3]
 
@@ -43,17 +43,16 @@ def test_removal_is_what_an_array_of_edges_does() -> None:
     assert edges == [9]
 
 
-@pytest.mark.parametrize("start", [0.1, 0.5, 0.9])
-def test_the_source_is_a_table(start: float) -> None:
-    """The roots in the order of the table's slots; without a start as they were made. None is lost."""
+@pytest.mark.parametrize("process", [1, 2, 3])
+def test_the_source_is_a_table(process: int) -> None:
+    """The roots in the order of the table's slots; without a process as they were made. None is lost."""
     sources: list[list[int]] = [[] for _ in range(20)]
     order = list(range(20))
     leads = bytearray([1] * 20)
     leads[5] = 0
-    assert _roots(sources, order, leads, 0.0) == [place for place in order if place != 5]
-    assert _roots(sources, order, leads, start) == [
-        edge - 1 for edge in table_order(21, start) if edge and edge - 1 != 5
-    ]
+    arena = Arena(process)
+    assert _roots(sources, order, leads, None) == [place for place in order if place != 5]
+    assert _roots(sources, order, leads, arena) == [edge for edge in source_order(20, arena, 0, copies=0) if edge != 5]
 
 
 def _pooled(function: str, reader: bool = False) -> OpGraph:

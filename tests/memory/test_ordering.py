@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import cnncost
+from cnncost.memory.edges import Arena
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optimizers import optimizer
 from cnncost.memory.ordering import graph_order
@@ -29,29 +30,31 @@ def _analysis(name: str = "functional") -> cnncost.Analysis:
     return cnncost.analyze({"name": name, "input": [12, 12, 3], "layers": LAYERS}, batch=2, mode="training")
 
 
-def _ordered(name: str = "functional", start: float = 0.0) -> list[Op]:
+def _ordered(name: str = "functional", process: int = 0) -> list[Op]:
     analysis = _analysis(name)
     graph = training_step(analysis, optimizer("sgd")).graph
     rewrite(graph, last=False)
-    return graph_order(rewrite_training(graph), graph.results, graph.kept, name, "sgd", start)
+    return graph_order(
+        rewrite_training(graph), graph.results, graph.kept, name, "sgd", Arena(process) if process else None
+    )
 
 
 def _keys(ops: list[Op]) -> list[tuple[str, str, str]]:
     return [(op.type, op.layer, op.phase) for op in ops]
 
 
-@pytest.mark.parametrize("start", [0.0, 0.3, 0.7])
+@pytest.mark.parametrize("process", [0, 1, 2])
 @pytest.mark.parametrize("name", ["functional", "vgg16"])
-def test_an_order_runs_every_op_once_inputs_first(name: str, start: float) -> None:
-    ops = _ordered(name, start)
+def test_an_order_runs_every_op_once_inputs_first(name: str, process: int) -> None:
+    ops = _ordered(name, process)
     assert sorted(_keys(ops)) == sorted(_keys(_ordered()))
     assert [op.index for op in ops] == list(range(len(ops)))
     replaced = [op.type in ("MatMul", "_FusedMatMul", "_FusedConv2D", "MaxPool") for op in ops]
     assert replaced.index(True) > 0 and not any(op.type == "Relu" for op in ops[replaced.index(True) :])
 
 
-def test_the_start_decides_which_gradient_of_a_layer_comes_first() -> None:
-    orders = {tuple(key for key in _keys(_ordered("vgg16", start / 12)) if key[0] == "MatMul") for start in range(12)}
+def test_the_process_decides_which_gradient_of_a_layer_comes_first() -> None:
+    orders = {tuple(key for key in _keys(_ordered("vgg16", process)) if key[0] == "MatMul") for process in range(12)}
     assert len(orders) > 1
 
 

@@ -17,7 +17,7 @@ def _key(step: Step) -> Value:
     graph, add, pair = step.graph, step.add, Spec((2,), "int64")
     variable = graph.variable(f"{graph.layer}/seed_generator_state", pair, trainable=False)
     state = graph.read(variable)
-    drawn = add("Mul", (state, graph.constant(2, pair)))
+    drawn = add("Mul", (state, graph.constant(1.0, pair)))  # a copy, which grappler does without
     again = graph.read(variable)
     earlier = step.moved.get(variable.name)
     if earlier is not None:

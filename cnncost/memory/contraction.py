@@ -1,0 +1,106 @@
+"""What grappler's remapper and oneDNN's pass take into a convolution or a matrix product: its bias, an addition, an
+activation, the padding before it (remapper.cc, mkl_layout_pass.cc of TensorFlow 2.21)."""
+
+from __future__ import annotations
+
+from cnncost.memory.opgraph import Op
+
+Readers = list[list[Op | None]]
+_FUSED = {
+    "Conv2D": "_FusedConv2D",
+    "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
+    "MatMul": "_FusedMatMul",
+}
+# Activations that the CPU kernels of the fused ops have (remapper.cc: IsSupportedActivation).
+_ACTIVATIONS = {
+    "_FusedConv2D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
+    "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
+    "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
+}
+_ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
+
+
+def only_reader(op: Op, readers: Readers) -> Op | None:
+    found = readers[op.index]
+    return found[0] if len(found) == 1 else None
+
+
+def fuse_bias(bias: Op, readers: Readers) -> None:
+    """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
+    sums = bias.inputs[0].op
+    fused = _FUSED.get(sums.type)
+    if (
+        fused is None
+        or only_reader(sums, readers) is not bias
+        or (bias.attrs.get("data_format", "NHWC") != sums.attrs.get("data_format", "NHWC"))
+    ):
+        return
+    last, parts, addend = bias, ["BiasAdd"], []
+    after = only_reader(bias, readers)
+    if after is not None and after.type == "AddV2" and _takes_addend(bias, after, readers):
+        last = after
+        parts.append("Add")
+        addend = [after.inputs[1] if after.inputs[0].op is bias else after.inputs[0]]
+        after = only_reader(after, readers)
+    if after is not None and after.type in _ACTIVATIONS[fused]:
+        last = after
+        parts.append(after.type)
+    last.attrs = {**sums.attrs, "fused": tuple(parts)}
+    last.inputs = [*sums.inputs, bias.inputs[1], *addend]
+    last.type = fused
+    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
+    if fused == "_FusedConv2D":
+        fuse_pad(last, readers)
+
+
+def refused(activation: Op, readers: Readers) -> bool:
+    """Whether the remapper fails here. It takes an addition and its activation into a convolution without a look at who
+    else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout exists
+    for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation). Matrix products
+    were not seen to fail."""
+    if activation.type not in _ACTIVATIONS["_FusedConv2D"] or activation.inputs[0].op.type != "AddV2":
+        return False
+    add = activation.inputs[0].op
+    if all(reader is activation or reader is None for reader in readers[add.index]):
+        return False
+    sides = [value.op for value in add.inputs if value.op.type == "BiasAdd"]
+    return any(
+        side.inputs[0].op.type == "Conv2D" and only_reader(side, readers) is add and _takes_addend(side, add, readers)
+        for side in sides
+    )
+
+
+def merge_bias(bias: Op, readers: Readers) -> None:
+    """A convolution with its bias alone, as oneDNN's pass merges what the remapper has left."""
+    sums = bias.inputs[0].op
+    if sums.type != "Conv2D" or only_reader(sums, readers) is not bias:
+        return
+    bias.attrs = {**sums.attrs, "fused": ("BiasAdd",)}
+    bias.inputs = [*sums.inputs, bias.inputs[1]]
+    bias.type = "_FusedConv2D"
+    source = sums.inputs[0].op.index
+    readers[source] = [bias if reader is sums else reader for reader in readers[source]]
+    fuse_pad(bias, readers)
+
+
+def _takes_addend(bias: Op, add: Op, readers: Readers) -> bool:
+    """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
+    a, b = add.inputs
+    if a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
+        return False
+    if a.op is bias:
+        return True
+    other = a.op
+    return not (
+        other.type == "BiasAdd" and other.inputs[0].op.type in _ADDING and only_reader(other, readers) is add
+    )  # fmt: skip
+
+
+def fuse_pad(convolution: Op, readers: Readers) -> None:
+    """Zero padding before a VALID convolution that alone reads it."""
+    pad = convolution.inputs[0].op
+    if pad.type != "Pad" or convolution.attrs.get("padding") != "valid" or len(readers[pad.index]) != 1:
+        return
+    convolution.inputs = [pad.inputs[0], *convolution.inputs[1:]]
+    source = pad.inputs[0].op.index
+    readers[source] = [convolution if r is pad else r for r in readers[source]]

@@ -1,0 +1,46 @@
+"""What the remapper takes into a contraction, and the step in which it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.graph_mode import _Simulation
+
+CONV = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}
+
+
+def _fused(activation: str, mode: str, reused: bool = False) -> list[tuple[str, ...]]:
+    """What the convolutions of a residual block end with, forward."""
+    layers: list[dict[str, Any]] = [
+        {**CONV, "name": "first"},
+        {**CONV, "name": "second"},
+        {"Add": None, "inputs": ["first", "second"], "name": "sum"},
+        {activation: None, "name": "risen"},
+        *([{"Multiply": None, "inputs": ["sum", "risen"]}] if reused else []),
+        "GlobalAveragePooling2D",
+        {"Dense": 4},
+    ]
+    analysis = cnncost.analyze({"input": [16, 16, 3], "layers": layers}, batch=2, mode=mode)
+    simulation = _Simulation(analysis, mode, "sgd")
+    graph = simulation.training_graph() if mode == "training" else simulation.inference_graph()
+    return [op.attrs["fused"] for op in graph.ops if op.type == "_FusedConv2D"]
+
+
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_an_addition_and_its_activation_go_into_the_convolution(mode: str) -> None:
+    assert ("BiasAdd", "Add", "Relu") in _fused("ReLU", mode)
+
+
+def test_where_leaky_relus_gradient_reads_the_sum_nothing_is_fused() -> None:
+    """TensorFlow 2.21 says so: "remapper failed: … fanout 'gradient_tape/…/LeakyReluGrad' exist for missing node"; all
+    convolutions of the captured step have their biases alone, which oneDNN's pass merges."""
+    assert ("BiasAdd", "Add", "LeakyRelu") in _fused("LeakyReLU", "inference")
+    assert _fused("LeakyReLU", "training") == [("BiasAdd",), ("BiasAdd",)]
+
+
+def test_so_it_is_at_inference_where_another_layer_reads_the_sum() -> None:
+    """The same message, with 'functional_1/multiply_1/Mul'."""
+    assert _fused("ReLU", "inference", reused=True) == [("BiasAdd",), ("BiasAdd",)]
