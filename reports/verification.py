@@ -2,10 +2,10 @@
 
 Every finished measurement is a file of ``.measured/``, whole; a rerun with the same TensorFlow and Keras goes on where
 the last one ended. Predictions are made anew from the stored measurements each time, so ``--predict-only`` renders
-the report again in minutes, without TensorFlow; rows of the last report whose measurements are not stored here, or are
-of more processes, stay as they are. ``--only REGEX`` takes the cases whose name it matches, and writes no
-report; ``--minutes N`` begins no measurement after N; ``--store FOLDER`` reads and writes the measurements elsewhere.
-The whole takes hours.
+the report again in minutes, without TensorFlow. Rows of the last report whose measurements are not stored here, or are
+of more processes, stay, and their peaks are predicted anew. ``--only REGEX`` takes the cases whose name it matches, and
+writes no report; ``--minutes N`` begins no measurement after N; ``--store FOLDER`` reads and writes the measurements
+elsewhere. The whole takes hours.
 """
 
 from __future__ import annotations
@@ -15,58 +15,23 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnncost.measure import Job, Measurement
-    from cnncost.results import Analysis
+    pass
 
 from verification_cases import PLAN, Case, Store, earlier, versions
+from verification_rows import analysis_of, job_of, joined, renewed, rows_of, stored
 from verification_tables import distribution, markdown
 
 HERE = Path(__file__).resolve().parent
 LARGE, SLOW = 60_000_000, 15 * 10**9  # parameters and MACs; training of what has more comes last
 ROOM = 1.3  # times the textbook's estimate must be free before a run begins
 BASE = 2**30  # bytes of the framework itself
-
-
-@lru_cache(maxsize=256)
-def _graph(source: str, store: Store) -> Any:
-    """The graph of a source. An architecture's is read from its stored configuration."""
-    kind, _, name = source.partition(":")
-    if kind == "keras":
-        from cnncost.sources.keras_config import read_config
-
-        return read_config(store.model(name), source)
-    import cnncost
-
-    return cnncost.analyze(source).graph
-
-
-def analysis_of(case: Case, store: Store) -> Analysis:
-    import cnncost
-
-    return cnncost.analyze(_graph(case.source, store), batch=case.batch, mode=case.mode, optimizer=case.optimizer)
-
-
-def job_of(case: Case, analysis: Analysis, steps: int, limit: float) -> Job:
-    """The run that ``cnncost verify`` makes of this case."""
-    from cnncost.export import keras_names, to_config
-    from cnncost.measure import Job
-
-    kind, _, name = case.source.partition(":")
-    model: dict[str, Any]
-    if kind == "keras":
-        model, names = {"application": name}, tuple((layer.name, 0) for layer in analysis.layers)
-    else:
-        model, names = {"config": to_config(analysis.graph, case.batch)}, keras_names(analysis.graph)
-    return Job(model=model, names=names, mode=case.mode, optimizer=case.optimizer, batch=case.batch,
-               executor=case.executor, steps=steps, seconds=limit / 4)  # fmt: skip
 
 
 def cases(store: Store) -> list[Case]:
@@ -105,7 +70,7 @@ def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, proce
             return {"left_out": True, "error": f"left out: about {bytes_text(need)} are needed, {bytes_text(free)} "
                                                "were free"}  # fmt: skip
         if "measurement" in kept and isinstance(kept.get("job"), dict):
-            job, first = _stored(kept)
+            job, first = stored(kept)
             again = replace(job, steps=0)
             measured = merged([first, *(run(again, limit) for _ in range(processes - _processes(kept)))])
         else:
@@ -120,13 +85,6 @@ def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, proce
 
 def _processes(kept: dict[str, Any]) -> int:
     return max(1, len(kept["measurement"].get("runs", ())))
-
-
-def _stored(kept: dict[str, Any]) -> tuple[Job, Measurement]:
-    from cnncost.measure import Job, Measurement
-
-    job = Job(**{**kept["job"], "names": tuple(tuple(name) for name in kept["job"]["names"])})
-    return job, Measurement.from_dict(kept["measurement"])
 
 
 def work(
@@ -146,47 +104,6 @@ def work(
         if not whole or "measurement" in found:
             store.keep(case, found)
         print(f"{case}: {found.get('error') or 'measured'}, {time.monotonic() - begun:.0f} s", flush=True)
-
-
-def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
-    """The row of a case: its stored measurement beside what the analysis says today."""
-    from cnncost.compare import compare, simulated
-    from cnncost.errors import CnncostError
-
-    if "error" in kept:
-        return {"error": kept["error"]}
-    begun = time.process_time()
-    try:
-        analysis = analysis_of(case, store)
-        job, measured = _stored(kept)
-        if len(job.names) != len(analysis.layers):
-            return {"error": "the model has changed since it was measured"}
-        data = compare(analysis, job, measured).to_dict()
-        chunks, _ = simulated(analysis, job, "bfc")
-    except CnncostError as error:
-        return {"error": f"the prediction failed: {error.message}"}
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
-        return {"error": f"the prediction failed: {type(error).__name__}: {error}"}
-    layers = data.pop("layers")
-    right = all(layer["shape_ok"] and layer["params_ok"] and layer["bytes_ok"] for layer in layers)
-    return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
-        "chunks": _chunks(None if chunks is None else chunks.peak_bytes, measured.chunk_bytes),
-        "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"), "machine": kept.get("machine"),
-        "prediction_cpu_seconds": round(time.process_time() - begun, 3),
-    }  # fmt: skip
-
-
-def _chunks(predicted: int | None, measured: int | None) -> dict[str, Any]:
-    error = None if predicted is None or not measured else predicted / measured - 1
-    return {"predicted_bytes": predicted, "measured_bytes": measured, "error": error}
-
-
-def rows_of(known: Sequence[Case], store: Store) -> Iterator[tuple[Case, dict[str, Any]]]:
-    """A row for every measured case, with a prediction made now."""
-    for case in known:
-        kept = store.measured(case)
-        if kept is not None:
-            yield case, predicted(case, kept, store)
 
 
 def main() -> int:
@@ -265,23 +182,13 @@ def report(store: Store, known: Sequence[Case], wanted: Sequence[Case], folder: 
     if len(wanted) < len(known):  # the report on all must not become one on a few
         return
     now = store.now | {"cnncost": version("cnncost")}
-    rows = joined(rows, earlier(folder / "verification.jsonl"), known)
+    before = earlier(folder / "verification.jsonl")
+    for case, row in joined(rows, before, known).items():
+        rows[case] = renewed(case, row, store) if row is before.get(case) else row
+    rows = {case: rows[case] for case in known if case in rows}
     lines = [json.dumps({"case": list(case), "versions": now, **row}, ensure_ascii=False) for case, row in rows.items()]
     _replace(folder / "verification.jsonl", "".join(f"{line}\n" for line in lines))
     _replace(folder / "verification.md", markdown(rows, known, now))
-
-
-def joined(
-    rows: dict[Case, dict[str, Any]], before: dict[Case, dict[str, Any]], known: Sequence[Case]
-) -> dict[Case, dict[str, Any]]:
-    """Today's rows, and those of an earlier report whose measurements are not stored here, or are of more processes:
-    a report that was begun on another machine goes on on this one."""
-
-    def processes(row: dict[str, Any] | None) -> int:
-        return 0 if row is None or "peak" not in row else row["peak"]["processes"]
-
-    chosen = {case: max(rows.get(case), before.get(case), key=processes) for case in known}
-    return {case: row for case, row in chosen.items() if row is not None}
 
 
 def _replace(path: Path, text: str) -> None:

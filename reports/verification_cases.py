@@ -122,7 +122,7 @@ def machine() -> str:
 
 
 def earlier(path: Path) -> dict[Case, dict[str, Any]]:
-    """The rows of an earlier report, as they were predicted then: another machine's measurements are not here."""
+    """The rows of an earlier report that were measured: another machine's measurements are not here."""
     rows: dict[Case, dict[str, Any]] = {}
     with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as stream:
         for line in stream:

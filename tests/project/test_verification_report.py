@@ -264,6 +264,16 @@ def test_a_report_goes_on_on_another_machine(report, tmp_path: Path) -> None:
     assert "2 rows" in report.markdown({a: before[a], b: before[b]}, [a, b], {}).split("\n")[2]
 
 
+def test_an_earlier_row_is_predicted_anew(report, tmp_path: Path) -> None:
+    case = report.Case("zoo:pooling-example", "inference", None, 1)
+    before = row(0.5)
+    before["peak"]["measured_bytes"] = 1_022_400
+    found = report.renewed(case, before, report.Store(tmp_path, NOW))
+    assert found["peak"]["predicted_bytes"] == 1_022_400 and found["peak"]["error"] == 0
+    assert found["peak"]["measured_low_bytes"] == 99 and found["allocations"] == before["allocations"]
+    assert before["peak"]["error"] == 0.5
+
+
 def test_statistics(report) -> None:
     from verification_tables import statistics
 
