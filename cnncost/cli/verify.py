@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     measured = _measure(job, analysis, args.timeout, args.processes or 1)
     result = compare(analysis, job, measured, args.tolerance, args.allocator)
-    if args.processes is None and not result.peak_ok:
+    if args.processes is None and result.judged and not result.peak_ok:
         measured = _measure(job, analysis, args.timeout, ANEW, measured)
         result = compare(analysis, job, measured, args.tolerance, args.allocator)
     text = render(result, form, columns_of(args.output))
