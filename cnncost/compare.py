@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cnncost.alignment import Matching, match
+from cnncost.alignment import SMALL, Matching, match
 from cnncost.errors import CnncostError
 from cnncost.measure.checks import Claim, LayerCheck, checks, further_calls, rows
 from cnncost.measure.records import Job, Measurement
 from cnncost.results import Analysis
+from cnncost.scratch import Apart, apart
 from cnncost.thinning import highest
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass
-MOST_SCRATCH = 2**20  # bytes; what is more than this is no detail of a processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,14 @@ class Verification:
     measured: Measurement
     tolerance: float
     named: bool  # the user's own tolerance: it alone decides
-    slack: int  # bytes that a peak may be off where no tolerance was named: one kernel's scratch
+    scratch: Apart | None  # what only one side has; None where it is not looked at: a named tolerance, not a graph
     layers: tuple[LayerCheck, ...]
     allocator: str  # whose bytes the peaks are: "requested", or "bfc" for its chunks
     predicted_peak: int | None
     interval: tuple[int, int] | None  # that the peak is predicted to lie in, where more than a point is claimed
     unpredicted: str | None  # why there is no predicted peak
     allocations: Matching
-    resident: tuple[Claim, ...]  # bytes of weights and of the optimizer's variables, where they are predicted
+    resident: tuple[Claim, ...]  # bytes of weights, the optimizer's variables and inputs, where they are predicted
     predicted_live: tuple[int, ...]  # live bytes after each event of the simulated step; empty where there is none
     predicted_notes: tuple[str, ...] = ()
 
@@ -83,18 +82,46 @@ class Verification:
         return self.interval[0] <= real <= self.interval[1]
 
     @property
+    def off(self) -> int:
+        """Bytes between the predicted and the measured peak; 0 where one is not known."""
+        real = self.measured_peak
+        return 0 if self.predicted_peak is None or real is None else self.predicted_peak - real
+
+    @property
+    def floor(self) -> int:
+        """Bytes that a peak may be off where no tolerance was named: what is less is scalars and bookkeeping."""
+        return 0 if self.named else SMALL
+
+    @property
+    def slack(self) -> int:
+        """Bytes that a peak may be off for the largest scratch that one side alone has: 0 where the peaks without such
+        scratch differ too, so that it is not what they differ by."""
+        if self.scratch is None:
+            return 0
+        _, _, ours, theirs = self.scratch
+        low, high = (end - (self.predicted_peak or 0) + ours for end in self.interval or (1, 0))
+        agree = abs(ours - theirs) <= max(self.floor, self.tolerance * theirs) or low <= theirs <= high
+        return (self.scratch.taken if self.off < 0 else self.scratch.simulated) if agree else 0
+
+    @property
+    def unchecked(self) -> bool:
+        """A tolerance was named, and there is no peak to hold against it."""
+        return self.named and self.job.backend == "tensorflow" and not self.judged
+
+    @property
     def peak_ok(self) -> bool:
-        error, real, predicted = self.peak_error, self.measured_peak, self.predicted_peak
-        if not self.judged or error is None or real is None or predicted is None:
-            return True
+        error = self.peak_error
+        if not self.judged or error is None:
+            return not self.unchecked
         if abs(error) <= self.tolerance or self.named:
             return abs(error) <= self.tolerance
-        return abs(predicted - real) <= self.slack or bool(self.inside_interval)
+        return abs(self.off) <= max(self.floor, self.slack) or bool(self.inside_interval)
 
     @property
     def ok(self) -> bool:
         """Shapes, params and bytes exactly, the optimizer's too; the peak, where there is one to judge, within the
-        tolerance; where none was named, inside the interval or within one kernel's scratch will do."""
+        tolerance; where none was named, less than 1 KiB, inside the interval or one kernel's scratch will do. A named
+        tolerance without a peak to judge is not held."""
         return self.peak_ok and self.resident_ok and all(layer.ok for layer in self.layers)
 
     @property
@@ -110,9 +137,11 @@ class Verification:
         return _largest_rise(self.predicted_live), max(change.bytes for change in self.measured.changes)
 
     @property
-    def step_seconds(self) -> tuple[float, float, float]:
-        """(median, low, high): of the repeats, and the tenths that lie below and above."""
+    def step_seconds(self) -> tuple[float, float, float] | None:
+        """(median, low, high): of the repeats, and the tenths that lie below and above. None: no step was timed."""
         times = sorted(self.measured.step_seconds)
+        if not times:
+            return None
         tenth = len(times) // 10
         return median(times), times[tenth], times[-1 - tenth]
 
@@ -123,19 +152,20 @@ class Verification:
         return self.job.batch * (totals.training_macs if self.job.mode == "training" else totals.macs)
 
     @property
-    def gmacs_per_second(self) -> float:
-        return self.macs / self.step_seconds[0] / 1e9
+    def gmacs_per_second(self) -> float | None:
+        return self.macs / self.step_seconds[0] / 1e9 if self.step_seconds else None
 
     def to_dict(self) -> dict[str, Any]:
         """What ``verify --format json`` prints, without its verdict in words."""
         job, real = self.job, self.measured
-        middle, low, high = self.step_seconds
+        middle, low, high = self.step_seconds or (None, None, None)
         single = self.temporary
         return {
             "schema": SCHEMA, "model": self.analysis.model, "source": self.analysis.source, "mode": job.mode,
             "batch": job.batch, "dtype": self.analysis.dtype, "optimizer": job.optimizer, "executor": job.executor,
             "device": real.device, "backend": job.backend, "versions": real.versions, "ok": self.ok,
             "tolerance": self.tolerance, "tolerance_named": self.named, "slack_bytes": self.slack,
+            "floor_bytes": self.floor,
             "peak": self._peak(),
             "step_seconds": {
                 "predicted": None, "median": middle, "low": low, "high": high,
@@ -164,6 +194,8 @@ class Verification:
             "requested_bytes": real.peak_bytes, "chunk_bytes": real.chunk_bytes,
             "process_bytes": real.process_bytes, "resident": real.resident, "unpredicted": self.unpredicted,
             "predicted_for": "tensorflow", "judged": self.judged,
+            "predicted_without_scratch_bytes": self.scratch.predicted_peak if self.scratch else None,
+            "measured_without_scratch_bytes": self.scratch.measured_peak if self.scratch else None,
         }  # fmt: skip
 
 
@@ -174,19 +206,18 @@ def compare(
     sequence of allocations is always of requested bytes.
 
     Where no tolerance is given, the peak may also lie in the predicted interval, or be off by the largest scratch that
-    a kernel took for itself and the simulation has not, or the other way round: it depends on the processor, and of a
-    tiny model it can be the most.
+    a kernel took for itself and the simulation has not, or the other way round, if the peaks agree without it: it
+    depends on the processor, and of a tiny model it can be the most.
     """
     requested, unpredicted = simulated(analysis, job)
     prediction = requested
     if allocator != "requested":
         prediction, unpredicted = simulated(analysis, job, allocator)
-    more, less = _unforeseen(requested, measured) if tolerance is None and job.executor == "graph" else (0, 0)
-    real = measured.peak_bytes if allocator == "requested" else measured.chunk_bytes
-    below = prediction is not None and real is not None and prediction.peak_bytes < real
+    looked = tolerance is None and job.executor == "graph"
     return Verification(
         analysis=analysis, job=job, measured=measured, named=tolerance is not None,
-        tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance, slack=more if below else less,
+        tolerance=TOLERANCES[job.mode] if tolerance is None else tolerance,
+        scratch=apart(requested, measured.changes) if looked and requested else None,
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
         unpredicted=unpredicted,
@@ -219,23 +250,6 @@ def _interval(prediction: MemoryPrediction | None) -> tuple[int, int] | None:
     return prediction.low_bytes, prediction.high_bytes
 
 
-def _unforeseen(prediction: MemoryPrediction | None, measured: Measurement) -> tuple[int, int]:
-    """The largest scratch that a kernel took and the simulation has not, and the largest that the simulation has and
-    no kernel took; what is not small is no scratch."""
-    if prediction is None:
-        return 0, 0
-    makers = {event.buffer: event.op for event in prediction.events if event.bytes > 0}
-    ours = Counter(event.bytes for event in prediction.events if event.bytes > 0)
-    theirs = Counter(change.bytes for change in measured.changes if change.bytes > 0)
-    own = [-event.bytes for event in prediction.events if event.bytes < 0 and makers.get(event.buffer) is event.op]
-    taken = [change.bytes for change in measured.changes if change.region == "temp"]
-    return _largest(taken, theirs - ours), _largest(own, ours - theirs)
-
-
-def _largest(sizes: Iterable[int], left: Counter[int]) -> int:
-    return max((size for size in sizes if left[size] and size <= MOST_SCRATCH), default=0)
-
-
 def _largest_rise(live: Iterable[int]) -> int | None:
     """The largest single allocation of a line of live bytes."""
     steps, before = [], 0
@@ -249,7 +263,7 @@ def _resident(analysis: Analysis, measured: Measurement) -> tuple[Claim, ...]:
     predicted = getattr(analysis.memory, "resident", None)
     if predicted is None:
         return ()
-    pairs = {"weights": predicted.weights, "optimizer": predicted.optimizer_slots}
+    pairs = {"weights": predicted.weights, "optimizer": predicted.optimizer_slots, "inputs": predicted.inputs}
     return tuple(Claim(name, size, measured.resident.get(name, 0)) for name, size in pairs.items())
 
 

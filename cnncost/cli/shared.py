@@ -148,16 +148,21 @@ def input_shapes(pairs: list[tuple[str | None, tuple[int | None, ...]]]) -> Any:
     return dict(pairs)
 
 
-def analysis_of(args: argparse.Namespace) -> Analysis:
-    """The analysis that the shared options ask for; says what takes its time on a terminal."""
+def analysis_of(args: argparse.Namespace, seconds: float | None = None) -> Analysis:
+    """The analysis that the shared options ask for; says what takes its time on a terminal. Where reading the source
+    takes more than ``seconds``, the process ends."""
+    from cnncost.cli.limit import limited
     from cnncost.cli.progress import progress
 
-    with progress(f"reading {printable(args.source)}"):
-        from cnncost.api import analyze
+    reading = f"reading {printable(args.source)}"
+    with progress(reading):
+        from cnncost.api import analyze, load
 
+        with limited(seconds, reading):
+            graph = load(args.source, dict(args.variables) or None)
         return analyze(
-            args.source, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
-            mode=mode_of(args), optimizer=args.optimizer, variables=dict(args.variables) or None,
+            graph, batch=args.batch, input=input_shapes(args.shapes), dtype=args.dtype,
+            mode=mode_of(args), optimizer=args.optimizer,
             executor=getattr(args, "executor", None) or "graph",
             allocator=getattr(args, "allocator", None) or "requested", interval=getattr(args, "interval", False),
             gradient_accumulation_steps=getattr(args, "accumulate", None),

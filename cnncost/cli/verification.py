@@ -23,7 +23,8 @@ def read_verification(path: str, model: str | None = None) -> dict[str, Any]:
         with open(path, "rb") as stream:
             data = json.loads(stream.read(MOST).decode("utf-8"))
     except OSError as error:
-        raise CnncostError(f"cannot be read: {error.strerror}", location=place) from None
+        problem = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise CnncostError(problem, location=place) from None
     except (ValueError, RecursionError):
         raise CnncostError("not JSON", rule=RULE, location=place) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
@@ -90,7 +91,7 @@ _PARTS: dict[str, Callable[[Any], bool]] = {
     "optimizer": lambda value: value is None or _text(value), "verdict": lambda value: value is MISSING or _text(value),
     "versions": lambda value: isinstance(value, dict) and all(map(_text, value.values())),
     "peak.predicted_bytes": _bytes, "peak.measured_bytes": _bytes, "peak.error": _number,
-    "step_seconds.median": _known, "step_seconds.low": _known, "step_seconds.high": _known,
+    "step_seconds.median": _number, "step_seconds.low": _number, "step_seconds.high": _number,
     "layers": lambda value: isinstance(value, list),
 }  # fmt: skip
 _LAYER: dict[str, Callable[[Any], bool]] = {

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="Keras's backend; memory is predicted for TensorFlow's alone")  # fmt: skip
     group.add_argument("--steps", metavar="N", type=whole_number(1, 10_000), default=10, help="timed steps (10)")
     group.add_argument("--timeout", metavar="SECONDS", type=whole_number(1, 10**6), default=600,
-                       help="a process may take this long (600)")  # fmt: skip
+                       help="a process, and reading the source, may take this long (600)")  # fmt: skip
     group.add_argument("--tolerance", metavar="SHARE", type=tolerance,
                        help="relative error of the peak that passes, and it alone; without it 1%% at inference, 10%% "
                             "in training, or a place inside the predicted interval")  # fmt: skip
@@ -71,19 +71,20 @@ def run(args: argparse.Namespace) -> int:
     from cnncost.cli.streams import columns_of, emit
     from cnncost.measure.environment import device_of
 
+    _check_mode(args)
     args.mode = mode_of(args)
     os.environ["KERAS_BACKEND"] = args.backend  # keras:NAME is read by Keras in this process too
     device = device_of(args.device)
     form = args.format or form_of(args.output, SUFFIXES)
     _check_files(args.output, args.picture)
-    analysis = analysis_of(args)
+    analysis = analysis_of(args, args.timeout)
     job = job_of(args, analysis, device)
     from cnncost.compare import compare
     from cnncost.report.verification import render
 
     measured = _measure(job, analysis, args.timeout, args.processes or 1)
     result = compare(analysis, job, measured, args.tolerance, args.allocator)
-    if args.processes is None and not result.peak_ok:
+    if args.processes is None and result.judged and not result.peak_ok:
         measured = _measure(job, analysis, args.timeout, ANEW, measured)
         result = compare(analysis, job, measured, args.tolerance, args.allocator)
     text = render(result, form, columns_of(args.output))
@@ -98,6 +99,17 @@ def run(args: argparse.Namespace) -> int:
 
         emit(svg(result), args.picture)
     return 0 if result.ok else 1
+
+
+def _check_mode(args: argparse.Namespace) -> None:
+    """What belongs to a training step is not left out in silence where an inference is run."""
+    given = f"--optimizer {args.optimizer}" if args.optimizer else f"--accumulate {args.accumulate}"
+    if args.mode == "inference" and (args.optimizer or args.accumulate):
+        raise CnncostError(
+            f"--mode inference and {printable(given)} contradict each other",
+            rule="an inference has no optimizer and adds no gradients up",
+            nearest=f"leave --mode out: {given.split()[0]} implies training",
+        )  # fmt: skip
 
 
 def _check_files(output: str | None, picture: str | None) -> None:

@@ -219,12 +219,13 @@ def _measured(verification: Mapping[str, Any] | None) -> list[str]:
     if not verification:
         return []
     peak, time = verification["peak"], verification["step_seconds"]
-    low, middle, high = (1000 * time[name] for name in ("low", "median", "high"))
+    times = [time[name] for name in ("median", "low", "high")]
+    step = "not timed" if None in times else "{:.2f} ms ({:.2f} to {:.2f})".format(*(1000 * one for one in times))
     rows = [
         ["peak, predicted", bytes_text(peak["predicted_bytes"])],
         ["peak, measured", bytes_text(peak["measured_bytes"])],
         ["error", f"{peak['error']:+.2%}" if peak["error"] is not None else ""],
-        ["step time, median", f"{middle:.2f} ms ({low:.2f} to {high:.2f})"],
+        ["step time, median", step],
     ]
     said = escaped(f"{verification['mode']}, batch {verification['batch']}, {verification['device']}")
     return ["## Predicted against measured", "", said, "", *pipes(["figure", "value"], rows, ["left", "right"]), ""]

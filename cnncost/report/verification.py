@@ -99,8 +99,8 @@ def figures(result: Verification) -> list[tuple[str, str]]:
     real = result.measured
     pairs = [("layers", _layers(result)), ("peak", _peak(result))]
     if result.unpredicted:
-        pairs.append(("", f"no peak was predicted ({clean(result.unpredicted, 300)}); the verdict rests on shapes, "
-                          "params and bytes"))  # fmt: skip
+        rests = "" if result.unchecked else "; the verdict rests on shapes, params and bytes"
+        pairs.append(("", f"no peak was predicted ({clean(result.unpredicted, 300)}){rests}"))
     elif not result.judged:
         pairs.append(("", "the predicted peak is TensorFlow's; the verdict rests on shapes, params and bytes"))
     if result.allocator == "bfc" and real.peak_bytes is not None:
@@ -108,7 +108,7 @@ def figures(result: Verification) -> list[tuple[str, str]]:
     elif real.chunk_bytes is not None:
         pairs.append(("chunks", f"{_bytes(real.chunk_bytes)} as the allocator rounds, above weights and input"))
     pairs.append(("process", f"{_bytes(real.process_bytes)} resident, framework and all"))
-    pairs.append(("resident", ", ".join(f"{name} {_bytes(size)}" for name, size in real.resident.items() if size)))
+    pairs.append(("resident", _resident(result)))
     found, single = result.allocations, result.temporary
     if single is not None:
         pairs.append(
@@ -129,23 +129,38 @@ def figures(result: Verification) -> list[tuple[str, str]]:
             pairs.append(("", f"first mismatch: {clean(found.first_mismatch, 300)}"))
     elif found.total:
         pairs.append(("allocations", f"{found.total:,} of 1 KiB or more"))
-    middle, low, high = result.step_seconds
-    pairs.append(("step", f"{time_text(middle)} median of {len(real.step_seconds)} ({time_text(low)} to "
-                          f"{time_text(high)}), {rate_text(result.gmacs_per_second)} GMAC/s"))  # fmt: skip
+    pairs.append(("step", _step(result)))
     notes = [*real.notes, *result.predicted_notes]
     allowed = [("tolerance", tolerance_text(result))] if result.judged else []
     return [*pairs, *(("note", clean(note, 300)) for note in notes), *allowed, ("verdict", verdict(result))]
+
+
+def _resident(result: Verification) -> str:
+    text = ", ".join(f"{name} {_bytes(size)}" for name, size in result.measured.resident.items() if size)
+    judged = result.resident and result.job.backend == "tensorflow"
+    return f"{text}; {'as predicted' if result.resident_ok else 'not as predicted'}" if judged else text
+
+
+def _step(result: Verification) -> str:
+    if result.step_seconds is None:
+        return "not timed"
+    middle, low, high = map(time_text, result.step_seconds)
+    repeats, rate = len(result.measured.step_seconds), rate_text(result.gmacs_per_second or 0)
+    return f"{middle} median of {repeats} ({low} to {high}), {rate} GMAC/s"
 
 
 def tolerance_text(result: Verification) -> str:
     """What a peak may be off, whole."""
     parts = [f"{share(result.tolerance)} of the measured peak"]
     if result.named:
-        parts.append("as asked")
-    elif result.interval:
+        return f"{parts[0]}, as asked"
+    parts.append(f"or {_bytes(result.floor)}")
+    if result.interval:
         parts.append("or anywhere inside the predicted interval")
-    if result.slack:
-        parts.append(f"or {_bytes(result.slack)}, the largest scratch that was taken or simulated alone")
+    if result.scratch is not None and result.slack > result.floor:
+        _, _, ours, theirs = result.scratch
+        parts.append(f"or {_bytes(result.slack)}, the largest scratch that was taken or simulated alone: without such "
+                     f"scratch the peaks are {ours:,} B predicted and {theirs:,} B measured")  # fmt: skip
     return ", ".join(parts)
 
 
@@ -162,7 +177,10 @@ def verdict(result: Verification) -> str:
     if not all(layer.ok for layer in result.layers):
         return "differs: the real model's layers are not as predicted"
     if not result.resident_ok:
-        return "differs: the bytes of weights or optimizer are not as predicted"
+        return "differs: the bytes of weights, optimizer or inputs are not as predicted"
+    if result.unchecked:
+        missing = "predicted" if result.predicted_peak is None else "measured"
+        return f"not checked: no peak was {missing} to hold against the tolerance of {share(result.tolerance)}"
     if not result.peak_ok:
         outside = "" if result.interval is None else " and outside the predicted interval"
         if result.inside_interval:
@@ -174,6 +192,8 @@ def verdict(result: Verification) -> str:
         return f"ok: all as predicted, the peak within {share(result.tolerance)}"
     if result.inside_interval:
         return "ok: all as predicted, the peak inside the predicted interval"
+    if abs(result.off) <= result.floor:
+        return f"ok: all as predicted, the peak within {_bytes(result.floor)}"
     return f"ok: all as predicted, the peak within a kernel's own scratch ({_bytes(result.slack)})"
 
 

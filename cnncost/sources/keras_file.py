@@ -78,8 +78,10 @@ def _signature(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(8)
+    except FileNotFoundError:
+        raise _broken(path, "no such file") from None
     except OSError as error:
-        raise _broken(path, f"the file cannot be read: {error.strerror}") from None
+        raise _broken(path, f"cannot be read: {error.strerror}") from None
 
 
 # -- archives --------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_hostile_difference_page(tmp_path: Path) -> None:
     (["report", LENET, "-o", "a.md", "--limit", "12"], 2, "--limit"),
     (["report", LENET, "-o", "a.md", "--limit", "tweet"], 2, "--limit"),
     (["report", LENET, "-o", "a.html", "--limit", "comment"], 2, "--limit is for Markdown"),
-    (["report", LENET, "-o", "a.md", "--verification", "none.json"], 2, "cannot be read"),
+    (["report", LENET, "-o", "a.md", "--verification", "none.json"], 2, "no such file"),
     (["plot", "pie", LENET, "-o", "a.svg"], 2, "timeline, layers, scatter, measured"),
     (["plot", "layers", LENET, "-o", "a.gif"], 2, "names no format"),
     (["plot", "layers", LENET, "-o", "none/a.svg"], 2, "no directory"),
@@ -118,6 +118,15 @@ def test_report_with_a_verification(name: str, tmp_path: Path) -> None:
     text = (tmp_path / name).read_text(encoding="utf-8")
     assert "Predicted against measured" in text
     assert "-16.67" in text
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.html"])
+@pytest.mark.parametrize("median", [None, 0.002])
+def test_report_with_a_run_that_was_not_timed(name: str, median: float | None, tmp_path: Path) -> None:
+    run = {**RUN, "step_seconds": {"median": median, "low": None, "high": None}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert main(["report", LENET, "-o", str(tmp_path / name), "--verification", str(tmp_path / "run.json")]) == 0
+    assert "not timed" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("edit", "problem"), [

@@ -125,6 +125,21 @@ def test_without_tensorflow(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_source_that_hangs_is_ended(folder: Path) -> None:
+    """The user's code runs in the command's own process, and catches whatever is raised in it; half an import of
+    TensorFlow leaves no standard error."""
+    (folder / "hangs.py").write_text(
+        "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n"
+    )
+    (folder / "tensorflow.py").write_text("import hangs\n")
+    (folder / "net.py").write_text("import tensorflow\n")
+    for source in ("hangs:model", "net:model"):
+        begun = time.monotonic()
+        message = failed(run(folder, source, "--timeout", "1", "-o", "out.json"), 3)
+        assert f"reading {source} took longer than 1 s; " in message and "--timeout" in message
+        assert time.monotonic() - begun < 30 and not (folder / "out.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -141,6 +156,8 @@ def test_without_tensorflow(folder: Path) -> None:
         (["--mode", "training", "--optimizer", "adm"], "did you mean 'adam'?"),
         (["--processes", "0"], "--processes: "),
         (["--allocator", "bcf"], "did you mean 'bfc'?"),
+        (["--mode", "inference", "--optimizer", "adam"], "--mode inference and --optimizer adam contradict"),
+        (["--mode", "inference", "--accumulate", "4"], "leave --mode out: --accumulate implies training"),
         (["-o", "nowhere/out.json"], "no directory"),
         (["-o", "."], "it is a directory"),
         (["--picture", "nowhere/out.svg"], "no directory"),

@@ -38,7 +38,7 @@ def test_processes(
         return peaks[len(calls) - 1]
 
     def judged(analysis: Any, job: Any, measured: int, *rest: Any) -> SimpleNamespace:
-        return SimpleNamespace(peak_ok=measured == GOOD, ok=measured == GOOD)
+        return SimpleNamespace(judged=True, peak_ok=measured == GOOD, ok=measured == GOOD)
 
     monkeypatch.setattr(measure, "run_often", run_often)
     monkeypatch.setattr(compare, "compare", judged)

@@ -78,6 +78,12 @@ WORDS: dict[str, Callable[[Any, Any], Any]] = {
     "embedding": lambda k, x: k.layers.Embedding(20, 8)(x),
     "masked": lambda k, x: k.layers.Dense(8)(k.layers.Embedding(20, 8, mask_zero=True)(x)),
     "masked-attention": lambda k, x: _attended(k, k.layers.Embedding(20, 8, mask_zero=True)(x)),
+    "masked-mean": lambda k, x: k.layers.Dense(10, activation="softmax")(
+        k.layers.GlobalAveragePooling1D()(k.layers.Embedding(20, 8, mask_zero=True)(x))
+    ),
+    "masked-mean-kept": lambda k, x: k.layers.GlobalAveragePooling1D(keepdims=True)(
+        k.layers.Embedding(20, 8, mask_zero=True)(x)
+    ),
 }
 
 

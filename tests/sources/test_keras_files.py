@@ -79,8 +79,9 @@ def test_directories_and_missing_files(tmp_path):
     folder = tmp_path / "d.keras"
     folder.mkdir()
     refused(folder, "directory")
-    refused(tmp_path / "nothing.keras", "cannot be read")
-    refused(tmp_path / "nothing.h5", "cannot be read")
+    refused(tmp_path / "nothing.keras", "no such file")
+    refused(tmp_path / "nothing.h5", "no such file")
+    refused(tmp_path / f"{'x' * 300}.h5", "cannot be read: File name too long")
 
 
 def test_a_config_that_is_a_directory(tmp_path):

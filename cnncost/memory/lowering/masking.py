@@ -21,7 +21,7 @@ _HANDS_ON = frozenset(
 _MERGES = frozenset(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"))
 _RECURRENT = frozenset(("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"))
 # What these make of a mask is not followed here.
-_UNKNOWN = frozenset(("Concatenate", "Dot", "Lambda", "Softmax", "GlobalAveragePooling1D"))
+_UNKNOWN = frozenset(("Concatenate", "Dot", "Lambda", "Softmax"))
 _TAKES_AWAY = frozenset(("MultiHeadAttention", "GroupQueryAttention"))  # their inputs have no mask any more
 
 
