@@ -72,7 +72,7 @@ class Module:
     def __init__(self) -> None:
         self.all: list[Hlo] = []
         self.op: Op | None = None  # the TensorFlow op that is being translated
-        self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
+        self._broadcasts: dict[tuple[int, Dims, Dims | None], Hlo] = {}
         self.axes: dict[int, Dims | None] = {}  # of a broadcast's source, by the broadcast's index
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
@@ -237,7 +237,7 @@ class Module:
 
     def repeated(self, source: Hlo, shape: Dims, axes: Dims | None) -> Hlo:
         """``axes``: where those of the source lie that are not one; None where that is not known."""
-        key = (source.index, shape)
+        key = (source.index, shape, axes)
         found = self._broadcasts.get(key)
         if found is None:
             found = self._broadcasts[key] = self.add("broadcast", (source,), shape, source.dtype)
