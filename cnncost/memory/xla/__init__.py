@@ -42,7 +42,8 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
         events = allocations(compiled, size, outputs)
         inside = contents(compiled, chains, size - fullest, outputs)
     at = max(range(len(events)), key=lambda number: events[number].live, default=-1)
-    spare = max(_one_small(chains, point), ROUNDING * (mode == "training"))
+    scalars = min(ROUNDING, point // FRACTION) if mode == "training" else 0
+    spare = max(_one_small(chains, point), scalars)
     slack = program.module.slack
     low, high = min(point, *peaks) - spare - slack, max(point, *peaks) + spare + slack
     notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack))
@@ -61,6 +62,7 @@ LOOP = (
 )
 FEW = 1500  # instructions of a program of which more orders are looked at: one buffer is much of a small model's peak
 ROUNDING = 16 * ALIGNMENT  # bytes in training: seeds, counters and tables, which are not followed one by one
+FRACTION = 16  # they are no larger share of a tiny step's peak than one in so many
 SMALL = 100  # a small buffer is less than one in so many of the peak
 
 
