@@ -28,6 +28,7 @@ _OUTPUTS_UNUSED = frozenset((
     "Maximum", "Minimum", "MirrorPad", "Mul", "MulNoNan", "Neg", "NotEqual", "OnesLike", "Pack", "Pad", "PadV2", "Prod",
     "Range", "ReadVariableOp", "RealDiv", "Reshape", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor",
     "ReverseV2", "Round", "Shape", "Sign", "Sin", "Softplus", "Softsign", "SpaceToBatchND", "Split", "SplitV", "Square",
+    "StatefulPartitionedCall",
     "SquaredDifference", "Squeeze", "StopGradient", "StridedSlice", "Sub", "Sum", "Tile", "Transpose", "Unpack",
     "UnsortedSegmentSum", "Xdivy", "ZerosLike",
 ))  # fmt: skip
@@ -82,6 +83,9 @@ class Kept:
             end, taken = ends.get(op.index, (begin, ()))
             for value in taken:
                 self.hold(value, end)
+            if op.type == "StatefulPartitionedCall":  # a function: its call and its gradient refer to each other
+                for value in op.inputs:
+                    self.hold(value, len(ops))
             if "gradient" in op.attrs or op.type not in _INPUTS_UNUSED:
                 for place, value in enumerate(op.inputs):
                     if op.attrs.get("gradient") != "swish" or place:

@@ -11,7 +11,7 @@ from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import prune
-from cnncost.memory.xla.assign import Buffer, assign, heap_bytes, live_peak, merged, other_heaps
+from cnncost.memory.xla.assign import ALIGNMENT, Buffer, assign, heap_bytes, live_peak, merged, other_heaps
 from cnncost.memory.xla.compile import Compiled, Plan
 from cnncost.memory.xla.creation import creation_order
 from cnncost.memory.xla.emit import Program, emit
@@ -42,7 +42,8 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
         events = allocations(compiled, size, outputs)
         inside = contents(compiled, chains, size - fullest, outputs)
     at = max(range(len(events)), key=lambda number: events[number].live, default=-1)
-    spare = _one_small(chains, point)
+    scalars = min(ROUNDING, point // FRACTION) if mode == "training" else 0
+    spare = max(_one_small(chains, point), scalars)
     slack = program.module.slack
     low, high = min(point, *peaks) - spare - slack, max(point, *peaks) + spare + slack
     notes = (NOTE.format(spare), *(LOOP.format(slack),) * bool(slack))
@@ -51,14 +52,17 @@ def predict_xla(analysis: Analysis, mode: str, optimizer: str | None = None) -> 
 
 # The interval's reason, in words.
 NOTE = (
-    "the interval spans other orders of instructions that become ready at once, and one small buffer ({:,} bytes) more "
-    "or less: XLA decides for each buffer whether it is fused away or lies in the memory of an updated weight"
+    "the interval spans other orders of instructions that become ready at once, and {:,} bytes more or less, one small "
+    "buffer or some scalars of 64 bytes each: XLA decides for each whether it is fused away or lies in the memory of "
+    "an updated weight"
 )
 LOOP = (
     "the interval has room for the states of loops ({:,} bytes) too: the compiler may copy each of them where its loop "
     "begins or turns"
 )
 FEW = 1500  # instructions of a program of which more orders are looked at: one buffer is much of a small model's peak
+ROUNDING = 16 * ALIGNMENT  # bytes in training: seeds, counters and tables, which are not followed one by one
+FRACTION = 16  # they are no larger share of a tiny step's peak than one in so many
 SMALL = 100  # a small buffer is less than one in so many of the peak
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 ALIGNMENT = 64  # bytes (cpu_function_runtime.h)
+ANYWHERE, HEAP = -1, -2  # whether a buffer may lie in a fixed allocation while that is free: a tuple's table may not
 
 
 class Buffer(NamedTuple):
@@ -22,7 +23,7 @@ class Buffer(NamedTuple):
     start: int
     end: int
     takes: tuple[int, ...]
-    home: int  # the fixed allocation it must lie in (a donated parameter's), -1 for none
+    home: int  # the fixed allocation it must lie in (a donated parameter's); else ANYWHERE or HEAP
     out: bool  # leaves the step
     rank: int  # among buffers of one size
     seen: tuple[int, ...] = ()
@@ -71,7 +72,7 @@ def assign(buffers: list[Buffer], donated: list[int]) -> tuple[list[Buffer], lis
         if candidate is None:
             continue
         buffer = candidate
-        found = _reused(buffer, fixed, where)
+        found = None if buffer.home == HEAP else _reused(buffer, fixed, where)
         if found is not None:
             found.held.append(buffer)
             where[buffer.number] = found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from cnncost.memory.xla.assign import Buffer
+from cnncost.memory.xla.assign import ANYWHERE, HEAP, Buffer
 from cnncost.memory.xla.emit import Program
 from cnncost.memory.xla.fusion import Kernel, connect, fuse
 from cnncost.memory.xla.hlo import Hlo
@@ -194,17 +194,23 @@ def _buffers(
         ]
         takes = tuple(value.number for value in found if value in node.inputs)
         seen = tuple(value.number for value in found if value not in node.inputs)  # through a view
-        end, fixed = ends[id(node)], home.get(id(node), -1)
+        end, fixed = ends[id(node)], home.get(id(node), ANYWHERE)
         leaves = id(node) in leaving and fixed < 0
         buffers.append(Buffer(node.number, node.bytes, node.number, end, takes, fixed, leaves, ranks[id(node)], seen))
-        if node.hlo.opcode == "reduce-window-tuple":  # an index for each axis; the value itself nobody reads
-            size = node.hlo.elements * node.hlo.inputs[0].item
-            buffers[-1] = buffers[-1]._replace(end=node.number, bytes=size)
-            for _ in node.hlo.shape:
-                buffers.append(
-                    Buffer(last + len(buffers), node.bytes, node.number, end, (), -1, False, ranks[id(node)])
-                )
+        if node.hlo.opcode == "reduce-window-tuple":
+            buffers[-1:] = _tuple(buffers[-1], node, last + len(buffers))
     return buffers
+
+
+def _tuple(whole: Buffer, node: Node, number: int) -> Iterator[Buffer]:
+    """What a window operation that carries indices along puts out: the value itself, which nobody reads, an index for
+    each axis, and the table of all of them, which is read when its elements are taken apart."""
+    axes = len(node.hlo.shape)
+    apart = max((user.number for user in node.users if user.alias), default=node.number)
+    yield whole._replace(end=node.number, bytes=node.hlo.elements * node.hlo.inputs[0].item)
+    for axis in range(axes):
+        yield whole._replace(number=number + axis, takes=(), home=ANYWHERE, out=False, seen=())
+    yield Buffer(number + axes, POINTER * (1 + axes), node.number, apart, (), HEAP, False, whole.rank)
 
 
 def _in_place(node: Node, source: Node) -> bool:

@@ -168,7 +168,8 @@ def _diagonal(module: Module, x: Hlo, grad: Hlo, spec: Spec, groups: int) -> Hlo
     turned = module.transpose(made, (*range(1, rank - 1), 0, rank - 1))
     masked = module.map("select", (turned,), Spec(turned.shape, spec.dtype))
     assert masked is not None
-    return module.add("reduce-window", (masked,), spec.shape, spec.dtype)
+    summed = module.add("reduce-window", (masked,), (*window, 1, groups), spec.dtype)
+    return module.reshape(summed, spec.shape)
 
 
 def product(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cnncost.memory.opgraph import Op
 from cnncost.memory.spec import SIZES, Dims, Spec
+from cnncost.memory.xla.repeating import composed, kept_axes, squeezed
 
 __all__ = ["Hlo", "Module", "Operand"]
 
@@ -71,7 +72,8 @@ class Module:
     def __init__(self) -> None:
         self.all: list[Hlo] = []
         self.op: Op | None = None  # the TensorFlow op that is being translated
-        self._broadcasts: dict[tuple[int, Dims], Hlo] = {}
+        self._broadcasts: dict[tuple[int, Dims, Dims | None], Hlo] = {}
+        self.axes: dict[int, Dims | None] = {}  # of a broadcast's source, by the broadcast's index
         self._mapped: dict[tuple[str, tuple[int, ...], Spec], Hlo] = {}
         self._moved: dict[tuple[str, int, Dims, object], Hlo] = {}
         self._rounded: set[int] = set()
@@ -123,8 +125,10 @@ class Module:
                     return self.scattered(scattered, other, spec)
         if opcode == "divide" and len(read) == 2 and read[1].opcode in _INVERSE:
             return self.map("multiply", (read[0], self.inverse(read[1])), spec)
-        if len(read) == 1 and read[0].opcode == "broadcast" and read[0].inputs:
-            return self.sunk(opcode, read[0], spec)
+        if all(value.opcode == "broadcast" and value.inputs for value in read):
+            made = self.sunk(opcode, read, spec)
+            if made is not None:
+                return made
         if len(read) < _PURE.get(opcode, 9) or len(read) < len(inputs):
             return self.add(opcode, read, spec.shape, spec.dtype, elementwise=True)
         key = (opcode, tuple(value.index for value in read), spec)
@@ -201,11 +205,21 @@ class Module:
                 for _, made in uses:
                     made.opcode, made.inputs = "zeros", []
 
-    def sunk(self, opcode: str, repeated: Hlo, spec: Spec) -> Hlo:
-        """Computed before it is repeated (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""
-        source = repeated.inputs[0]
-        made = self.add(opcode, (source,), source.shape, spec.dtype, elementwise=True)
-        return self.add("broadcast", (made,), spec.shape, spec.dtype)
+    def sunk(self, opcode: str, repeated: Sequence[Hlo], spec: Spec) -> Hlo | None:
+        """Computed before it is repeated, where all operands are repeated alike but for scalars
+        (TryToSinkBroadcastAfterOpWithUniqueNonScalarOperand)."""
+        wide = [value for value in repeated if value.inputs[0].elements > 1] or list(repeated[:1])
+        axes, first = self.axes.get(wide[0].index), wide[0].inputs[0]
+        if len(repeated) == 1:
+            made = self.add(opcode, (first,), first.shape, spec.dtype, elementwise=True)
+            return self.repeated(made, spec.shape, axes)
+        own = squeezed(first.shape)
+        alike = all(self.axes.get(v.index) == axes and squeezed(v.inputs[0].shape) == own for v in wide)
+        if not alike or axes is None or not own:
+            return None
+        total = self.map(opcode, [self.reshape(v.inputs[0], own if v in wide else ()) for v in repeated],
+                         Spec(own, spec.dtype))  # fmt: skip
+        return None if total is None else self.repeated(total, spec.shape, axes)
 
     def broadcast(self, value: Hlo, shape: Dims) -> Hlo:
         if value.shape == shape:
@@ -213,14 +227,21 @@ class Module:
         source = value
         while source.opcode == "reshape" and source.inputs[0].elements == value.elements:
             source = source.inputs[0]  # a reshape before a broadcast only names axes
+        inner = self.axes.get(source.index) if source.opcode == "broadcast" else None
+        axes = composed(value.shape, shape, source.shape, inner, source.opcode == "broadcast")
         if source.opcode == "broadcast" and source.inputs:
             source = source.inputs[0]
         if source.elements == prod(shape):
             return self.reshape(value, shape)
-        key = (source.index, shape)
+        return self.repeated(source, shape, axes)
+
+    def repeated(self, source: Hlo, shape: Dims, axes: Dims | None) -> Hlo:
+        """``axes``: where those of the source lie that are not one; None where that is not known."""
+        key = (source.index, shape, axes)
         found = self._broadcasts.get(key)
         if found is None:
             found = self._broadcasts[key] = self.add("broadcast", (source,), shape, source.dtype)
+            self.axes[found.index] = axes
         return found
 
     def reshape(self, value: Hlo, shape: Dims) -> Hlo:
@@ -229,6 +250,10 @@ class Module:
         source = value.inputs[0] if value.opcode == "reshape" else value
         if source.shape == shape:
             return source
+        axes = self.axes.get(source.index)
+        kept = None if axes is None else kept_axes(axes, source.shape, shape)
+        if kept is not None:  # a broadcast whose source's axes stay whole is one of another shape (HandleReshape)
+            return self.repeated(source.inputs[0], shape, kept)
         return self.moved("reshape", source, shape, None)
 
     def transpose(self, value: Hlo, perm: Sequence[int]) -> Hlo:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from cnncost.memory.spec import Spec
 from cnncost.memory.xla.hlo import F32, HALVES, Hlo, Module, Operand
+from cnncost.memory.xla.repeating import squeezed
 
 OFFLOADED = 32 * 1024  # elements that a reduction by YNNPACK reads at least
 WINDOW = 32  # of a tree of reductions
@@ -31,7 +32,7 @@ def reduce(module: Module, value: Operand, axes: Sequence[int], spec: Spec, extr
     if value.opcode == "negate" and not extreme:  # the sum is negated, not what is summed
         return module.map("negate", (reduce(module, value.inputs[0], axes, spec),), spec)
     if value.opcode == "broadcast" and value.inputs and spec.elements > 1:
-        smaller = _of_source(module, value, gone, spec)
+        smaller = _of_source(module, value, axes, spec)
         if smaller is not None:
             return smaller
     narrow = tuple(n for axis, n in enumerate(value.shape) if axis not in axes)
@@ -51,11 +52,17 @@ def _tree(module: Module, value: Hlo, axes: Sequence[int], spec: Spec) -> Hlo:
 
 
 def _of_source(module: Module, value: Hlo, gone: Sequence[int], spec: Spec) -> Operand:
-    """A sum of repeated values is a product: only what was not repeated is summed. Known where the source has the
-    axes that stay (and perhaps the batch)."""
+    """A sum of repeated values is a product, then repeated where it still has to be: known where none of the axes that
+    go is the source's own."""
     source = value.inputs[0]
-    stay = [n for axis, n in enumerate(value.shape) if axis not in gone and n != 1]
-    own = [n for n in source.shape if n != 1]
-    if own == stay:
+    stay = tuple(n for axis, n in enumerate(value.shape) if axis not in gone and n != 1)
+    if squeezed(source.shape) == stay:
         return module.map("multiply", (module.reshape(source, spec.shape),), spec)
-    return None
+    places = module.axes.get(value.index)
+    if places is None or any(axis in gone for axis in places):
+        return None
+    kept = len(spec.shape) == len(value.shape)
+    left = [axis for axis in range(len(value.shape)) if kept or axis not in gone]
+    scaled = module.map("multiply", (source,), Spec(source.shape, spec.dtype))
+    assert scaled is not None
+    return module.repeated(scaled, spec.shape, tuple(left.index(axis) for axis in places))

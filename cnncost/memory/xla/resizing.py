@@ -41,8 +41,10 @@ def _axis(module: Module, source: int, size: int) -> _Axis:
     start = _start(module, size, nearest=False)
     span = min(SPAN, source)
     wide, flat = Spec((size, span), F32), Spec((size,), F32)
-    place = module.broadcast(_some(module.map("subtract", (start, None), flat)), wide.shape)
-    kernel = _some(module.map("maximum", (module.map("abs", (place,), wide), None), wide))
+    begin = module.broadcast(_some(module.map("subtract", (start, None), flat)), wide.shape)
+    pixel = module.add("iota", (), wide.shape, F32, fusible=True)
+    place = module.map("abs", (module.map("add", (begin, pixel), wide),), wide)
+    kernel = _some(module.map("maximum", (place, None), wide))
     total = module.broadcast(module.add("reduce", (kernel,), flat.shape, F32), wide.shape)
     return _Axis(start, _some(module.map("divide", (kernel, total), wide)))
 

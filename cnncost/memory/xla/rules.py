@@ -13,6 +13,8 @@ from cnncost.memory.xla import blocks, contraction, lookup, moving, resizing
 from cnncost.memory.xla.hlo import F32, HALVES, Module, Operand
 from cnncost.memory.xla.reduce import reduce
 
+PHILOX = 4  # words that its generator draws at once
+
 Rule = Callable[[Module, Op, list[Operand]], Sequence[Operand]]
 
 
@@ -226,10 +228,15 @@ def _key_counter(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Oper
 
 
 def _random(module: Module, op: Op, inputs: list[Operand]) -> Sequence[Operand]:
-    """Bits of Philox from the key, as many as the numbers have, then the numbers."""
+    """Bits of Philox from the key, four words at a time, then the numbers of as many as are wanted."""
     spec = op.outputs[0]
-    width = "int16" if spec.dtype in HALVES else "int32"
-    bits = module.add("random-bits", [key for key in inputs if key is not None], spec.shape, width)
+    keys = [key for key in inputs if key is not None]
+    fours = -(-spec.elements // PHILOX)
+    if spec.dtype in HALVES or fours * PHILOX == spec.elements:
+        bits = module.add("random-bits", keys, spec.shape, "int16" if spec.dtype in HALVES else "int32")
+    else:
+        words = module.reshape(module.add("random-bits", keys, (fours, PHILOX), "int32"), (fours * PHILOX,))
+        bits = module.reshape(module.add("slice", (words,), (spec.elements,), "int32"), spec.shape)
     return (module.map("convert", (bits,), spec),)
 
 
