@@ -110,10 +110,10 @@ class _Simulation:
         choice = self.optimizer if self.training else ""
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
-            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused)
+            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused, graph.mapped)
             ops = nodes.passed(passing)
         else:
-            nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused)
+            nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused, graph.mapped)
             ops = unroll(flat, nodes.passed(passing))
             self.graph, self.wires, edges = None, None, wires(ops)
         return sweep(ops, schedule(ops, edges, executing, nodes.constants), graph.results, edges, on)

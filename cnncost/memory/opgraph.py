@@ -121,6 +121,7 @@ class OpGraph:
         self.unrecorded: set[Op] = set()  # not on the tape: the reverse pass runs them again
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
         self.processor = AVX512  # whose kernels run it
+        self.mapped = True  # whether grappler's remapper does its work
         self.layer = ""
         self.phase = FORWARD
 

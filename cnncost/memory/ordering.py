@@ -1,6 +1,7 @@
 """The order of nodes in the graph that TensorFlow's executor is given; an op's readers are told in this order.
 
-Found on captured steps (TensorFlow 2.21), where it gives all or nearly all nodes their place:
+Found on captured steps (TensorFlow 2.21), and on the graph behind each of grappler's passes; it gives all or most nodes
+their place:
 
 1. grappler's pruning keeps what the result needs, in the reverse of a depth-first walk that takes the last input first
    (transitive_fanin.cc). It walks from the ends sorted by name, last first (model_pruner.cc): the result,
@@ -9,15 +10,19 @@ Found on captured steps (TensorFlow 2.21), where it gives all or nearly all node
    "vgg16/..." or "sgd/..." is walked before the result, what is called "adam/..." or "functional/..." is reached from
    it. Commutative ops have their inputs sorted by name;
 2. its passes sort topologically: breadth first, a node when the last of its inputs has its place (topological_sort.cc);
-3. oneDNN's layout pass puts the ops that it replaces behind all others (``layout_order``).
+3. the remapper puts them in reverse post-order of a walk down the edges, the last node without inputs and the last
+   reader first (graph_view.cc: SortTopologically); where it fails (``contraction.refused``) it leaves the order alone.
+   The dependency optimizer sorts breadth first once more: of what becomes ready with one node, the order is that of 3;
+4. oneDNN's layout pass puts the ops that it replaces behind all others (``layout_order``).
 
 The walk of 1 runs twice, as grappler does: commutative ops have been sorted by the first round, but the sums that this
-round regrouped have the smaller operand first, and what an op's data wait for it does not wait for itself. That of 3
+round regrouped have the smaller operand first, and what an op's data wait for it does not wait for itself. That of 4
 begins anywhere, as the process's memory does. Which of a layer's two gradients runs first may depend on it: VGG16 at
 64 × 64, batch 2, SGD asks for 67.2 MB where its dense layers' updates can be made in place, and for 144.4 MB where they
 copy their weights.
 
-Names are those that Keras and the tape give, as far as they decide an order.
+Names (``names``) are those that Keras and the tape give, as far as they decide an order. Equal constants are one node,
+under the name of the first.
 """
 
 from __future__ import annotations
@@ -28,9 +33,11 @@ from typing import Any, NamedTuple
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.edges import Arena
 from cnncost.memory.layout_order import replaced_nodes, replaced_order
+from cnncost.memory.names import Names, number
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
 from cnncost.memory.regroup import REGROUPED
 from cnncost.memory.replay import HANDED
+from cnncost.memory.walks import breadth_first, depth_first, last_first
 from cnncost.memory.wires import Wires, wires
 from cnncost.processors import AVX512
 
@@ -44,13 +51,13 @@ _STEERING: dict[str, tuple[int, str]] = {
 }  # fmt: skip
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
 _BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
-_STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS))
+_DRAWN = "StatelessRandomUniformV2"
+_STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS, _DRAWN))
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 _MERGED = "Conv2DBackpropFilterWithBias"
-_CAPITAL = frozenset(("Erf", "Erfc"))  # in GELU beside operators, whose names are in small letters
-_BEFORE = 1 << 40
 _RESULT = ("identity_RetVal", 0)
+_BEHIND = 1 << 40
 
 
 class Sorted(NamedTuple):
@@ -93,11 +100,12 @@ def graph_order(
 
 def sorted_nodes(
     edges: Wires, results: Sequence[Value], kept: Sequence[Op], model: str, optimizer: str,
-    fused: Container[str] = AVX512.fused,
+    fused: Container[str] = AVX512.fused, mapped: bool = True,
 ) -> Sorted:  # fmt: skip
-    """Steps 1 and 2, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces."""
+    """Steps 1 to 3, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces;
+    ``mapped``: whether grappler's remapper runs, and does not fail."""
     ops = edges.ops
-    names = _Names(model, optimizer)
+    names = Names(model, optimizer)
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
@@ -105,7 +113,10 @@ def sorted_nodes(
     sources = _sources(edges, names, biases)
     walked = _turned(ops, sources)
     ends = [value.op.index for value in results] + _awaited_last(ops, kept, names, optimizer) + _ends(ops, names)
-    order = _breadth_first(sources, _folded_last(len(ops) + len(biases), sources, _depth_first(walked, ends)))
+    walk = _folded_last(len(ops) + len(biases), sources, depth_first(walked, ends))
+    order = breadth_first(sources, walk)
+    if mapped:
+        order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
     return Sorted(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused))
 
 
@@ -113,6 +124,19 @@ def _folded_last(ops: int, sources: list[list[int]], walk: list[int]) -> list[in
     """Constants that shapes were folded to, and that wait for what had the shape, were added to the graph's end."""
     folded = [place for place in walk if place >= ops and sources[place]]
     return [place for place in walk if place < ops or not sources[place]] + folded if folded else walk
+
+
+def _ports(ops: Sequence[Op], sources: list[list[int]], biases: dict[int, int]) -> dict[tuple[int, int], int]:
+    """Where an op reads an output that is not the first of another's, by both; what has no data stands behind all."""
+    constants = range(len(ops) + len(biases), len(sources))
+    found = {(place, source): _BEHIND for place in constants for source in sources[place]}
+    for op in ops:
+        for source, index in op.inputs:
+            if index and source.index not in biases:
+                found[op.index, source.index] = index
+        for source in op.controls:
+            found[op.index, source.index] = _BEHIND
+    return found
 
 
 def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
@@ -126,7 +150,7 @@ def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
     return found
 
 
-def _awaited_last(ops: Sequence[Op], kept: Sequence[Op], names: _Names, optimizer: str) -> list[int]:
+def _awaited_last(ops: Sequence[Op], kept: Sequence[Op], names: Names, optimizer: str) -> list[int]:
     """What the result waits for, in its order (``awaited``); by name at inference."""
     states = stateful(ops) if optimizer else []
     if not states:
@@ -147,7 +171,7 @@ def _used(ops: Sequence[Op]) -> dict[int, str]:
     return used
 
 
-def _ends(ops: Sequence[Op], names: _Names) -> list[int]:
+def _ends(ops: Sequence[Op], names: Names) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
     states = [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
     used: dict[int, str] = {}
@@ -166,7 +190,7 @@ def _biases(ops: Sequence[Op]) -> dict[int, int]:
     return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
 
 
-def _sources(edges: Wires, names: _Names, biases: dict[int, int]) -> list[list[int]]:
+def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> list[list[int]]:
     """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
     TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them."""
     ops = edges.ops
@@ -182,6 +206,7 @@ def _sources(edges: Wires, names: _Names, biases: dict[int, int]) -> list[list[i
             behind.append(list(waits))
         return place
 
+    names.learn(ops)
     data = _convolved(ops)
     late = _late(ops)
     written = {op.index for op in ops if op.type == "Const"}
@@ -198,11 +223,11 @@ def _sources(edges: Wires, names: _Names, biases: dict[int, int]) -> list[list[i
         read = list(op.inputs)
         if len(read) > 1 and op.type in _COMMUTATIVE and not (op.name == REGROUPED and op.type == "AddV2"):
             if len(read) == 2:
-                one, two = names.operand(read[0].op), names.operand(read[1].op)
+                one, two = names.operand(read[0].op, op), names.operand(read[1].op, op)
                 if two < one:
                     read.reverse()
             else:
-                read.sort(key=lambda value: names.operand(value.op))
+                read.sort(key=lambda value: names.operand(value.op, op))
         for source, index in read:
             if source.type != "Const":
                 places.append(biases.get(source.index, source.index) if index else source.index)
@@ -211,7 +236,7 @@ def _sources(edges: Wires, names: _Names, biases: dict[int, int]) -> list[list[i
             else:
                 place = numbers.get(source.index)
                 if place is None:
-                    place = numbers[source.index] = constant((str(source.attrs.get("value")), source.outputs[0]))
+                    place = numbers[source.index] = constant(number(source))
                 places.append(place)
         if steered:
             _steer(op, places, constant, data, names)
@@ -228,7 +253,7 @@ def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:
 
 
 def _steer(
-    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: _Names
+    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names
 ) -> None:
     """Put the constants that steer an op among the places of what it reads."""
     steering = _STEERING.get(op.type)
@@ -236,6 +261,8 @@ def _steer(
         place, attribute = steering
         key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
         places.insert(len(places) if place < 0 else place, constant(key))
+    elif op.type == _DRAWN:  # the key and the counter are one op's
+        places[:] = [constant(("shape", op.outputs[0].shape)), *places[:1], *places, constant(_DRAWN)]
     elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
         places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
     else:
@@ -282,112 +309,3 @@ def _awaited(op: Op, late: bytearray) -> list[Op]:
 def _passed(phase: str) -> bool:
     """Whether the gradients of weights follow from all that runs then: forward, or forward once more."""
     return phase == FORWARD or isinstance(phase, Scoped)
-
-
-def _depth_first(sources: list[list[int]], ends: list[int]) -> list[int]:
-    """Reverse of the walk from the ends, last input first."""
-    seen = bytearray(len(sources))
-    walk: list[int] = []
-    stack = list(ends)
-    while stack:
-        place = stack.pop()
-        if not seen[place]:
-            seen[place] = 1
-            walk.append(place)
-            stack.extend(sources[place])
-    return walk[::-1]
-
-
-def _breadth_first(sources: list[list[int]], start: list[int]) -> list[int]:
-    """Kahn's order, first in first out; readers in the order of ``start``."""
-    waits = [0] * len(sources)
-    readers: list[list[int]] = [[] for _ in sources]
-    for place in start:
-        own = sources[place]
-        waits[place] = len(own)
-        for source in own:
-            readers[source].append(place)
-    order = [place for place in start if not waits[place]]
-    for place in order:  # grows while it is walked
-        for reader in readers[place]:
-            if waits[reader] == 1:
-                order.append(reader)
-            else:
-                waits[reader] -= 1
-    return order
-
-
-_WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
-_PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
-
-
-class _Names:
-    """Sort keys that stand for TensorFlow's node names: scope, then order of creation inside a layer."""
-
-    def __init__(self, model: str, optimizer: str) -> None:
-        self.scopes = {FORWARD: f"{model}_1/", BACKWARD: f"gradient_tape/{model}_1/", UPDATE: f"{optimizer}/"}
-        self.model = model
-        self.counts: dict[str, int] = {}
-        self.known: dict[int, tuple[str, int]] = {}
-
-    def of(self, op: Op) -> tuple[str, int]:
-        key = id(op)
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = self._make(op)
-        return found
-
-    def _make(self, op: Op) -> tuple[str, int]:
-        if op.type == "AddN" and op.phase != FORWARD and "inside" not in op.attrs:
-            return self._numbered("AddN"), op.index
-        if op.phase == UPDATE:
-            if op.type == "AssignVariableOp" and not op.layer:
-                return "AssignVariableOp", 0
-            return self._numbered(self.scopes[UPDATE] + op.type), op.index
-        scope = self._scope(op)
-        if op.type == "_Arg" and op.phase == FORWARD and "variable" not in op.attrs:
-            return self._numbered("x"), 0
-        if "outside" in op.attrs:
-            return _PYTHON.get(op.type, op.type), op.index
-        if op.phase == BACKWARD and not op.layer:  # of the loss
-            return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
-        if op.name == REGROUPED:  # capitals sort before the names of other ops
-            return f"{scope}{op.layer}_1/", -1
-        if scope and op.type in _CAPITAL and op.phase == FORWARD:
-            return f"{scope}{op.layer}_1/", op.index - _BEFORE
-        return (f"{scope}{op.layer}_1/", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
-
-    def operand(self, op: Op) -> tuple[str, int]:
-        """Constants come first: grappler's names begin with a capital letter."""
-        return ("", op.index) if op.type == "Const" else self.of(op)
-
-    def end(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
-        """The name of an op with a state, as far as it decides: a bias is read before a kernel."""
-        if op.type != "ReadVariableOp":
-            return self.of(op)
-        variable = op.attrs["variable"].name
-        if op.phase == UPDATE:
-            kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
-            return self._numbered(f"{self.scopes[UPDATE]}{kind}/read"), op.index
-        weight = "bias" if variable.endswith("/bias") else "kernel"
-        scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
-        return f"{scope}{op.layer}_1/{weight}", op.index
-
-    def state(self, op: Op, used: dict[int, str], steps: set[int]) -> tuple[str, int]:
-        """The same with the counter's read, ``Add/ReadVariableOp``, and a seed's, ``LAYER_1/Add/ReadVariableOp``."""
-        if op.type not in READS:
-            return self.of(op)
-        if op.index in steps:
-            return f"{self._scope(op)}{op.layer}_1/", op.index
-        if op.phase == UPDATE and not op.layer:
-            return "Add", 0
-        return self.end(op, used)
-
-    def _scope(self, op: Op) -> str | None:
-        phase = op.phase
-        return phase.scope.format(self.model) if isinstance(phase, Scoped) else self.scopes.get(phase)
-
-    def _numbered(self, stem: str) -> str:
-        count = self.counts.get(stem, 0)
-        self.counts[stem] = count + 1
-        return f"{stem}_{count}" if count else stem

@@ -29,7 +29,8 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     prune(graph)
     readers = readers_of(graph.ops, graph.results)
     fused = graph.processor.fused
-    rules = _UNMAPPED if any(refused(op, readers) for op in graph.ops) else _RULES
+    graph.mapped = not any(refused(op, readers) for op in graph.ops)
+    rules = _RULES if graph.mapped else _UNMAPPED
     for op in graph.ops:
         rule = rules.get(op.type)
         if rule is not None and (op.outputs[0].dtype in fused or rule is _fold_transpose):

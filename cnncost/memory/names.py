@@ -1,0 +1,125 @@
+"""Sort keys that stand for the names that Keras and the tape give to nodes, as far as they decide an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cnncost.memory.awaited import READS
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
+from cnncost.memory.regroup import REGROUPED
+
+_CAPITAL = frozenset(("Erf", "Erfc", "Neg"))  # beside operators, whose names are in small letters
+_BEFORE = 1 << 40
+_WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
+_PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
+
+
+def number(constant: Op) -> Any:
+    """What is the same for equal constants."""
+    return str(constant.attrs.get("value")), constant.outputs[0]
+
+
+class Names:
+    """Scope, then order of creation inside a layer."""
+
+    def __init__(self, model: str, optimizer: str) -> None:
+        self.scopes = {FORWARD: f"{model}_1/", BACKWARD: f"gradient_tape/{model}_1/", UPDATE: f"{optimizer}/"}
+        self.model = model
+        self.counts: dict[str, int] = {}
+        self.known: dict[int, tuple[str, int]] = {}
+        self.moments: set[str] = set()  # the layers that compute a mean and a variance
+        self.batched: set[str] = set()  # those of them that are batch normalizations
+        self.first: dict[Any, Op] = {}  # of the constants that are equal
+
+    def of(self, op: Op) -> tuple[str, int]:
+        key = id(op)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = self._make(op)
+        return found
+
+    def _make(self, op: Op) -> tuple[str, int]:
+        if op.type == "AddN" and op.phase != FORWARD and "inside" not in op.attrs:
+            return self._numbered("AddN"), op.index
+        if op.phase == UPDATE:
+            if op.type == "AssignVariableOp" and not op.layer:
+                return "AssignVariableOp", 0
+            return self._numbered(self.scopes[UPDATE] + op.type), op.index
+        scope = self._scope(op)
+        if op.type == "_Arg" and op.phase == FORWARD and "variable" not in op.attrs:
+            return self._numbered("x"), 0
+        if "outside" in op.attrs:
+            return _PYTHON.get(op.type, op.type), op.index
+        if op.phase == BACKWARD and not op.layer:  # of the loss
+            return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
+        if op.name == REGROUPED:  # capitals sort before the names of other ops
+            return f"{scope}{op.layer}_1/", -1
+        if scope and op.type in _CAPITAL and op.phase == FORWARD:
+            return f"{scope}{op.layer}_1/", op.index - _BEFORE
+        if scope and op.phase == BACKWARD and op.layer in self.moments:
+            return f"{scope}{op.layer}_1/", op.index + _BEFORE * self._moment(op)
+        if scope and op.type == "Squeeze" and op.phase == FORWARD:  # moments/Squeeze beside batchnorm/mul
+            return f"{scope}{op.layer}_1/", op.index + _BEFORE
+        return (f"{scope}{op.layer}_1/", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
+
+    def _moment(self, op: Op) -> int:
+        """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_2/Mul."""
+        if op.name == "RealDiv":
+            return 1
+        written = op.layer not in self.batched and any(value.op.phase == FORWARD for value in op.inputs)
+        return 2 if written and op.type == "Mul" else 0
+
+    def operand(self, op: Op, reader: Op) -> tuple[str, int]:
+        """Constants that grappler made come first: their names begin with a capital letter. Equal ones that Keras
+        wrote are one, which bears the name that the first has."""
+        if op.type != "Const":
+            return self.of(op)
+        first = self.first.get(number(op), op)
+        scope = self._scope(first)
+        if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
+            return "", op.index
+        others = {value.op.type for value in reader.inputs}
+        behind = not others.isdisjoint(READS) or (reader.type == "Mul" and "Squeeze" in others)
+        return f"{scope}{first.layer}_1/", first.index + (2 * _BEFORE if behind else -_BEFORE)
+
+    def learn(self, ops: Iterable[Op]) -> None:
+        """What of the whole graph decides names: equal constants, and which layers have moments."""
+        for op in ops:
+            if op.phase == FORWARD and op.name == "variance":
+                self.moments.add(op.layer)
+            if op.phase == FORWARD and op.name == "mul_1":
+                self.batched.add(op.layer)
+            if op.type == "Const" and not op.controls:
+                self.first.setdefault(number(op), op)
+
+    def end(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
+        """The name of an op with a state, as far as it decides: a bias is read before a kernel."""
+        if op.type != "ReadVariableOp":
+            return self.of(op)
+        variable = op.attrs["variable"].name
+        if op.phase == UPDATE and not op.layer:
+            return "Add", 0
+        if op.phase == UPDATE:
+            kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
+            return self._numbered(f"{self.scopes[UPDATE]}{kind}/read"), op.index
+        weight = "bias" if variable.endswith("/bias") else "kernel"
+        scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
+        return f"{scope}{op.layer}_1/{weight}", op.index
+
+    def state(self, op: Op, used: dict[int, str], steps: set[int]) -> tuple[str, int]:
+        """The same with the counter's read, ``Add/ReadVariableOp``, and a seed's, ``LAYER_1/Add/ReadVariableOp``."""
+        if op.type not in READS:
+            return self.of(op)
+        if op.index in steps:
+            return f"{self._scope(op)}{op.layer}_1/", op.index
+        return self.end(op, used)
+
+    def _scope(self, op: Op) -> str | None:
+        phase = op.phase
+        return phase.scope.format(self.model) if isinstance(phase, Scoped) else self.scopes.get(phase)
+
+    def _numbered(self, stem: str) -> str:
+        count = self.counts.get(stem, 0)
+        self.counts[stem] = count + 1
+        return f"{stem}_{count}" if count else stem

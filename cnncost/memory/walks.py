@@ -1,0 +1,67 @@
+"""The walks over a graph's nodes by which grappler orders them. ``sources``: what each node waits for, one entry for an
+edge; what is left out of ``start`` is no node of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+Sources = list[list[int]]
+
+
+def depth_first(sources: Sources, ends: list[int]) -> list[int]:
+    """Reverse of the walk from the ends, last input first."""
+    seen = bytearray(len(sources))
+    walk: list[int] = []
+    stack = list(ends)
+    while stack:
+        place = stack.pop()
+        if not seen[place]:
+            seen[place] = 1
+            walk.append(place)
+            stack.extend(sources[place])
+    return walk[::-1]
+
+
+def breadth_first(sources: Sources, start: list[int]) -> list[int]:
+    """Kahn's order, first in first out; readers in the order of ``start``."""
+    waits = [0] * len(sources)
+    readers: list[list[int]] = [[] for _ in sources]
+    for place in start:
+        own = sources[place]
+        waits[place] = len(own)
+        for source in own:
+            readers[source].append(place)
+    order = [place for place in start if not waits[place]]
+    for place in order:  # grows while it is walked
+        for reader in readers[place]:
+            if waits[reader] == 1:
+                order.append(reader)
+            else:
+                waits[reader] -= 1
+    return order
+
+
+def last_first(sources: Sources, start: Sequence[int], ports: Mapping[tuple[int, int], int]) -> list[int]:
+    """Reverse post-order of a walk down the edges from what waits for nothing, the last of ``start`` first, and the
+    last reader first (graph_view.cc: SortTopologically). A node's readers stand by the output that they read, those
+    without data last: ``ports`` has the outputs behind the first, by reader and source."""
+    readers: Sources = [[] for _ in sources]
+    for place in start:
+        for source in sources[place]:
+            readers[source].append(place)
+    for source in {source for _, source in ports}:
+        readers[source].sort(key=lambda place: ports.get((place, source), 0))
+    seen = bytearray(len(sources))
+    finished: list[int] = []
+    for root in reversed(start):
+        stack = [] if sources[root] else [root]
+        while stack:
+            place = stack.pop()
+            if place < 0:
+                finished.append(~place)
+            elif not seen[place]:
+                seen[place] = 1
+                stack.append(~place)
+                stack.extend(reader for reader in readers[place] if not seen[reader])
+    return finished[::-1]
