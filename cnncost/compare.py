@@ -234,12 +234,14 @@ def _named(analysis: Analysis, job: Job) -> dict[str, str]:
     return {} if job.executor == "eager" else rows(analysis, job)
 
 
-def simulated(analysis: Analysis, job: Job, allocator: str = "requested") -> tuple[MemoryPrediction | None, str | None]:
+def simulated(
+    analysis: Analysis, job: Job, allocator: str = "requested", interval: bool = True
+) -> tuple[MemoryPrediction | None, str | None]:
     """The simulated step, or why there is none."""
     from cnncost.memory import predict as memory
 
     try:
-        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator, interval=True), None
+        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator, interval), None
     except CnncostError as error:
         return None, error.message
 

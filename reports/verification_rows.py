@@ -70,7 +70,7 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
         if len(job.names) != len(analysis.layers):
             return {"error": "the model has changed since it was measured"}
         data = compare(analysis, job, measured).to_dict()
-        chunks, _ = simulated(analysis, job, "bfc")
+        chunks, _ = simulated(analysis, job, "bfc", interval=False)
     except CnncostError as error:
         return {"error": f"the prediction failed: {error.message}"}
     except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError, AttributeError) as error:
@@ -106,7 +106,8 @@ def renewed(case: Case, row: dict[str, Any], store: Store) -> dict[str, Any]:
     try:
         analysis = analysis_of(case, store)
         job = job_of(case, analysis, 1, 1.0)
-        prediction, chunks = (simulated(analysis, job, allocator)[0] for allocator in ("requested", "bfc"))
+        prediction, _ = simulated(analysis, job)
+        chunks, _ = simulated(analysis, job, "bfc", interval=False)
     except CnncostError as error:
         return {"error": f"the prediction failed: {error.message}"}
     return row | {
