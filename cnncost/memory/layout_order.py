@@ -16,6 +16,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from cnncost.memory.edges import Arena, source_order
 from cnncost.memory.opgraph import Op
+from cnncost.memory.walks import post_order
 
 _REPLACED = frozenset(
     ("Conv2D", "_FusedConv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3D",
@@ -59,7 +60,7 @@ def replaced_order(
     for place in merging:
         _merge(place, biases[place], sources, readers)
     stack = _roots(sources, order, leads, arena)
-    finished = _post_order(stack, readers)
+    finished = post_order(stack, readers)
     return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
 
 
@@ -86,17 +87,3 @@ def _roots(sources: Sources, order: Sequence[int], leads: bytearray, arena: Aren
     if arena is not None:
         roots = [roots[edge] for edge in source_order(len(roots), arena, sum(map(len, sources)), copies=0)]
     return [place for place in roots if leads[place]]
-
-
-def _post_order(stack: list[int], readers: list[list[int]]) -> list[int]:
-    state = bytearray(len(readers))
-    finished: list[int] = []
-    while stack:
-        place = stack.pop()
-        if place < 0:
-            finished.append(~place)
-        elif not state[place]:
-            state[place] = 1
-            stack.append(~place)
-            stack.extend(reader for reader in readers[place] if not state[reader])
-    return finished

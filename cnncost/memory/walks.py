@@ -52,16 +52,24 @@ def last_first(sources: Sources, start: Sequence[int], ports: Mapping[tuple[int,
             readers[source].append(place)
     for source in {source for _, source in ports}:
         readers[source].sort(key=lambda place: ports.get((place, source), 0))
-    seen = bytearray(len(sources))
+    return post_order([place for place in start if not sources[place]], readers)[::-1]
+
+
+def post_order(starts: Sequence[int], readers: Sources) -> list[int]:
+    """A node behind all that are reached from it; the last of ``starts`` and of each node's readers first.
+
+    >>> post_order([0], [[1, 2], [], []])
+    [2, 1, 0]
+    """
+    seen = bytearray(len(readers))
     finished: list[int] = []
-    for root in reversed(start):
-        stack = [] if sources[root] else [root]
-        while stack:
-            place = stack.pop()
-            if place < 0:
-                finished.append(~place)
-            elif not seen[place]:
-                seen[place] = 1
-                stack.append(~place)
-                stack.extend(reader for reader in readers[place] if not seen[reader])
-    return finished[::-1]
+    stack = list(starts)
+    while stack:
+        place = stack.pop()
+        if place < 0:
+            finished.append(~place)
+        elif not seen[place]:
+            seen[place] = 1
+            stack.append(~place)
+            stack.extend(reader for reader in readers[place] if not seen[reader])
+    return finished

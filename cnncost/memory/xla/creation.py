@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, UPDATE, Op
+from cnncost.memory.walks import post_order
 
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv3DBackpropFilterV2"))
 LOSSES = "sparse_categorical_crossentropy", "mean_squared_error"
@@ -36,29 +37,13 @@ def creation_order(ops: Sequence[Op], model: str, optimizer: str) -> dict[int, i
     for own in readers:
         own.sort(key=keys.__getitem__)
     starts.sort(key=keys.__getitem__)
-    finished = _post_order(starts, readers)
+    finished = post_order(starts, readers)
     return {id(ops[number]): turn for turn, number in enumerate(reversed(finished))}
 
 
 def _waited(op: Op) -> Iterable[Op]:
     yield from (source for source, _ in op.inputs)
     yield from op.controls
-
-
-def _post_order(starts: list[int], readers: list[list[int]]) -> list[int]:
-    """Depth first, the last of each list first."""
-    found: list[int] = []
-    seen = bytearray(len(readers))
-    stack = list(starts)
-    while stack:
-        number = stack.pop()
-        if number < 0:
-            found.append(~number)
-        elif not seen[number]:
-            seen[number] = 1
-            stack.append(~number)
-            stack.extend(readers[number])
-    return found
 
 
 class Names:
