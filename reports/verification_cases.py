@@ -122,13 +122,13 @@ def machine() -> str:
 
 
 def earlier(path: Path) -> dict[Case, dict[str, Any]]:
-    """The rows of an earlier report that were measured: another machine's measurements are not here."""
+    """The rows of an earlier report, measured or refused: another machine's measurements are not here."""
     rows: dict[Case, dict[str, Any]] = {}
     with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as stream:
         for line in stream:
             with contextlib.suppress(ValueError, RecursionError, TypeError, KeyError):
                 row = json.loads(line)
-                if "measured_on" in row and isinstance(row["peak"]["processes"], int):
+                if isinstance(row.get("error"), str) or ("measured_on" in row and row["peak"]["processes"] > 0):
                     rows[Case(*row["case"])] = row
     return rows
 

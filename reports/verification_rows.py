@@ -135,7 +135,7 @@ def joined(
     a report that was begun on another machine goes on on this one."""
 
     def processes(row: dict[str, Any] | None) -> int:
-        return 0 if row is None or "peak" not in row else row["peak"]["processes"]
+        return -1 if row is None else row["peak"]["processes"] if "peak" in row else 0
 
     chosen = {case: max(rows.get(case), before.get(case), key=processes) for case in known}
     return {case: row for case, row in chosen.items() if row is not None}

@@ -252,14 +252,15 @@ def test_a_report_goes_on_on_another_machine(report, tmp_path: Path) -> None:
     a, b, c, d = (report.Case(f"zoo:{name}", "inference", None, 1) for name in "abcd")
     old = {a: row(0.5) | {"measured_on": "2026-01-01"}, b: row(0.5) | {"measured_on": "2026-01-01"}}
     old[a]["peak"]["processes"] = 5
+    old[d] = {"error": "nothing to train"}
     lines = [json.dumps({"case": list(case), **found}) for case, found in old.items()]
     path = tmp_path / "verification.jsonl"
     path.write_text("\n".join([*lines, "not JSON", '{"case": 3}', "[" * 100_000]) + "\n")
     before = report.earlier(path)
-    assert list(before) == [a, b]
+    assert list(before) == [a, b, d]
     today = {a: row(0.1), b: row(0.2), c: {"error": "why"}}
     found = report.joined(today, before, [a, b, c, d])
-    assert found == {a: before[a], b: today[b], c: today[c]}
+    assert found == {a: before[a], b: today[b], c: today[c], d: before[d]}
     assert report.earlier(tmp_path / "nothing") == {}
     assert "2 rows" in report.markdown({a: before[a], b: before[b]}, [a, b], {}).split("\n")[2]
 
