@@ -16,7 +16,8 @@ from bisect import bisect_right
 from itertools import accumulate
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
-from cnncost.memory.wires import Wires, readers_of, wires
+from cnncost.memory.walks import breadth_first
+from cnncost.memory.wires import Wires, wires
 
 MEMORY = 256 << 20  # bytes: memory_limit of the CPU device (Bytes(256 << 20) in threadpool_device_factory.cc)
 SHARE = 0.8  # of it, above which sums are rewritten
@@ -69,16 +70,8 @@ def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
 def _turns(edges: Wires) -> list[int]:
     """At which turn each op runs, first come, first served: when all that it waits for has run, readers in the order of
     creation."""
-    readers = readers_of(edges.sources)
-    waits = list(map(len, edges.sources))
-    order = [place for place, count in enumerate(waits) if not count]
-    for place in order:  # grows while it is walked
-        for reader in readers[place]:
-            if waits[reader] == 1:
-                order.append(reader)
-            else:
-                waits[reader] -= 1
-    turns = [0] * len(waits)
+    order = breadth_first(edges.sources, list(range(len(edges.sources))))
+    turns = [0] * len(edges.sources)
     for turn, place in enumerate(order):
         turns[place] = turn
     return turns
