@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
 
+INVERTED = "inverted"  # of a product that was a division: by the reciprocal of the constant that stands there
+
 _POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
 
@@ -25,6 +27,7 @@ def push_constants(graph: OpGraph) -> None:
     for op in graph.ops:
         if op.type == "RealDiv" and _plain(op.inputs[1]) and op.inputs[0].spec == op.outputs[0]:
             op.type, op.inputs = "Mul", [op.inputs[1], op.inputs[0]]
+            op.attrs[INVERTED] = True
         elif op.type == "Pow" and _plain(op.inputs[1]) and op.inputs[1].op.attrs["value"] in _POWERS:
             op.type, op.inputs = _POWERS[op.inputs[1].op.attrs["value"]], [op.inputs[0]]
         if op.type == "Mul" and op.phase == BACKWARD and not op.controls:

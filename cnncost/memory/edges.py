@@ -1,104 +1,158 @@
-"""The order in which TensorFlow goes through the edges of a node that has more than eight: the slots of a hash table.
+"""Where a graph's edges lie in the memory of a process, and so in which order TensorFlow goes through those of a node
+that has many (``edge_set``).
 
-A node's set of edges is an open table over their addresses (edgeset.h, flatset.h, flatrep.h of TensorFlow 2.21): the
-hash is k + k/64, of which all but the last 8 bits are the slot, so that nearly 8 neighbours want the same one; who
-comes later goes 1, 3, 6, 10, … slots on. The table holds the least power of two of slots, eight at least, of which
-fewer than 80 % are taken; it is filled anew each time it grows, in the order of the old one, unless it was made for as
-many as come.
+A graph's nodes, of 200 bytes, and edges, of 32, stand one behind the other in blocks of 8 KiB (graph.cc: AllocateNode,
+AddEdge; arena.cc), beginning with the source, the sink and the edge between them. A graph that is read has each node
+before the edges that lead to it; in a copy all nodes come first, and that edge is there once more for each time it was
+copied (graph.cc: Copy; twice before it is run). The edges from the source come last: it is linked to what has no input
+when all else is there, to the arguments first, in their order, then to the constants (algorithm.cc:
+FixupSourceAndSinkEdges).
 
-Edges are objects of 32 bytes, made one behind the other in blocks of 8 KiB (arena.cc, graph.cc). The edges from the
-source come last: the source is linked to what has no input when all else is there, to the arguments first, in their
-order, then to the constants (algorithm.cc: FixupSourceAndSinkEdges). Before all others it is linked to the sink, and
-once more each time the graph is copied, twice before it is run (graph.cc: Copy).
-
-Where they lie is a matter of the process's memory. With the places of three blocks found by search, this law gives all
-60 variables of a captured order their place. Blocks are taken to follow each other: scattered ones would read the first
-layers' weights before others, so that fewer normalizations were folded before the forward pass than were measured.
+Where malloc puts the blocks is a matter of the process's memory: of a graph that is read anywhere, since each is asked
+for between other small things; of a copy one behind the other, since nothing else is asked for. (Read from the memory
+of real processes with a debugger; with the addresses found there, three of three peaks of a step of VGG19, which has
+two, were predicted to the byte.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from cnncost.memory.edge_set import FEWEST, slot_order
+
+NODE = 200  # bytes
 EDGE = 32  # bytes
-FEWEST = 8  # slots
-FULL = 0.8  # the share of slots that may be taken
-_BLOCK = 256  # edges
+_BLOCK = 8192  # bytes
 _HEADER = 16  # bytes between two blocks, malloc's own
+_FIRST = 2 * NODE + EDGE  # bytes: what a graph begins with
 
 
-class Arena:
-    """Addresses of a graph's edges by number, in the memory of one process; ``process`` tells those that are looked at
-    apart.
+class Heap:
+    """Addresses of blocks in the memory of one process; ``process`` tells those that are looked at apart.
 
-    >>> first, other = Arena(1), Arena(2)
-    >>> first(7) - first(6), first(7) == other(7), first(7) == Arena(1)(7)
-    (32, False, True)
+    >>> first, again, other = Heap(1), Heap(1), Heap(2)
+    >>> first.block() == again.block(), first.block() == other.block()
+    (True, False)
     """
 
     def __init__(self, process: int) -> None:
-        seed = _mixed(process)
-        self.before = seed % _BLOCK  # edges that stand in the first block before number 0
-        self.start = _address(seed)
-        self.first = _address(_mixed(seed))  # the edge that the graph began with, among the nodes
+        self.state = process
+
+    def block(self) -> int:
+        """As malloc's are: a multiple of 16."""
+        self.state = _mixed(self.state)
+        return self.state & -16
+
+
+class Read:
+    """A graph that was read: the nodes, each before its edges; ``degrees``: how many edges lead to each. Then come the
+    ``roots`` edges from the source, and one to the sink.
+
+    >>> Read([1, 2], roots=1).places
+    [632, 864, 896, 928, 960]
+    """
+
+    def __init__(self, degrees: Iterable[int], roots: int) -> None:
+        self.places: list[int] = []  # of the edges: 8 KiB times the block, and where in it
+        used = _FIRST
+        for degree in degrees:
+            for size in (NODE, *(EDGE,) * degree):
+                place = self._place(used, size)
+                used = place + size
+                if size == EDGE:
+                    self.places.append(place)
+        self.linked = len(self.places)  # the number of the first edge from the source
+        for _ in range(roots + 1):
+            used = self._place(used, EDGE) + EDGE
+            self.places.append(used - EDGE)
+        self.used = used
+
+    @staticmethod
+    def _place(used: int, size: int) -> int:
+        return used if used % _BLOCK + size <= _BLOCK else -(-used // _BLOCK) * _BLOCK
+
+    def extended(self) -> Iterator[int]:
+        """Where further edges go, behind another node."""
+        used = self._place(self.used, NODE) + NODE
+        while True:
+            place = self._place(used, EDGE)
+            yield place
+            used = place + EDGE
+
+    def source_order(self, places: Places) -> list[int]:
+        """The edges from the source in the order of their slots."""
+        linked = [places(2 * NODE), *map(places, self.places[self.linked : -1])]
+        return [edge - 1 for edge in slot_order(linked) if edge]
+
+
+class Places:
+    """Addresses, in one process, of places in blocks that lie anywhere."""
+
+    def __init__(self, heap: Heap) -> None:
+        self.heap, self.blocks = heap, dict[int, int]()
+
+    def __call__(self, place: int) -> int:
+        block, offset = divmod(place, _BLOCK)
+        start = self.blocks.get(block)
+        if start is None:
+            start = self.blocks[block] = self.heap.block()
+        return start + offset
+
+
+class Copied:
+    """A graph that was copied ``copies`` times: ``nodes``, then edges, ``edges`` of them not from the source.
+
+    >>> Copied(40, 300).addresses(Heap(1))(100) - Copied(40, 300).addresses(Heap(1))(99)
+    32
+    """
+
+    def __init__(self, nodes: int, edges: int, copies: int = 2) -> None:
+        self.copies, self.edges = copies, copies + edges
+        alone = 2 + (_BLOCK - _FIRST) // NODE  # nodes of the first block, which has an edge too
+        self.one = nodes <= alone
+        self.used = _FIRST + NODE * (nodes - 2) if self.one else ((nodes - alone - 1) % (_BLOCK // NODE) + 1) * NODE
+        self.beside = (_BLOCK - self.used) // EDGE  # edges in the block of the last nodes
+
+    def addresses(self, heap: Heap) -> Addresses:
+        """Those of one process."""
+        return Addresses(self, heap)
+
+
+class Addresses:
+    """Of a copy's edges by number, in one process."""
+
+    def __init__(self, copy: Copied, heap: Heap) -> None:
+        self.copy, self.start = copy, heap.block()
+        self.first = (self.start if copy.one else heap.block()) + 2 * NODE
 
     def __call__(self, edge: int) -> int:
-        place = edge + self.before
-        return self.start + EDGE * place + _HEADER * (place // _BLOCK)
+        """Number 0 is the copies' first from source to sink."""
+        beside = self.copy.beside
+        if edge < beside:
+            return self.start + self.copy.used + EDGE * edge
+        block, place = divmod(edge - beside, _BLOCK // EDGE)
+        return self.start + (1 + block) * (_BLOCK + _HEADER) + EDGE * place
 
+    def source_order(self, count: int) -> list[int]:
+        """``count`` edges from the source, made last, in the order of their slots."""
+        copies, edges = self.copy.copies, self.copy.edges
+        linked = [self.first, *map(self, range(copies)), *map(self, range(edges, edges + count))]
+        return [edge - 1 - copies for edge in slot_order(linked) if edge > copies]
 
-def slot_order(addresses: Sequence[int], room: int = 0) -> list[int]:
-    """The edges at these addresses, made in this order, in the order of their slots; up to eight have no table.
-    ``room``: how many the table was made for.
-
-    >>> slot_order(range(0, 12 * 32, 32)), slot_order(range(0, 8 * 4096, 4096))
-    ([0, 1, 8, 4, 9, 6, 2, 10, 3, 11, 7, 5], [0, 1, 2, 3, 4, 5, 6, 7])
-    """
-    count = len(addresses)
-    if count <= FEWEST:
-        return list(range(count))
-    homes = [(key + (key >> 6)) >> 8 for key in addresses]
-    size = _slots(room)
-    limit = int(size * FULL)
-    table: list[int] = [-1] * size
-    for edge in range(count):
-        if edge >= limit:
-            old, size = table, _slots(edge + 1)
-            limit = int(size * FULL)
-            table = [-1] * size
-            for moved in old:
-                if moved >= 0:
-                    _put(table, moved, homes[moved])
-        _put(table, edge, homes[edge])
-    return [edge for edge in table if edge >= 0]
-
-
-def source_order(count: int, arena: Arena, edges: int, copies: int) -> list[int]:
-    """``count`` edges from the source, made behind ``edges`` others in a graph that was copied ``copies`` times, in the
-    order of their slots."""
-    sink = [arena.first, *map(arena, range(copies))]
-    made = [*sink, *map(arena, range(edges, edges + count))]
-    return [edge - len(sink) for edge in slot_order(made) if edge >= len(sink)]
-
-
-def _slots(count: int) -> int:
-    size = FEWEST
-    while count >= FULL * size:
-        size *= 2
-    return size
-
-
-def _put(table: list[int], edge: int, place: int) -> None:
-    mask, step = len(table) - 1, 1
-    place &= mask
-    while table[place] >= 0:
-        place, step = (place + step) & mask, step + 1
-    table[place] = edge
-
-
-def _address(number: int) -> int:
-    """As malloc's are: a multiple of 16."""
-    return number & -16
+    def tables(self, order: Iterable[int], sources: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+        """For each node with more readers than go without a table: the readers, in the order of their edges' slots. The
+        edges are made node by node; a copy's tables are made for as many as come."""
+        made: dict[int, list[tuple[int, int]]] = {}
+        edge = self.copy.copies
+        for place in order:
+            for source in sources[place]:
+                made.setdefault(source, []).append((edge, place))
+                edge += 1
+        return {
+            source: [own[slot][1] for slot in slot_order([self(edge) for edge, _ in own], len(own))]
+            for source, own in made.items()
+            if len(own) > FEWEST
+        }
 
 
 def _mixed(number: int) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
-from cnncost.memory.edges import Arena
+from cnncost.memory.edges import Heap
+from cnncost.memory.executed import Executed
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
@@ -21,11 +24,10 @@ from cnncost.memory.unrolling import unroll
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
-ORDERS = 8  # alternative orders that the interval looks at, beside the predicted one
+ORDERS = 15  # alternative orders that the interval looks at, beside the predicted one
 PROCESSES = 15  # whose orders are looked at for the point, at most
-FEWEST_PROCESSES = 5  # fewer say nothing of what is common
+FEWEST_PROCESSES = 5  # fewer say little of the others
 EFFORT = 20_000  # ops of all of them together
-ALIKE = 0.005  # relative; peaks that are not farther apart are one
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
@@ -82,17 +84,19 @@ class _Simulation:
         self.graph: OpGraph | None = None
         self.wires: Wires | None = None
         self.nodes: Sorted | None = None
+        self.executed: Executed | None = None
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
     def typical(self) -> Sweep:
-        """Of a small training step, the commonest of the peaks of several processes (``commonest``). Of a large one, of
-        one with loops and at inference, the order in which all variables are read first: it was found to be as good."""
+        """Of a small training step, that of several processes' peaks which is least wrong for the others
+        (``least_error``). Of a large one, of one with loops and at inference, the order in which all variables are read
+        first: it was found to be as good."""
         swept = self.run()
         processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.training and self.graph else 0
         if processes < FEWEST_PROCESSES:
             return swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]
-        return self.run(1 + peaks.index(commonest(peaks)))
+        return self.run(1 + peaks.index(least_error(peaks)))
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:
@@ -101,7 +105,7 @@ class _Simulation:
 
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
-        executing, passing = (Arena(2 * process), Arena(2 * process + 1)) if process else (None, None)
+        passing = Heap(2 * process + 1) if process else None
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         graph, name, on = self.graph, self.analysis.graph.name, self.graph.processor
@@ -111,12 +115,18 @@ class _Simulation:
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
             self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused, graph.mapped)
-            ops = nodes.passed(passing)
+            places = nodes.places(passing)
+            ops = nodes.passed(places)
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused, graph.mapped)
-            ops = unroll(flat, nodes.passed(passing))
+            ops = unroll(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
-        return sweep(ops, schedule(ops, edges, executing, nodes.constants), graph.results, edges, on)
+            places = [op.index for op in ops]
+        tables = None
+        if process:
+            self.executed = executed = self.executed if self.executed and flat is None else Executed(nodes)
+            tables = executed.tables(Heap(2 * process), places, edges if flat else None)
+        return sweep(ops, schedule(ops, edges, tables), graph.results, edges, on)
 
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
@@ -153,20 +163,16 @@ def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
     return [value for _, value in named], [*graph.kept, *(op for op in graph.ops if op.type == "ReadVariableOp")]
 
 
-def commonest(peaks: list[int]) -> int:
-    """The peak that has most others beside it; of several such the one next to the median.
+def least_error(peaks: list[int]) -> int:
+    """The peak whose relative error is least on average if another process takes any of them: the median of the peaks,
+    each with the weight of its reciprocal. Of two peaks it is the lower one, unless the higher is so much commoner.
 
-    >>> commonest([100, 300, 301, 300, 500, 100]), commonest([100, 100, 100, 400, 400])
-    (300, 100)
+    >>> least_error([100, 100, 250, 250]), least_error([100, 250, 250, 250])
+    (100, 250)
     """
     ordered = sorted(peaks)
-    middle = ordered[(len(ordered) - 1) // 2]
-
-    def beside(peak: int) -> list[int]:
-        return [other for other in ordered if abs(other - peak) <= ALIKE * peak]
-
-    group = beside(max(ordered, key=lambda peak: (len(beside(peak)), -abs(peak - middle))))
-    return group[(len(group) - 1) // 2]
+    weights = list(accumulate(1 / max(peak, 1) for peak in ordered))
+    return ordered[bisect_left(weights, weights[-1] / 2)]
 
 
 @contextmanager

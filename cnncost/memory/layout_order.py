@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
-from cnncost.memory.edges import Arena, source_order
+from cnncost.memory.edge_set import FEWEST, EdgeSet
+from cnncost.memory.edges import Heap, Places, Read
 from cnncost.memory.opgraph import Op
 from cnncost.memory.walks import post_order
 
@@ -24,6 +25,7 @@ _REPLACED = frozenset(
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
      "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
 )  # fmt: skip
+_POOLED = frozenset(("MaxPoolGrad", "MaxPool3DGrad"))
 Sources = list[list[int]]
 
 
@@ -33,35 +35,123 @@ def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list
     return own + [False] * (nodes - len(ops))
 
 
-def replaced_order(
-    ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int], replaced: Sequence[bool],
-    arena: Arena | None = None,
-) -> list[int]:  # fmt: skip
-    """The replaced ops in their order. ``order``: the nodes before the pass, ``sources``: what each of them waits for;
-    ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's is
-    merged with; ``arena``: where a process's edges lie."""
-    leads = bytearray(replaced)  # to one of them: the walk passes the others by
-    loops = any(op.type == "Merge" for op in ops)
-    for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
-        if leads[place]:
+class LayoutPass:
+    """What is the same in every process. ``order``: the nodes before the pass, ``sources``: what each of them waits
+    for; ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's
+    is merged with; ``awaited``: how many edges lead to the result."""
+
+    def __init__(
+        self, ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int],
+        replaced: Sequence[bool], awaited: int = 0,
+    ) -> None:  # fmt: skip
+        sources = self.sources = list(sources)
+        for op in ops:
+            if op.type in _POOLED and op.inputs[-1].index:
+                sources[op.index] = sources[op.index][:-1]  # the workspace, which this pass adds
+        self.order, self.replaced, self.biases = order, replaced, biases
+        self.awaited = awaited
+        leads = bytearray(replaced)  # to one of them: the walk passes the others by
+        loops = any(op.type == "Merge" for op in ops)
+        for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
+            if leads[place]:
+                for source in sources[place]:
+                    leads[source] = 1
+        self.leads = leads
+        self.merging = [place for place in order if place in biases]
+        self.changed = {source for place in self.merging for source in sources[place]}  # all of its edges have places
+        self.roots = [place for place in order if not sources[place]]
+        self.readers: list[list[int]] = [[] for _ in sources]
+        for place in order:
             for source in sources[place]:
-                leads[source] = 1
-    merging = [place for place in order if place in biases]
-    changed = {source for place in merging for source in sources[place]}  # all of its edges decide their places
-    readers: list[list[int]] = [[] for _ in sources]
-    for place in order:
-        own = sources[place]
-        if not leads[place]:
-            if changed.isdisjoint(own):
+                if leads[place] or source in self.changed:
+                    self.readers[source].append(place)
+        self.merges: Merges | None = None  # made when they are first needed
+
+    def replaced_order(self, heap: Heap | None = None) -> list[int]:
+        """The replaced nodes in their order, in the memory of a process; None: the source's edges as they were made."""
+        readers = self.readers[:]
+        roots = self.roots
+        if heap is None:
+            for place in self.changed:
+                readers[place] = readers[place][:]
+            for place in self.merging:
+                _merge(place, self.biases[place], self.sources, readers)
+        else:
+            merges = self.merges = self.merges or Merges(self)
+            roots = merges.merged(readers, heap)
+        finished = post_order([place for place in roots if self.leads[place]], readers)
+        return [place for place in reversed(finished) if self.replaced[place]]
+
+
+class Merges:
+    """The same with the edges where they lie in a process's memory."""
+
+    def __init__(self, layout: LayoutPass) -> None:
+        self.layout = layout
+        sources = layout.sources
+        result = (layout.awaited, 1)  # its identity, and what returns it
+        self.read = Read([*(len(sources[place]) for place in layout.order), *result], len(layout.roots))
+        merged = {*layout.biases, *layout.biases.values()}
+        self.led: dict[int, list[tuple[int, int]]] = {place: [] for place in merged}  # readers, by place, with the edge
+        counts = [0] * len(sources)
+        for place in layout.order:
+            for source in sources[place]:
+                counts[source] += 1
+        kept = layout.changed | {place for place, count in enumerate(counts) if count > FEWEST and layout.leads[place]}
+        self.led.update((place, []) for place in kept)
+        self.kept = kept  # what has a table, or loses edges
+        self.first: dict[int, int] = {}  # the first edge to each that is merged
+        edge = 0
+        for place in layout.order:
+            if place in merged:
+                self.first[place] = edge
+            for source in sources[place]:
+                if source in self.led:
+                    self.led[source].append((edge, place))
+                edge += 1
+
+    def merged(self, readers: Sources, heap: Heap) -> list[int]:
+        """The roots in their order; the readers are changed to what they are after the merges."""
+        layout, places = self.layout, Places(heap)
+        roots = [layout.roots[edge] for edge in self.read.source_order(places)]
+        at = self.read.places
+        sets = {place: EdgeSet((places(at[edge]), reader) for edge, reader in self.led[place]) for place in self.kept}
+        for place, edges in sets.items():
+            readers[place] = edges.readers()
+        if layout.merging:
+            self._merge(sets, places, post_order([place for place in roots if layout.leads[place]], readers))
+            for place in layout.changed:
+                readers[place] = sets[place].readers()
+        for place in self.kept:
+            readers[place] = [reader for reader in readers[place] if layout.leads[reader]]
+        return roots
+
+    def _merge(self, sets: dict[int, EdgeSet], places: Places, finished: Sequence[int]) -> None:
+        """In the order of the walk. The new node's edges take the places of those that went last, if there are any."""
+        layout, at = self.layout, self.read.places
+        filters = {bias: place for place, bias in layout.biases.items()}
+        further, free, done = self.read.extended(), list[int](), set[int]()
+
+        def made() -> int:
+            return free.pop() if free else places(next(further))
+
+        for place in reversed(finished):
+            both = place if place in layout.biases else filters.get(place, -1)
+            if both < 0 or both in done:
                 continue
-            own = [source for source in own if source in changed]
-        for source in own:
-            readers[source].append(place)
-    for place in merging:
-        _merge(place, biases[place], sources, readers)
-    stack = _roots(sources, order, leads, arena)
-    finished = post_order(stack, readers)
-    return [place for place in reversed(finished) if place < len(ops) and replaced[place]]
+            done.add(both)
+            bias, sources = layout.biases[both], layout.sources
+            for source in sources[both]:
+                address = made()
+                sets[source].add(address, both)
+            for _ in (*self.led[bias], *self.led[both]):
+                made()
+            for old in (bias, both):
+                for number, source in enumerate(sources[old], self.first[old]):
+                    address = places(at[number])
+                    sets[source].remove(address)
+                    free.append(address)
+                free += [places(at[edge]) for edge, _ in self.led[old]]
 
 
 def _merge(filters: int, bias: int, sources: Sources, readers: list[list[int]]) -> None:
@@ -79,11 +169,3 @@ def _merge(filters: int, bias: int, sources: Sources, readers: list[list[int]]) 
 def _remove(edges: list[int], place: int) -> None:
     edges[edges.index(place)] = edges[-1]
     edges.pop()
-
-
-def _roots(sources: Sources, order: Sequence[int], leads: bytearray, arena: Arena | None) -> list[int]:
-    """What waits for nothing, in the order of the source's edges."""
-    roots = [place for place in order if not sources[place]]
-    if arena is not None:
-        roots = [roots[edge] for edge in source_order(len(roots), arena, sum(map(len, sources)), copies=0)]
-    return [place for place in roots if leads[place]]

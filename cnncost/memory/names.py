@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ctypes import c_float
 from typing import Any
 
 from cnncost.memory.awaited import READS
@@ -15,9 +16,14 @@ _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
 
 
-def number(constant: Op) -> Any:
-    """What is the same for equal constants."""
-    return str(constant.attrs.get("value")), constant.outputs[0]
+def number(constant: Op, inverted: bool = False) -> Any:
+    """What is the same for equal constants: 1 − 0.999 and 0.001 are, in 32 bits; ``inverted``: of the reciprocal."""
+    value, spec = constant.attrs.get("value"), constant.outputs[0]
+    if inverted and value:
+        value = 1 / value
+    if isinstance(value, float) and spec.dtype == "float32":
+        value = c_float(value).value
+    return str(value), spec
 
 
 class Names:

@@ -27,34 +27,23 @@ under the name of the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.edges import Arena
-from cnncost.memory.layout_order import replaced_nodes, replaced_order
+from cnncost.memory.constants import INVERTED
+from cnncost.memory.edges import Heap
+from cnncost.memory.layout_order import LayoutPass, replaced_nodes
 from cnncost.memory.names import Names, number
-from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Value
+from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
+from cnncost.memory.reduction import late_ops, waited_for
 from cnncost.memory.regroup import REGROUPED
-from cnncost.memory.replay import HANDED
+from cnncost.memory.steering import STEERED, convolved, steer
 from cnncost.memory.walks import breadth_first, depth_first, last_first
 from cnncost.memory.wires import Wires, wires
 from cnncost.processors import AVX512
 
 _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
-# Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
-_STEERING: dict[str, tuple[int, str]] = {
-    "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
-    "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
-    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"),
-    "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
-}  # fmt: skip
-_SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
-_BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
-_DRAWN = "StatelessRandomUniformV2"
-_STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS, _DRAWN))
-_FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
-_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 _MERGED = "Conv2DBackpropFilterWithBias"
 _RESULT = ("identity_RetVal", 0)
 _BEHIND = 1 << 40
@@ -68,19 +57,19 @@ class Sorted(NamedTuple):
     sources: list[list[int]]
     order: list[int]
     biases: dict[int, int]
-    replaced: list[bool]  # which of the places oneDNN's pass replaces
+    layout: LayoutPass
+    awaited: int  # how many edges lead to the result
 
-    @property
-    def constants(self) -> int:
-        """How many of those that steer ops wait for nothing; they are nodes, but none of ``ops``."""
-        return sum(not self.sources[place] for place in self.order if place >= len(self.ops))
+    def places(self, heap: Heap | None = None) -> list[int]:
+        """Places in the executor's node order. ``heap``: the memory of a process."""
+        replaced, merged = self.layout.replaced, set(self.biases.values())
+        plain = [place for place in self.order if not replaced[place] and place not in merged]
+        return plain + self.layout.replaced_order(heap)
 
-    def passed(self, arena: Arena | None = None) -> list[Op]:
-        """The ops in the executor's node order. Constants, which wait for nothing, come first."""
+    def passed(self, places: list[int]) -> list[Op]:
+        """The ops of these places. Constants, which wait for nothing, come first."""
         ops = self.ops
-        plain = [place for place in self.order if place < len(ops) and not self.replaced[place]]
-        replaced = replaced_order(ops, self.sources, self.order, self.biases, self.replaced, arena)
-        return [op for op in ops if op.type == "Const"] + [ops[place] for place in (*plain, *replaced)]
+        return [op for op in ops if op.type == "Const"] + [ops[place] for place in places if place < len(ops)]
 
 
 def graph_order(
@@ -89,10 +78,11 @@ def graph_order(
     kept: Sequence[Op],
     model: str,
     optimizer: str,
-    arena: Arena | None = None,
+    heap: Heap | None = None,
 ) -> list[Op]:
     """The ops in the executor's node order, renumbered."""
-    ordered = sorted_nodes(wires(ops), results, kept, model, optimizer).passed(arena)
+    nodes = sorted_nodes(wires(ops), results, kept, model, optimizer)
+    ordered = nodes.passed(nodes.places(heap))
     for place, op in enumerate(ordered):
         op.index = place
     return ordered
@@ -110,20 +100,24 @@ def sorted_nodes(
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
     biases = _biases(ops)
-    sources = _sources(edges, names, biases)
+    sources, folded = _sources(edges, names, biases)
     walked = _turned(ops, sources)
-    ends = [value.op.index for value in results] + _awaited_last(ops, kept, names, optimizer) + _ends(ops, names)
-    walk = _folded_last(len(ops) + len(biases), sources, depth_first(walked, ends))
+    last = _awaited_last(ops, kept, names, optimizer)
+    ends = [value.op.index for value in results] + last + _ends(ops, names)
+    walk = _folded_last(folded, depth_first(walked, ends))
     order = breadth_first(sources, walk)
     if mapped:
         order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
-    return Sorted(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused))
+    awaited = len(results) + len(last)
+    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), awaited)
+    return Sorted(ops, walked, order, biases, layout, awaited)
 
 
-def _folded_last(ops: int, sources: list[list[int]], walk: list[int]) -> list[int]:
+def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
     """Constants that shapes were folded to, and that wait for what had the shape, were added to the graph's end."""
-    folded = [place for place in walk if place >= ops and sources[place]]
-    return [place for place in walk if place < ops or not sources[place]] + folded if folded else walk
+    if not folded:
+        return walk
+    return [place for place in walk if place not in folded] + [place for place in walk if place in folded]
 
 
 def _ports(ops: Sequence[Op], sources: list[list[int]], biases: dict[int, int]) -> dict[tuple[int, int], int]:
@@ -190,14 +184,16 @@ def _biases(ops: Sequence[Op]) -> dict[int, int]:
     return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
 
 
-def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> list[list[int]]:
+def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[list[int]], set[int]]:
     """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
-    TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them."""
+    TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them. Beside it, which of
+    them were folded and wait."""
     ops = edges.ops
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
-    numbers: dict[int, int] = {}  # the same by the place of the constant's op
+    numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
     behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
+    folded: set[int] = set()
 
     def constant(key: Any, waits: Sequence[int] = ()) -> int:
         place = constants.get(key)
@@ -207,15 +203,15 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> list[list[in
         return place
 
     names.learn(ops)
-    data = _convolved(ops)
-    late = _late(ops)
+    data = convolved(ops)
+    late = late_ops(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
         if biases and not biases.keys().isdisjoint(own):
             own = _own(op, own, biases)
-        steered = op.type in _STEERED
-        if op.phase == UPDATE and op.controls:
-            own = own[: len(op.inputs)] + [source.index for source in _awaited(op, late)]
+        steered = op.type in STEERED
+        if op.controls:
+            own = own[: len(op.inputs)] + [source.index for source in waited_for(op, late)]
         if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
             found.append(own)
             continue
@@ -234,78 +230,22 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> list[list[in
             elif source.controls:
                 places.append(constant(source.index, [control.index for control in source.controls]))
             else:
-                place = numbers.get(source.index)
+                inverted = INVERTED in op.attrs
+                place = numbers.get((source.index, inverted))
                 if place is None:
-                    place = numbers[source.index] = constant(number(source))
+                    place = numbers[source.index, inverted] = constant(number(source, inverted))
                 places.append(place)
         if steered:
-            _steer(op, places, constant, data, names)
+            made = len(ops) + len(behind)
+            steer(op, places, constant, data, names)
+            folded.update(place for place in range(made, len(ops) + len(behind)) if behind[place - len(ops)])
         if op.controls:
-            places += [source.index for source in _awaited(op, late)]
+            places += [source.index for source in waited_for(op, late)]
         found.append(places)
-    return found + behind
+    return found + behind, folded
 
 
 def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:
     """What an op waits for, with a bias's gradient apart from the filter's."""
     places = [biases.get(source.index, source.index) if index else source.index for source, index in op.inputs]
     return places + own[len(places) :]
-
-
-def _steer(
-    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names
-) -> None:
-    """Put the constants that steer an op among the places of what it reads."""
-    steering = _STEERING.get(op.type)
-    if steering is not None:
-        place, attribute = steering
-        key = (attribute, str(op.attrs.get(attribute)) if attribute != "shape" else op.outputs[0].shape)
-        places.insert(len(places) if place < 0 else place, constant(key))
-    elif op.type == _DRAWN:  # the key and the counter are one op's
-        places[:] = [constant(("shape", op.outputs[0].shape)), *places[:1], *places, constant(_DRAWN)]
-    elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
-        places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
-    else:
-        operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
-        waits = [operand.index for operand in sorted(operands, key=names.of)]
-        places.insert(_SIZED[op.type], constant((op.index, "sizes") if waits else op.outputs[0].shape, waits))
-
-
-def _convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
-    """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
-    their own, which wait for both operands (constant_folding.cc: MaterializeShapes)."""
-    kernels = {
-        (op.inputs[0].op.index, op.layer): op.inputs[1].op
-        for op in ops
-        if op.type in _CONVOLUTIONS and op.phase == FORWARD
-    }
-    found = {}
-    for op in ops:
-        if op.type in _FILTERS and op.inputs[0].op.type != "Const":
-            image = op.inputs[0].op
-            kernel = kernels.get((image.index, op.layer))
-            found[op.inputs[1].op.index, op.layer] = [image] if kernel is None else [image, kernel]
-    return found
-
-
-def _late(ops: Sequence[Op]) -> bytearray:
-    """Which of the optimizer's ops follow from the reverse pass, and so from all of the forward pass that it trains."""
-    late = bytearray(len(ops))
-    for op in ops:
-        if op.phase == BACKWARD or (op.phase == UPDATE and any(late[source.index] for source, _ in op.inputs)):
-            late[op.index] = 1
-    return late
-
-
-def _awaited(op: Op, late: bytearray) -> list[Op]:
-    """What an op waits for without data, but for what its data wait for (dependency_optimizer.cc:
-    TransitiveReduction): an update waits for the forward pass's reads by way of the gradient."""
-    found = [source for source in op.controls if source.type != "Const"]
-    if op.phase == UPDATE and late[op.index]:
-        return [source for source in found if source.name == HANDED or not _passed(source.phase)]
-    return found
-
-
-def _passed(phase: str) -> bool:
-    """Whether the gradients of weights follow from all that runs then: forward, or forward once more."""
-    return phase == FORWARD or isinstance(phase, Scoped)

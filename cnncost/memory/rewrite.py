@@ -11,6 +11,7 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any
 
+from cnncost.memory.constants import INVERTED
 from cnncost.memory.contraction import fuse_bias, fuse_pad, merge_bias, only_reader, refused
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
@@ -165,7 +166,8 @@ def _bypass(graph: OpGraph) -> None:
             if kept is not None:
                 through[op.index] = kept
         elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
-            op.type = "Mul"  # by the reciprocal
+            op.type = "Mul"
+            op.attrs[INVERTED] = True
         elif op.type in _ELEMENTS and op.inputs[0].op.type == "Pack":
             packed = _packed(op)
             if packed is not None:

@@ -86,7 +86,7 @@ def _accumulation(total: Op) -> list[Op]:
 
     zeros = new("Const", [], value=0.0)
     variable = new("TemporaryVariable", [])
-    variable.controls = [_first(total).op]
+    zeros.controls = variable.controls = [_first(total).op]
     filled = new("Assign", [variable.out(), zeros.out()])
     parts = [new("AssignAdd", [filled.out(), value]) for value in total.inputs]
     # Without its operands the sum waits for the parts alone.

@@ -67,7 +67,8 @@ def _keep_workspaces(graph: OpGraph) -> None:
 
 
 def _fuse_bias_gradients(graph: OpGraph) -> None:
-    """Where a filter's gradient and a bias's gradient read the same value."""
+    """Where a filter's gradient and a bias's gradient read the same value. Of several filters, behind a sum, it is the
+    one that the pass comes to first, which may be another in another process; the peak was found to be the same."""
     fused = graph.processor.fused
     biases: list[Op] = []
     filters: dict[Value, list[Op]] = {}
@@ -81,9 +82,9 @@ def _fuse_bias_gradients(graph: OpGraph) -> None:
     moved: dict[int, Value] = {}
     for bias in biases:
         found = filters.get(bias.inputs[0], ())
-        if len(found) != 1 or found[0].type not in _FILTERS:
+        both = next((op for op in found if op.type in _FILTERS), None)
+        if both is None:
             continue
-        both = found[0]
         both.type = _FILTERS[both.type]
         both.outputs = (*both.outputs, bias.outputs[0])
         moved[bias.index] = Value(both, 1)

@@ -4,9 +4,11 @@
 - A finished op makes those of its readers ready that have nothing else to wait for, in out-edge order.
 - Ready ops that are cheap run inline, in order. Of the expensive ones the last runs inline if nothing else does; the
   others, and that one too otherwise, go to the FRONT of the worker's queue: last in, first out.
+- The queue has 1,024 places; what finds none runs at once, before all else. 500 ops and more that are ready at once are
+  queued as one task of each 500, which queues them when its turn comes.
 
-Source: executor.cc (``ExecutorState::ScheduleReady``), Eigen's thread pool (own tasks are pushed to and popped from the
-front); found to reproduce captured steps.
+Source: executor.cc (``ExecutorState::ScheduleReady``), Eigen's thread pool (RunQueue.h: own tasks are pushed to and
+popped from the front); found to reproduce captured steps, and the full queue in two of ResNet-50 with 752 arguments.
 
 Reading a variable is expensive in this sense: the reads pile up in the queue while the arguments run and are taken from
 it last first. What is at the bottom is read when nothing else can run: after the forward pass has started, if no layer
@@ -18,30 +20,31 @@ than half of the arguments, this often is the peak. The inputs are the first arg
 variables. Given the order in which a real process read its arguments, its allocations follow one by one (all 41 of a
 small network under Adam).
 
-Without an ``arena`` all variables are read before the inputs: no layer waits for a weight, no update for a slot, and
+Without ``tables`` all variables are read before the inputs: no layer waits for a weight, no update for a slot, and
 all that follows from weights alone is kept.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
-from cnncost.memory.edges import FEWEST, Arena, slot_order, source_order
+from cnncost.memory.executed import Tables
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.looping import SILENT
 from cnncost.memory.wires import Wires, readers_of, wires
 
+ROOM = 1024  # tasks in a worker's queue
+CROWD = 500  # expensive ops that are ready at once and are queued in one task
+Task = int | tuple[int, ...]
 _READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
 
 
-_COPIES = 2  # of the graph, from the function to the executor
-
-
-def schedule(ops: list[Op], edges: Wires | None = None, arena: Arena | None = None, constants: int = 0) -> list[Op]:
+def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = None) -> list[Op]:
     """The ops in the order they run; they must stand in the executor's node order (``ordering.Sorted``), and have
-    the numbers that ``edges`` has, their places without. ``arena``: where the edges of a process's graph lie, which has
-    so many ``constants`` besides; None stands for inputs last.
+    the numbers that ``edges`` has, their places without. ``tables``: the order of a process's edges; None stands
+    for inputs last.
 
     Constants never wait and stand nowhere: they are left out of the order.
     """
@@ -58,26 +61,25 @@ def schedule(ops: list[Op], edges: Wires | None = None, arena: Arena | None = No
     expensive = [types[op.type].expensive for op in numbered]
     silent = {op.index for op in ops if op.type in SILENT}
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
-    queue: deque[int] = deque()
+    queue: deque[Task] = deque()
     for op in ops if silent else ():  # inside a loop a read waits its turn in any case
         if op.type in _READS and "inside" in op.attrs:
             expensive[op.index] = True
-    if arena is None:
+    if tables is None:
         queue.extend(_inputs_last(numbered, roots))
         inline: deque[int] = deque()
     else:
         expensive = [costs or op.type in _READS for costs, op in zip(expensive, numbered, strict=True)]
-        made = _tabled(readers, places, sources, arena)
+        _tabled(readers, tables.readers)
         roots.sort(key=lambda index: ("variable" in numbered[index].attrs, index))
-        linked = source_order(len(roots) + constants, arena, made, _COPIES)
-        inline = deque(roots[edge] for edge in linked if edge < len(roots))
+        inline = deque(roots[edge] for edge in tables.roots if edge < len(roots))
     order: list[Op] = []
-    while inline or queue:
-        if not inline:
-            inline.append(queue.popleft())
+    interrupted: list[tuple[deque[int], deque[Task]]] = []  # what runs inline next, once the tasks have been queued
+    while True:
         while inline:
             index = inline.popleft()
             order.append(numbered[index])
+            crowd: list[int] = []
             last = -1
             ready = readers[index]
             for reader in ready:  # grows by the readers of what is no op
@@ -92,14 +94,41 @@ def schedule(ops: list[Op], edges: Wires | None = None, arena: Arena | None = No
                         inline.append(reader)
                     continue
                 if last >= 0:
-                    queue.appendleft(last)
+                    crowd.append(last)
                 last = reader
             if last >= 0:
                 if inline:
-                    queue.appendleft(last)
+                    crowd.append(last)
                 else:
                     inline.append(last)
-    return order
+            if not crowd:
+                continue
+            tasks: Sequence[Task] = crowd
+            if len(crowd) >= CROWD:
+                tasks = [tuple(crowd[first : first + CROWD]) for first in range(0, len(crowd), CROWD)]
+            room = ROOM - len(queue)
+            queue.extendleft(tasks[:room])
+            if len(tasks) > room:
+                interrupted.append((inline, deque(tasks[room:])))
+                inline = deque()
+        task: Task | None = None
+        if interrupted:
+            inline, left = interrupted[-1]
+            if left:
+                task, inline = left.popleft(), deque()
+                if len(queue) < ROOM:
+                    queue.appendleft(task)
+                    continue
+            else:
+                interrupted.pop()
+        elif queue:
+            task = queue.popleft()
+        else:
+            return order
+        if isinstance(task, tuple):
+            interrupted.append((deque(), deque(task)))
+        elif task is not None:
+            inline.append(task)
 
 
 def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
@@ -107,17 +136,10 @@ def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
 
 
-def _tabled(readers: list[list[int]], places: list[int], sources: list[list[int]], arena: Arena) -> int:
-    """Put the readers of each op that has more than eight in the order of their edges' slots. The edges are made op by
-    op; a copy's tables are made for as many as come. Returns how many edges there are."""
-    crowded: dict[int, list[tuple[int, int]]] = {place: [] for place, own in enumerate(readers) if len(own) > FEWEST}
-    edge = _COPIES
-    for place in places:
-        for source in sources[place]:
-            if source in crowded:
-                crowded[source].append((arena(edge), place))
-            edge += 1
-    for place, own in crowded.items():
-        addresses = [address for address, _ in own]
-        readers[place] = [own[slot][1] for slot in slot_order(addresses, len(own))]
-    return edge
+def _tabled(readers: list[list[int]], tables: dict[int, list[int]]) -> None:
+    """Put the readers of each op that has a table in its order. One that reads twice is ready with its last edge; what
+    an op waits for twice over has no edge there."""
+    for place, slots in tables.items():
+        if place < len(readers):
+            order = {reader: slot for slot, reader in enumerate(slots)}
+            readers[place].sort(key=lambda reader: order.get(reader, len(order)))

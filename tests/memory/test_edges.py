@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cnncost
-from cnncost.memory.edges import Arena, slot_order, source_order
-from cnncost.memory.graph_mode import interval
+from cnncost.memory.edge_set import EdgeSet, slot_order
+from cnncost.memory.edges import Copied, Heap, Places, Read
+from cnncost.memory.graph_mode import _Simulation, interval
 
 CONV = [{"Conv2D": {"filters": 64, "kernel_size": 3, "padding": "same", "use_bias": False}}, "BatchNormalization"]
 
@@ -30,12 +34,10 @@ def test_a_captured_order_follows_from_its_addresses() -> None:
 @pytest.mark.parametrize("count", [0, 1, 8, 9, 102, 103, 700])
 @pytest.mark.parametrize("process", [1, 2, 15])
 def test_every_edge_has_one_place(count: int, process: int) -> None:
-    assert sorted(source_order(count, Arena(process), 900, copies=2)) == list(range(count))
-    assert sorted(slot_order([Arena(process)(edge) for edge in range(count)], count)) == list(range(count))
-
-
-def test_up_to_eight_edges_stand_in_a_row() -> None:
-    assert slot_order([Arena(3)(edge) for edge in range(8)]) == list(range(8))
+    addresses = Copied(40, 900).addresses(Heap(process))
+    assert sorted(addresses.source_order(count)) == list(range(count))
+    assert sorted(Read([2] * 40, count).source_order(Places(Heap(process)))) == list(range(count))
+    assert sorted(slot_order([addresses(edge) for edge in range(count)], count)) == list(range(count))
 
 
 def test_the_first_of_eight_neighbours_gets_the_slot_that_all_want() -> None:
@@ -45,13 +47,66 @@ def test_the_first_of_eight_neighbours_gets_the_slot_that_all_want() -> None:
 
 
 def test_processes_differ() -> None:
-    assert len({tuple(source_order(60, Arena(process), 200, copies=2)) for process in range(10)}) == 10
+    copied = Copied(200, 400)
+    assert len({tuple(copied.addresses(Heap(process)).source_order(60)) for process in range(10)}) == 10
 
 
-def test_edges_stand_side_by_side_in_blocks_one_behind_the_other() -> None:
-    addresses = [Arena(5)(edge) for edge in range(600)]
-    steps = [after - before for before, after in pairwise(addresses)]
-    assert set(steps) == {32, 48} and steps.count(48) in (2, 3)
+# Read from the memory of a real process (VGG19 at 64 x 64, SGD): what each block of 8 KiB of the graph that oneDNN's
+# pass was given holds, in bytes. The first has the source, the sink, the edge between them and 38 nodes without edges.
+# The executor's copy has 9 nodes and 199 edges in the tenth block, 256 edges in the next.
+BLOCKS = (8032, 8136, 8120, 8040, 8032, 8112, 8016, 8184, 8144, 8080, 8048, 8176, 1928)
+
+
+def test_blocks_are_filled_as_a_real_process_filled_them() -> None:
+    analysis = cnncost.analyze("keras:VGG19", input=(64, 64, 3), batch=2, mode="training", optimizer="sgd")
+    simulation = _Simulation(analysis, "training", "sgd")
+    simulation.run(process=1)
+    assert simulation.nodes is not None and simulation.executed is not None
+    merges = simulation.nodes.layout.merges
+    assert merges is not None
+    read, copied = merges.read, simulation.executed.copied
+    assert len(read.places) + 1 == 689 and read.used == 12 * 8192 + BLOCKS[-1]
+    last = {place // 8192: place % 8192 + 32 for place in read.places}
+    assert all(last.get(block, size) <= size for block, size in enumerate(BLOCKS))
+    assert [last[block] for block in (8, 9, 10, 11)] == [8144, 8080, 8048, 8176]
+    assert (copied.used, copied.beside, copied.edges) == (1800, 199, 2 + 624)
+
+
+def test_edges_of_a_copy_stand_side_by_side_in_blocks_one_behind_the_other() -> None:
+    addresses = Copied(369, 624).addresses(Heap(5))
+    steps = [after - before for before, after in pairwise(addresses(edge) for edge in range(600))]
+    assert {edge: step for edge, step in enumerate(steps) if step != 32} == {198: 72, 454: 48}  # 24 bytes were left
+
+
+def test_a_table_forgets_what_is_removed_and_uses_its_slot_again() -> None:
+    addresses = range(1 << 20, (1 << 20) + 40 * 32, 32)
+    edges = EdgeSet((address, number) for number, address in enumerate(addresses))
+    for address in addresses[::2]:
+        edges.remove(address)
+    assert sorted(edges.readers()) == list(range(1, 40, 2))
+    before = edges.taken
+    edges.add(addresses[0], 0)
+    assert sorted(edges.readers()) == [0, *range(1, 40, 2)] and edges.taken == before
+
+
+def test_an_array_fills_the_gap_with_its_last_edge() -> None:
+    edges = EdgeSet((32 * number, number) for number in range(5))
+    edges.remove(32)
+    assert edges.readers() == [0, 4, 2, 3]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 1 << 16), unique=True, max_size=120), st.integers(0, 200), st.randoms())
+def test_no_edge_is_lost(addresses: list[int], room: int, random: Random) -> None:
+    edges, left = EdgeSet(room=room), set[int]()
+    for address in addresses:
+        edges.add(address * 16, address)
+        left.add(address)
+        if random.random() < 0.3:
+            gone = random.choice(sorted(left))
+            edges.remove(gone * 16)
+            left.remove(gone)
+    assert sorted(edges.readers()) == sorted(left)
 
 
 def test_slots_that_are_read_late_keep_gradients() -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 import cnncost
-from cnncost.memory.edges import Arena, source_order
+from cnncost.memory.edges import Heap, Places, Read
 from cnncost.memory.graph_mode import _Simulation
-from cnncost.memory.layout_order import _merge, _remove, _roots
+from cnncost.memory.layout_order import LayoutPass, _merge, _remove
 from cnncost.memory.lowering import lower
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import OpGraph, Spec
@@ -45,14 +45,19 @@ def test_removal_is_what_an_array_of_edges_does() -> None:
 
 @pytest.mark.parametrize("process", [1, 2, 3])
 def test_the_source_is_a_table(process: int) -> None:
-    """The roots in the order of the table's slots; without a process as they were made. None is lost."""
-    sources: list[list[int]] = [[] for _ in range(20)]
-    order = list(range(20))
-    leads = bytearray([1] * 20)
-    leads[5] = 0
-    arena = Arena(process)
-    assert _roots(sources, order, leads, None) == [place for place in order if place != 5]
-    assert _roots(sources, order, leads, arena) == [edge for edge in source_order(20, arena, 0, copies=0) if edge != 5]
+    """Twenty products of arguments: the walk takes the roots in the order of the table's slots, last first; without a
+    process as they were made. None is lost."""
+    graph = OpGraph()
+    values = [graph.argument(f"x{place}", Spec((4, 4), "float32")) for place in range(20)]
+    products = [graph.add("MatMul", [value, value], (value.spec,)) for value in values]
+    sources: list[list[int]] = [[] for _ in values] + [[value.op.index] * 2 for value in values]
+    order = list(range(40))
+    replaced = [False] * 20 + [True] * 20
+    layout = LayoutPass(graph.ops, sources, order, {}, replaced, awaited=1)
+    assert layout.replaced_order() == [product.op.index for product in products]
+    read = Read([*map(len, sources), 1, 1], roots=20)
+    slots = read.source_order(Places(Heap(process)))
+    assert layout.replaced_order(Heap(process)) == [20 + edge for edge in slots] != layout.replaced_order()
 
 
 def _pooled(function: str, reader: bool = False) -> OpGraph:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory.edges import Arena
+from cnncost.memory.edges import Heap
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optimizers import optimizer
 from cnncost.memory.ordering import graph_order
@@ -35,7 +35,7 @@ def _ordered(name: str = "functional", process: int = 0) -> list[Op]:
     graph = training_step(analysis, optimizer("sgd")).graph
     rewrite(graph, last=False)
     return graph_order(
-        rewrite_training(graph), graph.results, graph.kept, name, "sgd", Arena(process) if process else None
+        rewrite_training(graph), graph.results, graph.kept, name, "sgd", Heap(process) if process else None
     )
 
 

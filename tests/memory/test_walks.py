@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.memory.edges import Arena
+from cnncost.memory.edges import Heap
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op
 from cnncost.memory.walks import breadth_first, depth_first, last_first
@@ -51,7 +51,8 @@ def simulation() -> _Simulation:
 
 def _ordered(simulation: _Simulation, process: int) -> list[Op]:
     assert simulation.nodes is not None
-    return simulation.nodes.passed(Arena(2 * process + 1) if process else None)
+    nodes = simulation.nodes
+    return nodes.passed(nodes.places(Heap(2 * process + 1) if process else None))
 
 
 def _reverse(simulation: _Simulation, process: int) -> str:

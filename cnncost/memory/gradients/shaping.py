@@ -60,7 +60,8 @@ def _interpolated(type_: str) -> Gradient:
 
 
 def _pad(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    return (graph.add("Slice", (grad,), (op.inputs[0].spec,)), *(None for _ in op.inputs[1:]))
+    begin = tuple(before for before, _ in op.attrs["paddings"])
+    return (graph.add("Slice", (grad,), (op.inputs[0].spec,), begin=begin), *(None for _ in op.inputs[1:]))
 
 
 def _slice(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

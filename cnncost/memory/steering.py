@@ -1,0 +1,88 @@
+"""The constants that steer ops: shapes, axes, places. They are nodes of TensorFlow's graph, through which its walks
+pass, and equal ones are one; here they are attributes of the ops that read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cnncost.memory.names import Names
+from cnncost.memory.opgraph import BACKWARD, FORWARD, Op
+
+# Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
+_STEERING: dict[str, tuple[int, str]] = {
+    "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
+    "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
+    "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"),
+    "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
+}  # fmt: skip
+_SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
+_BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
+_DRAWN = "StatelessRandomUniformV2"
+_STRIDED = {"StridedSlice": 1, "StridedSliceGrad": 0}  # the place of what says which part
+STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS, *_STRIDED, _DRAWN))
+_FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
+_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
+_VECTOR = "vector"  # of whole numbers: equal ones are one constant, whatever they say
+
+
+def steer(
+    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names
+) -> None:
+    """Put the constants that steer an op among the places of what it reads."""
+    steering = _STEERING.get(op.type)
+    if steering is not None:
+        place, attribute = steering
+        value = op.outputs[0].shape if attribute == "shape" else op.attrs.get(attribute)
+        key = (_VECTOR, *value) if isinstance(value, tuple) else (attribute, str(value))
+        places.insert(len(places) if place < 0 else place, constant(key))
+        if op.type == "Slice":
+            places.insert(place, constant((_VECTOR, *_begin(op))))
+    elif op.type == _DRAWN:  # the key and the counter are one op's
+        places[:] = [constant((_VECTOR, *op.outputs[0].shape)), *places[:1], *places, constant(_DRAWN)]
+    elif op.type in _STRIDED:
+        place = _STRIDED[op.type]
+        places[place:place] = [constant(key) for key in _part(op)]
+    elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
+        places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
+    else:
+        operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
+        waits = [operand.index for operand in sorted(operands, key=names.of)]
+        places.insert(
+            _SIZED[op.type], constant((op.index, "sizes") if waits else (_VECTOR, *op.outputs[0].shape), waits)
+        )
+
+
+def _begin(op: Op) -> tuple[int, ...]:
+    """Where a slice begins: a part of a concatenation's gradient somewhere along its axis."""
+    begin: tuple[int, ...] | None = op.attrs.get("begin")
+    if begin is not None:
+        return begin
+    axis, rank = op.attrs["axis"], len(op.outputs[0].shape)
+    return tuple(op.attrs["start"] if place == axis % rank else 0 for place in range(rank))
+
+
+def _part(op: Op) -> list[tuple[object, ...]]:
+    """Where a strided slice begins, ends, and its strides, which are 1; its gradient is told the shape before them."""
+    begin = str(sorted((name, str(value)) for name, value in op.attrs.items()))
+    back = op.type == "StridedSliceGrad"
+    part = (op.inputs[0] if back else op.outputs[0]).shape
+    shape: list[tuple[object, ...]] = [(_VECTOR, *op.outputs[0].shape)] if back else []
+    return [*shape, ("first", begin), ("end", begin, part), ("strides", len(part))]
+
+
+def convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
+    """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
+    their own, which wait for both operands (constant_folding.cc: MaterializeShapes)."""
+    kernels = {  # a convolution that a sum was fused with has the sum's layer
+        (op.inputs[0].op.index, op.inputs[1].op.layer): op.inputs[1].op
+        for op in ops
+        if op.type in _CONVOLUTIONS and op.phase == FORWARD
+    }
+    found = {}
+    for op in ops:
+        if op.type in _FILTERS and op.inputs[0].op.type != "Const":
+            image = op.inputs[0].op
+            kernel = kernels.get((image.index, op.layer))
+            found[op.inputs[1].op.index, op.layer] = [image] if kernel is None else [image, kernel]
+    return found
