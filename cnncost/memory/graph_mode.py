@@ -88,11 +88,10 @@ class _Simulation:
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
     def typical(self) -> Sweep:
-        """Of a small training step, that of several processes' peaks which is least wrong for the others
-        (``least_error``). Of a large one, of one with loops and at inference, the order in which all variables are read
-        first: it was found to be as good."""
+        """Of a small step, that of several processes' peaks which is least wrong for the others (``least_error``). Of a
+        large one and of one with loops, the order in which all variables are read first: it was found to be as good."""
         swept = self.run()
-        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.training and self.graph else 0
+        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
         if processes < FEWEST_PROCESSES:
             return swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]

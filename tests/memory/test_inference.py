@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import cnncost
+from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.convolution import ONEDNN_CONVOLUTION
@@ -53,10 +54,14 @@ def test_a_separate_activation_writes_into_its_input() -> None:
 
 
 def test_batch_normalization_costs_its_scale_and_shift() -> None:
-    """Multiplication and addition are in place; one scale and one shift of 8 values wait for the convolution, and a
-    scratch of the convolution is gone by then."""
+    """Multiplication and addition are in place; one scale and one shift of 8 values wait for the convolution, where its
+    weights are read before its input, and a scratch of the convolution is gone by then. In other processes one or both
+    are made later: ten real ones took 143,408, 143,440 or 143,472 bytes."""
     conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "use_bias": False}}
-    assert peak([conv, "BatchNormalization"]) == 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION + 2 * 8 * 4
+    most = 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION + 2 * 8 * 4
+    analysis = cnncost.analyze({"input": [64, 64, 3], "layers": [conv, "BatchNormalization"]})
+    assert _Simulation(analysis, "inference", None).run().peak == most
+    assert peak([conv, "BatchNormalization"]) == most - 8 * 4
 
 
 def test_max_pooling_has_a_workspace() -> None:

@@ -73,11 +73,12 @@ def test_a_one_channel_input_is_told_of() -> None:
     assert "one channel" in predict(grey).notes[0] and not predict(analyzed([CONV])).notes
 
 
-def test_the_point_of_a_small_step_is_least_wrong_for_other_processes() -> None:
-    analysis = analyzed([*FORK, "Flatten", {"Dense": 4}], "training")
-    simulation = _Simulation(analysis, "training", None)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_the_point_of_a_small_step_is_least_wrong_for_other_processes(mode: str) -> None:
+    analysis = analyzed([*FORK, "Flatten", {"Dense": 4}], mode)
+    simulation = _Simulation(analysis, mode, None)
     peaks = [simulation.run(process).peak for process in range(1, PROCESSES + 1)]
-    assert predict(analysis, "training").peak_bytes == least_error(peaks)
+    assert predict(analysis, mode).peak_bytes == least_error(peaks)
 
 
 def test_the_point_of_a_large_step_reads_all_variables_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +86,6 @@ def test_the_point_of_a_large_step_reads_all_variables_first(monkeypatch: pytest
     first = _Simulation(analysis, "training", None).run().peak
     monkeypatch.setattr(graph_mode, "EFFORT", 10)
     assert predict(analysis, "training").peak_bytes == first
-
-
-def test_so_does_inference() -> None:
-    analysis = analyzed(FORK)
-    assert predict(analysis).peak_bytes == _Simulation(analysis, "inference", None).run().peak
 
 
 @pytest.mark.parametrize(
