@@ -18,38 +18,28 @@ from cnncost.errors import ArgumentError, GeometryError, UnsupportedLayer, print
 from cnncost.kinds.activations import FUNCTIONS
 from cnncost.kinds.arguments import Anything, arg
 from cnncost.kinds.base import SCATTERED, WHOLE, Field, Kind, MacTerm, Shapes, Weight
+from cnncost.kinds.operation_parameters import BATCH, Parameters, resolved_axes, wrong
+from cnncost.kinds.operation_parts import concatenate, get_item, split, stack, take, unstack
+from cnncost.kinds.operation_products import einsum_letters, einsum_shape, matmul
 from cnncost.kinds.operation_shapes import (
-    BATCH,
-    Parameters,
     broadcast,
     broadcast_to,
-    concatenate,
     depth_to_space,
-    einsum_letters,
-    einsum_shape,
     expand_dims,
     flip,
-    get_item,
-    matmul,
     moveaxis,
     one_hot,
     pad,
     reduced,
     repeat,
     reshape,
-    resolved_axes,
     same,
     space_to_depth,
-    split,
     squeeze,
-    stack,
     swapaxes,
-    take,
     tile,
     transpose,
-    unstack,
-    wrong,
-)  # fmt: skip
+)
 from cnncost.tensor import DTYPES, Dim, DType, Shape, product, shape_text
 from cnncost.window import Reach
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnncost.errors import UnsupportedLayer
-from cnncost.kinds.operation_shapes import axis_of, integer, integers, resolved_axes
+from cnncost.kinds.operation_parameters import axis_of, integer, integers, resolved_axes
 from cnncost.memory.lowering.activation import FUNCTIONS, clip, gelu_by_tanh, log_sum_exp, softmax
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.core import tensordot
