@@ -10,6 +10,9 @@ from cnncost.measure.records import Change
 
 SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
+_COMPILED = frozenset(
+    ("PartitionedCall", "StatefulPartitionedCall")
+)  # functions that XLA compiles: grouped convolutions
 _EDITS = 4_000_000  # steps that the comparison of two sequences may take
 
 
@@ -55,10 +58,15 @@ def match(
 
 def _layer_of(event: Any, known: frozenset[str], calls: Mapping[str, str]) -> str:
     """The layer of a simulated op as the profile would tell it: ops of loss and update bear no layer's name, nor do
-    those of a gradient that is called outside all scopes."""
+    those of a gradient that is called outside all scopes, nor what a compiled function takes."""
     op = event.op
     layer: str = calls.get(op.layer, op.layer)
-    named = layer in known and op.phase in ("forward", "backward") and "outside" not in op.attrs
+    named = (
+        layer in known
+        and op.phase in ("forward", "backward")
+        and "outside" not in op.attrs
+        and op.type not in _COMPILED
+    )
     return layer if named else ""
 
 

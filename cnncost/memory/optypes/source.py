@@ -22,7 +22,7 @@ def _compiled_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int,
     """XLA's gradient of a grouped convolution turns the incoming gradient and the kernel over, in one temporary. Where
     every channel is a group of its own it computes all pairs of channels, and once more with a mask
     (convolution_group_converter.cc; measured at 96 to 768 channels)."""
-    kernel, x = outputs
+    x, kernel = outputs
     if kernel.shape[-2:] == (1, x.shape[-1]):
         return (2 * _single(kernel) * x.shape[-1],)
     grad = inputs[0]
