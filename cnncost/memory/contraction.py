@@ -6,6 +6,7 @@ from __future__ import annotations
 from cnncost.memory.opgraph import Op
 
 Readers = list[list[Op | None]]
+ALONE = "alone"  # of what was read by way of x·1 or x + 0, which grappler removes too late for a fusion
 _FUSED = {
     "Conv2D": "_FusedConv2D",
     "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
@@ -36,7 +37,7 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
     ):
         return
     last, parts, addend = bias, ["BiasAdd"], []
-    after = only_reader(bias, readers)
+    after = None if ALONE in bias.attrs else only_reader(bias, readers)
     if after is not None and after.type == "AddV2" and _takes_addend(bias, after, readers):
         last = after
         parts.append("Add")

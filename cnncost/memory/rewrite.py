@@ -12,7 +12,7 @@ from itertools import compress
 from typing import Any
 
 from cnncost.memory.constants import INVERTED
-from cnncost.memory.contraction import fuse_bias, fuse_pad, merge_bias, only_reader, refused
+from cnncost.memory.contraction import ALONE, fuse_bias, fuse_pad, merge_bias, only_reader, refused
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
@@ -165,6 +165,7 @@ def _bypass(graph: OpGraph) -> None:
             kept = _neutral(op)
             if kept is not None:
                 through[op.index] = kept
+                kept.op.attrs[ALONE] = True
         elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
             op.type = "Mul"
             op.attrs[INVERTED] = True
