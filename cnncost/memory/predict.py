@@ -32,7 +32,7 @@ def predict(
     allocator: str = "requested", interval: bool = False,
 ) -> MemoryPrediction:  # fmt: skip
     """Simulate one step. ``optimizer`` (plain SGD unless named) counts in mode "training" alone. ``interval``: bound
-    the peak of graph mode by simulating other orders that TensorFlow's processes take, which takes five times as long.
+    the peak of graph mode by simulating the orders of fifteen processes and more, which takes a few times as long.
 
     Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known to the simulation, and
     CnncostError for a word that is none of the choices.
