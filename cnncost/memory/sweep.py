@@ -145,7 +145,8 @@ class _Run:
                 self.view(op, kind, inputs, start)
             else:
                 taken = self.forwarded(op, op.outputs[kind.into], kind.forwards, values)
-                for place, spec in enumerate(op.outputs, start):
+                made = list(enumerate(op.outputs, start))
+                for place, spec in reversed(made) if kind.last_first else made:
                     count = self.readers[place]
                     if place == start + kind.into and taken >= 0:
                         buffers[place] = taken

@@ -57,8 +57,8 @@ def _compiled(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     gradient is a function of these."""
     x, kernel = op.inputs
     op.outputs = (op.outputs[0], x.spec, kernel.spec)
-    made = graph.add("PartitionedCall", (grad, op.out(1), op.out(2)), (x.spec, kernel.spec), **op.attrs).op
-    return None if 0 in skip else made.out(0), None if 1 in skip else made.out(1)
+    made = graph.add("PartitionedCall", (grad, op.out(1), op.out(2)), (kernel.spec, x.spec), **op.attrs).op
+    return None if 0 in skip else made.out(1), None if 1 in skip else made.out(0)
 
 
 _DEPTHWISE = "DepthwiseConv2dNative"

@@ -39,6 +39,7 @@ class OpType(NamedTuple):
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
     ``scratch_on`` the same where it depends on the processor
+    ``last_first`` the outputs are allocated from the last to the first
     """
 
     name: str
@@ -50,6 +51,7 @@ class OpType(NamedTuple):
     scratch: Scratch | None = None
     into: int = 0
     scratch_on: ScratchOn | None = None
+    last_first: bool = False
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")

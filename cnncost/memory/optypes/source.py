@@ -22,7 +22,7 @@ def _compiled_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int,
     """XLA's gradient of a grouped convolution turns the incoming gradient and the kernel over, in one temporary. Where
     every channel is a group of its own it computes all pairs of channels, and once more with a mask
     (convolution_group_converter.cc; measured at 96 to 768 channels)."""
-    x, kernel = outputs
+    kernel, x = outputs
     if kernel.shape[-2:] == (1, x.shape[-1]):
         return (2 * _single(kernel) * x.shape[-1],)
     grad = inputs[0]
@@ -61,7 +61,7 @@ ROWS = (
     OpType("StopGradient", same, expensive=False, shares=FIRST),
     OpType("PreventGradient", same, expensive=False, shares=FIRST),
     OpType("StatefulPartitionedCall", given, scratch=_convolved_scratch),  # a function that XLA compiles
-    OpType("PartitionedCall", given, scratch=_compiled_scratch),  # its gradient
+    OpType("PartitionedCall", given, scratch=_compiled_scratch, last_first=True),  # its gradient
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),
     OpType("AssignSubVariableOp", _none),

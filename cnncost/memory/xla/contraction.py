@@ -128,11 +128,11 @@ def depthwise_filter_gradient(module: Module, op: Op, inputs: list[Operand]) -> 
 
 
 def grouped_gradient(module: Module, op: Op, inputs: list[Operand]) -> list[Operand]:
-    """Of (gradient, data, kernel): the data's gradient and the kernel's, as those of a depthwise convolution."""
+    """Of (gradient, data, kernel): the kernel's gradient and the data's, as those of a depthwise convolution."""
     grad, x, kernel = (module.filled(value, spec.spec) for value, spec in zip(inputs, op.inputs, strict=True))
-    spec = op.outputs[0]
+    spec = op.outputs[1]
     data = module.add("convolution", (grad, module.reverse(kernel)), spec.shape, spec.dtype)
-    return [data, _of_groups(module, x, grad, op.outputs[1])]
+    return [_of_groups(module, x, grad, op.outputs[0]), data]
 
 
 def _of_groups(module: Module, x: Hlo, grad: Hlo, spec: Spec) -> Hlo:
