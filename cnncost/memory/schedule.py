@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from cnncost.memory.awaited import READS
 from cnncost.memory.executed import Tables
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
@@ -38,7 +39,6 @@ from cnncost.memory.wires import Wires, readers_of, wires
 ROOM = 1024  # tasks in a worker's queue
 CROWD = 500  # expensive ops that are ready at once and are queued in one task
 Task = int | tuple[int, ...]
-_READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
 
 
 def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = None) -> list[Op]:
@@ -62,14 +62,15 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
     silent = {op.index for op in ops if op.type in SILENT}
     roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
     queue: deque[Task] = deque()
+    unqueued: deque[int] = deque()  # roots that begin when all else has run, one by one
     for op in ops if silent else ():  # inside a loop a read waits its turn in any case
-        if op.type in _READS and "inside" in op.attrs:
+        if op.type in READS and "inside" in op.attrs:
             expensive[op.index] = True
     if tables is None:
-        queue.extend(_inputs_last(numbered, roots))
         inline: deque[int] = deque()
+        unqueued = deque(_inputs_last(numbered, roots))
     else:
-        expensive = [costs or op.type in _READS for costs, op in zip(expensive, numbered, strict=True)]
+        expensive = [costs or op.type in READS for costs, op in zip(expensive, numbered, strict=True)]
         _tabled(readers, tables.readers)
         roots.sort(key=lambda index: ("variable" in numbered[index].attrs, index))
         inline = deque(roots[edge] for edge in tables.roots if edge < len(roots))
@@ -123,6 +124,8 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
                 interrupted.pop()
         elif queue:
             task = queue.popleft()
+        elif unqueued:
+            task = unqueued.popleft()
         else:
             return order
         if isinstance(task, tuple):

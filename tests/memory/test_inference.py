@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import cnncost
+from cnncost.memory.executed import Tables
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 from cnncost.memory.optypes.base import table
@@ -14,7 +15,7 @@ from cnncost.memory.optypes.convolution import ONEDNN_CONVOLUTION
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.predict import predict_inference
 from cnncost.memory.rewrite import rewrite
-from cnncost.memory.schedule import schedule
+from cnncost.memory.schedule import ROOM, schedule
 from cnncost.memory.sweep import Sweep, sweep
 
 BIG = Spec((1, 100, 100, 1), "float32")  # 40,000 bytes
@@ -294,3 +295,25 @@ def test_local_response_normalization_sums_views() -> None:
     size, padded = 32 * 32 * 16 * 4, 32 * 32 * 20 * 4
     conv = {"Conv2D": {"filters": 16, "kernel_size": 1, "padding": "same"}}
     assert peak([conv, {"LocalResponseNormalization": 2}], shape=(32, 32, 3)) == 6 * size + padded
+
+
+def test_a_full_queue_runs_at_once() -> None:
+    """Of 1,500 arguments that one op each waits for, all run first: 1,024 ops find a place and are taken last first."""
+    graph, count = OpGraph(), 1500
+    for place in range(count):
+        graph.add("Exp", [graph.argument(f"x{place}", Spec((4,), "float32"))])
+    place = {op: number // 2 for number, op in enumerate(graph.ops)}
+    order = schedule(graph.ops, tables=Tables(list(range(count)), {}))
+    ran = [place[op] for op in order if op.type == "Exp"]
+    assert ran == [*range(ROOM, count), *reversed(range(ROOM))]
+    plain = schedule(graph.ops)
+    assert [place[op] for op in plain if op.type == "Exp"] == list(range(count))
+    assert [op.type for op in plain] == ["_Arg", "Exp"] * count
+
+
+def test_ops_that_are_ready_together_are_queued_in_crowds() -> None:
+    """1,200 readers of one value: the last runs at once, then crowds of 500, last first, and last first in each."""
+    graph = OpGraph()
+    x = graph.argument("x", Spec((4,), "float32"))
+    made = [graph.add("Exp", [x]).op for _ in range(1200)]
+    assert schedule(graph.ops, tables=Tables([0], {}))[1:] == made[::-1]
