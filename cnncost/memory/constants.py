@@ -1,27 +1,35 @@
-"""Constants in trees of products (constant_folding.cc of TensorFlow 2.21: ConstantPushDown): C·(a·b), where nobody else
-reads a·b, becomes a·(C·b), and of two constants one. In a reverse pass a is the gradient, so that C·b hangs on the
-forward pass alone: it is computed there, early, and lives until the gradient comes. Seen in captured steps of GELU.
+"""Constants in trees of products (TensorFlow 2.21). Grappler pushes them down the tree, where they become one
+(constant_folding.cc: ConstantPushDown); then the operands are multiplied two by two from the smallest to the largest
+(arithmetic_optimizer.cc: MinimizeBroadcasts): with the constant c, c·(a·b) is (c·a)·b, and c·(a·(b·d)) (c·a)·(b·d).
+In a reverse pass some operand comes from the forward pass, and what hangs on it alone is computed there, early, and
+lives until the gradient comes. Seen in captured steps of GELU and of local response normalization.
+
 Dividing by a constant is multiplying by its reciprocal (ReduceDivToReciprocalMul), and some powers are ops of one
 operand (ConvertPow).
 """
 
 from __future__ import annotations
 
+from math import prod
+
+from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
 
 INVERTED = "inverted"  # of a product that was a division: by the reciprocal of the constant that stands there
-
+KEPT = "kept"  # of a product whose operands stand as they were put: nothing sorts them any more
 _POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
 
-def push_constants(graph: OpGraph) -> None:
-    """Change the products of the reverse pass in place. What is left over is read by nobody."""
+def push_constants(graph: OpGraph, names: Names) -> None:
+    """Change the products of the reverse pass in place; ``names`` sort operands. Nobody reads what is left over."""
     for place, op in enumerate(graph.ops):
         op.index = place
     reads = [0] * len(graph.ops)
     for op in graph.ops:
         for value in op.inputs:
             reads[value.op.index] += 1
+        for awaited in op.controls:
+            reads[awaited.index] += 2  # what others wait for stays as it is
     for value in graph.results:
         reads[value.op.index] += 1
     for op in graph.ops:
@@ -30,44 +38,81 @@ def push_constants(graph: OpGraph) -> None:
             op.attrs[INVERTED] = True
         elif op.type == "Pow" and _plain(op.inputs[1]) and op.inputs[1].op.attrs["value"] in _POWERS:
             op.type, op.inputs = _POWERS[op.inputs[1].op.attrs["value"]], [op.inputs[0]]
-        if op.type == "Mul" and op.phase == BACKWARD and not op.controls:
-            _push(op, reads)
+    members: set[int] = set()
+    made: dict[Op, Op] = {}  # by the root before which it stands
+    for op in reversed(graph.ops):
+        if op.index not in members and _free(op) and any(_below(value, reads) for value in op.inputs):
+            one = _push(op, names, reads, members, graph.shaped)
+            if one is not None:
+                made[op] = one
+    if made:
+        graph.ops = [new for op in graph.ops for new in ((made[op], op) if op in made else (op,))]
 
 
-def _push(op: Op, reads: list[int]) -> None:
-    factor, product = op.inputs
-    if factor.op.type != "Const":
-        factor, product = product, factor
-    inner = product.op
-    if not _plain(factor) or inner.type != "Mul" or reads[inner.index] != 1 or inner.controls:
-        return
-    if any(value.spec != op.outputs[0] for value in (product, *inner.inputs) if value.op.type != "Const"):
-        return
-    a, b = inner.inputs
-    if a.op.type == "Const" or b.op.type == "Const":
-        scaled = a if b.op.type == "Const" else b
-        if _plain(a) or _plain(b):
-            op.inputs = [factor, scaled]
-            reads[inner.index] = 0
-        return
-    if _scaled(a, reads) or (b.op.phase == BACKWARD and a.op.phase != BACKWARD):
-        a, b = b, a
-    if _scaled(b, reads):  # the two constants are one
-        op.inputs = [a, b]
-        reads[inner.index] = 0
-        return
-    if b.op.phase == BACKWARD:
-        return
-    inner.inputs = [factor, b]
-    op.inputs = [a, product]
+def _push(root: Op, names: Names, reads: list[int], members: set[int], ordered: bool) -> Op | None:
+    """The tree below a product whose operands stand by name; ``members``: ops that belong to another one's. Returns the
+    constant that several became."""
+    tree, leaves = _tree(root, names, reads)
+    constants = [value for value in leaves if _plain(value) and not value.shape]
+    others = [value for value in leaves if value not in constants]
+    if not constants or any(value.spec != root.outputs[0] for value in others):
+        return None
+    members.update(op.index for op in tree)
+    one = _one(constants) if len(constants) > 1 else None
+    factor = constants[0] if one is None else Value(one, 0)
+    if len(others) == 1:
+        root.inputs = [factor, others[0]]
+        return one
+    queue = [factor, *others]
+    last = [queue.pop()] if len(queue) % 2 else []
+    while len(queue) + len(last) > 2:
+        made = tree.pop()
+        made.inputs, queue = queue[:2], queue[2:]
+        if ordered and made.inputs[0] == factor:  # sorted once more
+            made.inputs.reverse()
+        queue.append(Value(made, 0))
+        made.attrs = {**made.attrs, KEPT: True}
+    root.inputs, root.attrs = [*queue, *last], {**root.attrs, KEPT: True}
+    return one
+
+
+def _tree(root: Op, names: Names, reads: list[int]) -> tuple[list[Op], list[Value]]:
+    """The products below, which nobody else reads, and the operands, from left to right."""
+    tree: list[Op] = []
+    leaves: list[Value] = []
+    stack = _sorted(root, names)
+    while stack:
+        value = stack.pop()
+        op = value.op
+        if _below(value, reads):
+            tree.append(op)
+            stack += _sorted(op, names)
+        else:
+            leaves.append(value)
+    return tree, leaves
+
+
+def _below(value: Value, reads: list[int]) -> bool:
+    return reads[value.op.index] == 1 and _free(value.op)
+
+
+def _free(op: Op) -> bool:
+    return op.type == "Mul" and op.phase == BACKWARD and not op.controls and INVERTED not in op.attrs
+
+
+def _sorted(product: Op, names: Names) -> list[Value]:
+    """The operands by name, last first."""
+    return sorted(product.inputs, key=lambda value: names.operand(value.op, product), reverse=True)
+
+
+def _one(constants: list[Value]) -> Op:
+    """The product of constants; None where one of them is not known."""
+    first = constants[0].op
+    numbers = [value.op.attrs["value"] for value in constants]
+    number = prod(numbers) if all(isinstance(number, float | int) for number in numbers) else None
+    return Op(first.index, "Const", first.name, first.layer, BACKWARD, [], first.outputs, {"value": number})
 
 
 def _plain(value: Value) -> bool:
     """A constant that waits for nothing."""
     return value.op.type == "Const" and not value.op.controls
-
-
-def _scaled(value: Value, reads: list[int]) -> bool:
-    """A value that is multiplied by a constant already, for this reader alone."""
-    op = value.op
-    return op.type == "Mul" and reads[op.index] == 1 and any(_plain(operand) for operand in op.inputs)

@@ -139,19 +139,28 @@ class Addresses:
         linked = [self.first, *map(self, range(copies)), *map(self, range(edges, edges + count))]
         return [edge - 1 - copies for edge in slot_order(linked) if edge > copies]
 
-    def tables(self, order: Iterable[int], sources: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+    def tables(
+        self, order: Sequence[int], sources: Sequence[Sequence[int]], told: Iterable[int] | None = None
+    ) -> dict[int, list[int]]:  # fmt: skip
         """For each node with more readers than go without a table: the readers, in the order of their edges' slots. The
-        edges are made node by node; a copy's tables are made for as many as come."""
-        made: dict[int, list[tuple[int, int]]] = {}
-        edge = self.copy.copies
+        edges are made node by node; a copy's tables are made for as many as come. ``told``: the nodes, or all."""
+        counts = [0] * len(sources)
         for place in order:
             for source in sources[place]:
-                made.setdefault(source, []).append((edge, place))
-                edge += 1
+                counts[source] += 1
+        many = {place for place in (range(len(counts)) if told is None else told) if counts[place] > FEWEST}
+        made: dict[int, list[tuple[int, int]]] = {place: [] for place in many}
+        edge = self.copy.copies
+        for place in order:
+            own = sources[place]
+            if not many.isdisjoint(own):
+                for number, source in enumerate(own, edge):
+                    if source in many:
+                        made[source].append((number, place))
+            edge += len(own)
         return {
             source: [own[slot][1] for slot in slot_order([self(edge) for edge, _ in own], len(own))]
             for source, own in made.items()
-            if len(own) > FEWEST
         }
 
 

@@ -28,6 +28,7 @@ class Executed:
         self.sources = nodes.sources
         if filters:
             self.sources = [[filters.get(source, source) for source in own] for own in nodes.sources]
+        self.told = [op.index for op in nodes.ops if op.type != "Const"]  # whose readers have an order
         own = [place for place in nodes.order if place not in filters]
         self.constants = sum(not self.sources[place] for place in own if place >= len(nodes.ops))
         self.roots = sum(not self.sources[place] for place in own)
@@ -38,6 +39,6 @@ class Executed:
         """In one process. ``places``: the nodes in their order, or those of the ``unrolled`` ops."""
         addresses = self.copied.addresses(heap)
         if unrolled is None:
-            return Tables(addresses.source_order(self.roots), addresses.tables(places, self.sources))
+            return Tables(addresses.source_order(self.roots), addresses.tables(places, self.sources, self.told))
         roots = sum(not unrolled.sources[place] for place in places if unrolled.ops[place].type != "Const")
         return Tables(addresses.source_order(roots + self.constants), addresses.tables(places, unrolled.sources))

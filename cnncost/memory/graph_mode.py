@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 
+from cnncost.memory.compiled import read_inside
+from cnncost.memory.construction import constructed
 from cnncost.memory.edges import Heap
 from cnncost.memory.executed import Executed
 from cnncost.memory.lowering import lower
+from cnncost.memory.names import Names
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import Sorted, sorted_nodes
 from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.regroup_rates import regroup_rates
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten
 from cnncost.memory.rewrite_sums import accumulate_sums
@@ -26,7 +30,7 @@ from cnncost.results import Analysis
 
 ORDERS = 15  # alternative orders that the interval looks at, beside the predicted one
 PROCESSES = 15  # whose orders are looked at for the point, at most
-FEWEST_PROCESSES = 5  # fewer say little of the others
+FEWEST_PROCESSES = 5  # fewer say little of the others, where slots are read late in some
 EFFORT = 20_000  # ops of all of them together
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
@@ -88,14 +92,28 @@ class _Simulation:
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
     def typical(self) -> Sweep:
-        """Of a small step, that of several processes' peaks which is least wrong for the others (``least_error``). Of a
-        large one and of one with loops, the order in which all variables are read first: it was found to be as good."""
-        swept = self.run()
-        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
-        if processes < FEWEST_PROCESSES:
-            return swept
+        """That of several processes' peaks which is least wrong for the others (``least_error``). Of a large step with
+        an optimizer that has slots, and of one with loops, the order in which all variables are read first: there it
+        was found to be the better one."""
+        graph = self.built()
+        if any(op.type == "While" for op in graph.ops):
+            return self.run()
+        processes = min(PROCESSES, max(EFFORT // len(graph.ops), 1))
+        if processes < FEWEST_PROCESSES and self.slotted:
+            return self.run()
+        if processes == 1:
+            return self.run(1)
         peaks = [self.peak(process) for process in range(1, processes + 1)]
         return self.run(1 + peaks.index(least_error(peaks)))
+
+    @property
+    def slotted(self) -> bool:
+        """Whether the optimizer has a variable for every weight."""
+        from cnncost.memory.optimizers import StateVariable, optimizer, slots
+
+        one = StateVariable("weight", (1,), "float32")
+        choice = optimizer(self.optimizer)
+        return self.training and len(slots(choice, [one])) > len(slots(choice, []))
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:
@@ -105,9 +123,8 @@ class _Simulation:
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
         passing = Heap(2 * process + 1) if process else None
-        if self.graph is None:
-            self.graph = self.training_graph() if self.training else self.inference_graph()
-        graph, name, on = self.graph, self.analysis.graph.name, self.graph.processor
+        graph, name = self.built(), self.analysis.graph.name
+        on = graph.processor
         flat = flatten(graph)
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         choice = self.optimizer if self.training else ""
@@ -115,7 +132,13 @@ class _Simulation:
             edges = self.wires = self.wires or wires(graph.ops)
             self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused, graph.mapped)
             places = nodes.places(passing)
-            ops = nodes.passed(places)
+            if process:
+                self.executed = self.executed or Executed(nodes)
+                places = constructed(places, self.executed.sources)
+                ops = nodes.passed(places)
+            else:
+                ops = nodes.passed(places)
+                ops = [edges.ops[place] for place in constructed([op.index for op in ops], edges.sources)]
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused, graph.mapped)
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
@@ -127,6 +150,11 @@ class _Simulation:
             tables = executed.tables(Heap(2 * process), places, edges if flat else None)
         return sweep(ops, schedule(ops, edges, tables), graph.results, edges, on)
 
+    def built(self) -> OpGraph:
+        if self.graph is None:
+            self.graph = self.training_graph() if self.training else self.inference_graph()
+        return self.graph
+
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
         at once."""
@@ -135,6 +163,7 @@ class _Simulation:
 
     def inference_graph(self) -> OpGraph:
         graph = lower(self.analysis, training=False).graph
+        read_inside(graph)
         rewrite(graph)
         return self.accumulated(graph)
 
@@ -145,9 +174,11 @@ class _Simulation:
 
         def rewriting(graph: OpGraph) -> None:
             rewrite(graph, last=False)
-            rewrite_training(graph)
+            rewrite_training(graph, Names(self.analysis.graph.name, self.optimizer))
 
-        return self.accumulated(training_step(self.analysis, optimizer(self.optimizer), rewriting).graph)
+        graph = training_step(self.analysis, optimizer(self.optimizer), rewriting).graph
+        regroup_rates(graph, Names(self.analysis.graph.name, self.optimizer))
+        return self.accumulated(graph)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
         edges = wires(graph.ops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ctypes import c_float
 from typing import Any
 
@@ -12,6 +12,7 @@ from cnncost.memory.regroup import REGROUPED
 
 _CAPITAL = frozenset(("Erf", "Erfc", "Neg"))  # beside operators, whose names are in small letters
 _BEFORE = 1 << 40
+_AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
 
@@ -63,6 +64,8 @@ class Names:
             return f"{scope}{op.layer}_1/", -1
         if scope and op.type in _CAPITAL and op.phase == FORWARD:
             return f"{scope}{op.layer}_1/", op.index - _BEFORE
+        if scope and op.phase == BACKWARD and op.name == "Neg_1":
+            return f"{scope}{op.layer}_1/", op.index - _BEFORE
         if scope and op.phase == BACKWARD and op.layer in self.moments:
             return f"{scope}{op.layer}_1/", op.index + _BEFORE * self._moment(op)
         if scope and op.type == "Squeeze" and op.phase == FORWARD:  # moments/Squeeze beside batchnorm/mul
@@ -79,6 +82,8 @@ class Names:
     def operand(self, op: Op, reader: Op) -> tuple[str, int]:
         """Constants that grappler made come first: their names begin with a capital letter. Equal ones that Keras
         wrote are one, which bears the name that the first has."""
+        if reader.phase == UPDATE and not reader.layer:  # of the step's counter
+            return ("Cast", 0) if op.type == "Const" else ("Add", 0)
         if op.type != "Const":
             return self.of(op)
         first = self.first.get(number(op), op)
@@ -86,16 +91,19 @@ class Names:
         if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
             return "", op.index
         others = {value.op.type for value in reader.inputs}
-        behind = not others.isdisjoint(READS) or (reader.type == "Mul" and "Squeeze" in others)
+        behind = not others.isdisjoint(_AHEAD) or (reader.type == "Mul" and "Squeeze" in others)
         return f"{scope}{first.layer}_1/", first.index + (2 * _BEFORE if behind else -_BEFORE)
 
-    def learn(self, ops: Iterable[Op]) -> None:
-        """What of the whole graph decides names: equal constants, and which layers have moments."""
+    def learn(self, ops: Sequence[Op], walk: Iterable[int]) -> None:
+        """What of the whole graph decides names: which layers have moments, and equal constants. Of those the one that
+        stands first in ``walk``, the places of the ops behind the first pruning, gives its name."""
         for op in ops:
             if op.phase == FORWARD and op.name == "variance":
                 self.moments.add(op.layer)
             if op.phase == FORWARD and op.name == "mul_1":
                 self.batched.add(op.layer)
+        for place in walk:
+            op = ops[place]
             if op.type == "Const" and not op.controls:
                 self.first.setdefault(number(op), op)
 

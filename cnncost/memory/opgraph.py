@@ -122,6 +122,7 @@ class OpGraph:
         self.kept: list[Op] = []  # ops with effects (assignments), never pruned
         self.processor = AVX512  # whose kernels run it
         self.mapped = True  # whether grappler's remapper does its work
+        self.shaped = True  # whether it knows all shapes
         self.layer = ""
         self.phase = FORWARD
 

@@ -31,7 +31,8 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.constants import INVERTED
+from cnncost.memory.compiled import COMPILED
+from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.edges import Heap
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes
 from cnncost.memory.names import Names, number
@@ -99,12 +100,13 @@ def sorted_nodes(
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
+    awaiting, last = _awaited(ops, kept, names, optimizer)
+    found, beyond = [value.op.index for value in results], _ends(ops, names)
+    names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
     sources, folded = _sources(edges, names, biases)
     walked = _turned(ops, sources)
-    last = _awaited_last(ops, kept, names, optimizer)
-    ends = [value.op.index for value in results] + last + _ends(ops, names)
-    walk = _folded_last(folded, depth_first(walked, ends))
+    walk = _folded_last(folded, depth_first(walked, found + last + beyond))
     order = breadth_first(sources, walk)
     if mapped:
         order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
@@ -144,14 +146,19 @@ def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
     return found
 
 
-def _awaited_last(ops: Sequence[Op], kept: Sequence[Op], names: Names, optimizer: str) -> list[int]:
-    """What the result waits for, in its order (``awaited``); by name at inference."""
+def _awaited(
+    ops: Sequence[Op], kept: Sequence[Op], names: Names, optimizer: str
+) -> tuple[list[int], list[int]]:  # fmt: skip
+    """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
     states = stateful(ops) if optimizer else []
     if not states:
-        return [op.index for op in sorted(kept, key=names.of)]
+        named = [op.index for op in sorted(kept, key=names.of)]
+        return named, named
     used, passed, steps = _used(ops), passed_by(ops), stepped(ops)
-    keys = [(names.state(op, used, steps), op.index, op.type in READS or op.index in passed) for op in states]
-    return reduced((place, dropped) for _, place, dropped in sorted(keys))
+    led = {*READS, COMPILED}  # what these make is read
+    keys = [(names.state(op, used, steps), op.index, op.type in led or op.index in passed) for op in states]
+    keys.sort()
+    return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
 
 
 def _used(ops: Sequence[Op]) -> dict[int, str]:
@@ -202,7 +209,6 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
             behind.append(list(waits))
         return place
 
-    names.learn(ops)
     data = convolved(ops)
     late = late_ops(ops)
     written = {op.index for op in ops if op.type == "Const"}
@@ -217,7 +223,8 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
             continue
         places = []
         read = list(op.inputs)
-        if len(read) > 1 and op.type in _COMMUTATIVE and not (op.name == REGROUPED and op.type == "AddV2"):
+        regrouped = op.type == "AddV2" and op.name == REGROUPED
+        if len(read) > 1 and op.type in _COMMUTATIVE and not (regrouped or KEPT in op.attrs):
             if len(read) == 2:
                 one, two = names.operand(read[0].op, op), names.operand(read[1].op, op)
                 if two < one:

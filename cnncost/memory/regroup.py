@@ -13,6 +13,7 @@ constants first, and their captured order is the tape's.
 
 from __future__ import annotations
 
+from cnncost.memory.compiled import shapeless
 from cnncost.memory.opgraph import FORWARD, Op, OpGraph, Value
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
@@ -25,7 +26,6 @@ _UNARY = frozenset((
     "Abs", "Ceil", "Cos", "Elu", "Erf", "Exp", "Expm1", "Floor", "Inv", "Log", "Log1p", "Neg", "Reciprocal", "Relu",
     "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Square", "Tanh",
 ))  # fmt: skip
-_COMPILED = "StatefulPartitionedCall"
 _FACTORED = {"Mul": (0, 1), "RealDiv": (1,)}  # the operands that may be taken out of a sum
 
 
@@ -44,7 +44,7 @@ class _Regrouping:
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
-        self.done: set[int] = _unknown(graph.ops)
+        self.done = {op.index for op in shapeless(graph.ops)}
         # what others wait for is never taken into a tree (DrivesControlDependency)
         self.awaited = {control.index for op in graph.ops for control in op.controls}
 
@@ -95,9 +95,10 @@ class _Regrouping:
         return Value(made, 0)
 
     def multiply(self, root: Op) -> None:
-        """x + x = 2·x, which may be in place."""
+        """x + x = 2·x, which may be in place; the 2 waits for x."""
         count = Op(root.index, "Const", "Const", root.layer, root.phase, [], (Spec((), root.outputs[0].dtype),),
                    {"value": float(len(root.inputs))})  # fmt: skip
+        count.controls = [root.inputs[0].op]
         self.before.setdefault(root.index, []).append(count)
         root.type, root.inputs = "Mul", [Value(count, 0), root.inputs[0]]
 
@@ -185,14 +186,3 @@ def _reversed(op: Op) -> list[Value]:
     if op.type == "Mul":
         return sorted(op.inputs, key=lambda value: (f"{value.op.layer}_1/", value.op.index), reverse=True)
     return list(reversed(op.inputs))
-
-
-def _unknown(ops: list[Op]) -> set[int]:
-    """The ops that read or make a value of a shape that grappler does not know."""
-    found: set[int] = set()
-    if not any(op.type == _COMPILED for op in ops):
-        return found
-    for op in ops:
-        if op.type == _COMPILED or any(value.op.index in found and value.op.type != "Reshape" for value in op.inputs):
-            found.add(op.index)
-    return found

@@ -16,6 +16,7 @@ from cnncost.memory.contraction import ALONE, fuse_bias, fuse_pad, merge_bias, o
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
+from cnncost.memory.rewrite_joins import merge_joins
 
 _HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
 
@@ -25,6 +26,7 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     that prunes what the fusions left over."""
     _bypass(graph)
     _merge_equals(graph, prune(graph))
+    merge_joins(graph)
     postpone_monotonic(graph)
     regroup(graph)
     prune(graph)

@@ -8,7 +8,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from cnncost.memory.compiled import shapeless
 from cnncost.memory.constants import push_constants
+from cnncost.memory.names import Names
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.convolution import workspace
 from cnncost.memory.rewrite import prune
@@ -18,22 +22,22 @@ _POOLED = {"MaxPoolGrad": "MaxPool", "MaxPool3DGrad": "MaxPool3D"}
 _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
 
 
-def rewrite_training(graph: OpGraph) -> list[Op]:
-    """The ops that run, renumbered; after ``rewrite``."""
+def rewrite_training(graph: OpGraph, names: Names | None = None) -> list[Op]:
+    """The ops that run, renumbered; after ``rewrite``. ``names``: those of the step, which sort operands."""
     _bypass(graph)
     prune(graph)  # what regrouping left over reads nothing any more
-    push_constants(graph)
+    push_constants(graph, names or Names("functional", "sgd"))
     _keep_workspaces(graph)
     _fuse_bias_gradients(graph)
     prune(graph)
     return graph.ops
 
 
-def _source(value: Value) -> Value:
-    """What a value is a needless view of."""
+def _source(value: Value, unknown: Container[Op]) -> Value:
+    """What a value is a needless view of. Where a shape is not known to grappler, no view is."""
     while True:
         op = value.op
-        if op.type in _PASSED or (op.type == "Reshape" and op.inputs[0].shape == value.shape):
+        if op.type in _PASSED or (op.type == "Reshape" and op.inputs[0].shape == value.shape and op not in unknown):
             value = op.inputs[0]
         elif op.type == "IdentityN":
             value = op.inputs[value.index]
@@ -42,17 +46,18 @@ def _source(value: Value) -> Value:
 
 
 def _bypass(graph: OpGraph) -> None:
+    unknown = shapeless(graph.ops)
     for op in graph.ops:
         for place, value in enumerate(op.inputs):
             if value.op.type in _VIEWS:
-                op.inputs[place] = _source(value)
+                op.inputs[place] = _source(value, unknown)
         if op.type == "Reshape" and op.inputs[0].op.type == "Reshape":
             op.inputs[0] = op.inputs[0].op.inputs[0]
         if op.type == "Reshape" and op.inputs[0].op.type == "Const":
             op.type, op.inputs = "Const", []
         if op.controls:
-            op.controls = [_source(Value(c, 0)).op if c.type in _VIEWS else c for c in op.controls]
-    graph.results = [_source(value) for value in graph.results]
+            op.controls = [_source(Value(c, 0), unknown).op if c.type in _VIEWS else c for c in op.controls]
+    graph.results = [_source(value, unknown) for value in graph.results]
 
 
 def _keep_workspaces(graph: OpGraph) -> None:

@@ -46,7 +46,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
     the numbers that ``edges`` has, their places without. ``tables``: the order of a process's edges; None stands
     for inputs last.
 
-    Constants never wait and stand nowhere: they are left out of the order.
+    Constants that wait for nothing stand nowhere: they are left out of the order.
     """
     types = table()
     numbered, _, _, sources = edges or wires(ops)
@@ -54,7 +54,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
     readers = readers_of(sources, places)
     pending = list(map(len, sources))
     for op in ops:
-        if op.type == "Const":
+        if op.type == "Const" and not pending[op.index]:
             for reader in readers[op.index]:
                 pending[reader] -= 1
             readers[op.index] = []
@@ -72,8 +72,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
     else:
         expensive = [costs or op.type in READS for costs, op in zip(expensive, numbered, strict=True)]
         _tabled(readers, tables.readers)
-        roots.sort(key=lambda index: ("variable" in numbered[index].attrs, index))
-        inline = deque(roots[edge] for edge in tables.roots if edge < len(roots))
+        inline = deque(_linked(numbered, sources, roots, tables.roots))
     order: list[Op] = []
     interrupted: list[tuple[deque[int], deque[Task]]] = []  # what runs inline next, once the tasks have been queued
     while True:
@@ -137,6 +136,14 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
 def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     """Variables, what begins with constants (loops, repeated numbers), inputs."""
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
+
+
+def _linked(ops: list[Op], sources: list[list[int]], roots: list[int], slots: list[int]) -> list[int]:
+    """The roots in the order of the edges that lead to them: to the arguments first, then to the constants, in place of
+    which those are taken that wait for nothing else."""
+    roots = sorted(roots, key=lambda index: (bool(sources[index]), "variable" in ops[index].attrs, index))
+    found = [roots[edge] for edge in slots if edge < len(roots)]
+    return found + roots[len(found) :] if len(found) < len(roots) else found
 
 
 def _tabled(readers: list[list[int]], tables: dict[int, list[int]]) -> None:

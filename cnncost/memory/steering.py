@@ -33,7 +33,7 @@ def steer(
     steering = _STEERING.get(op.type)
     if steering is not None:
         place, attribute = steering
-        value = op.outputs[0].shape if attribute == "shape" else op.attrs.get(attribute)
+        value = op.outputs[0].shape if attribute == "shape" else op.attrs.get("written") or op.attrs.get(attribute)
         key = (_VECTOR, *value) if isinstance(value, tuple) else (attribute, str(value))
         places.insert(len(places) if place < 0 else place, constant(key))
         if op.type == "Slice":
@@ -64,11 +64,17 @@ def _begin(op: Op) -> tuple[int, ...]:
 
 def _part(op: Op) -> list[tuple[object, ...]]:
     """Where a strided slice begins, ends, and its strides, which are 1; its gradient is told the shape before them."""
-    begin = str(sorted((name, str(value)) for name, value in op.attrs.items()))
     back = op.type == "StridedSliceGrad"
     part = (op.inputs[0] if back else op.outputs[0]).shape
     shape: list[tuple[object, ...]] = [(_VECTOR, *op.outputs[0].shape)] if back else []
-    return [*shape, ("first", begin), ("end", begin, part), ("strides", len(part))]
+    if "cropping" in op.attrs:  # x[:, a:-b, c:-d, :]
+        begin, end = zip(*((before, -after) for before, after in op.attrs["cropping"]), strict=True)
+        return [*shape, (_VECTOR, *begin), (_VECTOR, *end), (_VECTOR, *(1 for _ in begin))]
+    if isinstance(op.attrs.get("begin"), int):  # x[..., a:b]
+        first = op.attrs["begin"]
+        return [*shape, (_VECTOR, 0, first), (_VECTOR, 0, first + part[-1]), (_VECTOR, 1, 1)]
+    which = str(sorted((name, str(value)) for name, value in op.attrs.items()))
+    return [*shape, ("first", which), ("end", which, part), ("strides", len(part))]
 
 
 def convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:

@@ -146,7 +146,9 @@ class _Run:
             else:
                 taken = self.forwarded(op, op.outputs[kind.into], kind.forwards, values)
                 made = list(enumerate(op.outputs, start))
-                for place, spec in reversed(made) if kind.last_first else made:
+                if kind.compiled:
+                    made.sort(key=lambda item: -self.size(item[1]))
+                for place, spec in made:
                     count = self.readers[place]
                     if place == start + kind.into and taken >= 0:
                         buffers[place] = taken

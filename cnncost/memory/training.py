@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from cnncost.memory.compiled import calls_compiled, read_inside
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
 from cnncost.memory.loss_scaling import scaled
@@ -40,9 +41,12 @@ def training_step(
     trained = trainable_weights(analysis, graph)
     if choice.loss_scaling:
         starts = scaled(graph, loss, starts)
+    graph.shaped = rewriting is None or not calls_compiled(graph.ops)
     grads = gradients(graph, starts, trained)
     choice = accumulating(analysis, choice)
     graph.results = [loss]
+    if rewriting is not None:
+        read_inside(graph)
     early = rewriting is not None and is_settled(choice, grads) and all(op.type != "While" for op in graph.ops)
     if rewriting is not None and early:
         grads = _rewritten(graph, trained, grads, rewriting)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cnncost.memory.constants import push_constants
+import pytest
+
+from cnncost.memory.constants import KEPT, push_constants
+from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, OpGraph, Spec, Value
 
 WIDE = Spec((4, 8), "float32")
@@ -22,24 +25,54 @@ def _tree(controlled: bool = False, shared: bool = False) -> tuple[OpGraph, Valu
     return graph, x, grad, inner, outer
 
 
-def test_a_constant_goes_to_the_forward_value() -> None:
-    graph, x, grad, inner, outer = _tree()
-    push_constants(graph)
-    assert outer.op.inputs == [grad, inner]
-    assert inner.op.inputs[1] == x
-    assert inner.op.inputs[0].op.type == "Const"
+def test_a_constant_goes_to_the_operand_that_is_first_by_name() -> None:
+    """2·(g·x) = (2·g)·x where gradient_tape/ comes before model_1/."""
+    graph, x, _, inner, outer = _tree()
+    push_constants(graph, Names("model", "sgd"))
+    assert outer.op.inputs == [inner, x]
+    assert [value.op.type for value in inner.op.inputs] == ["Neg", "Const"]
+    assert KEPT in outer.op.attrs
+
+
+@pytest.mark.parametrize("shaped", [True, False])
+def test_three_operands_and_two_constants_are_multiplied_two_by_two(shaped: bool) -> None:
+    """((g·h)·c)·e·d = ((c·d)·e)·(g·h), as in the gradient of GELU; the two constants are one."""
+    graph = OpGraph()
+    graph.shaped = shaped
+    h, e = (graph.add(type_, (graph.argument(type_, WIDE),)) for type_ in ("Relu", "Exp"))
+    grad = graph.add("Neg", (graph.argument("g", WIDE),))
+    e.op.phase = grad.op.phase = graph.phase = BACKWARD
+    first = graph.add("Mul", (grad, h))
+    second = graph.add("Mul", (first, graph.constant(2.0)))
+    third = graph.add("Mul", (e, second))
+    root = graph.add("Mul", (third, graph.constant(3.0)))
+    graph.results = [root]
+    push_constants(graph, Names("model", "sgd"))
+    pairs = [{value.op.type for value in product.op.inputs} for product, _ in zip(root.op.inputs, "ab", strict=True)]
+    assert {"Exp", "Const"} in pairs
+    assert {"Neg", "Relu"} in pairs
+    constant = next(op for op in graph.ops if op.type == "Const" and op.attrs["value"] == 6.0)
+    small = next(value.op for value in root.op.inputs if any(v.op is constant for v in value.op.inputs))
+    assert [value.op is constant for value in small.inputs] == ([False, True] if shaped else [True, False])
+
+
+def test_what_others_wait_for_stays() -> None:
+    graph, x, grad, inner, _ = _tree()
+    graph.add("Relu", (x,)).op.controls.append(inner.op)
+    push_constants(graph, Names("model", "sgd"))
+    assert inner.op.inputs == [grad, x]
 
 
 def test_a_constant_that_waits_stays() -> None:
     graph, x, grad, inner, outer = _tree(controlled=True)
-    push_constants(graph)
+    push_constants(graph, Names("model", "sgd"))
     assert inner.op.inputs == [grad, x]
     assert outer.op.inputs[1] == inner
 
 
 def test_what_others_read_stays() -> None:
     graph, x, grad, inner, _ = _tree(shared=True)
-    push_constants(graph)
+    push_constants(graph, Names("model", "sgd"))
     assert inner.op.inputs == [grad, x]
 
 
@@ -50,5 +83,5 @@ def test_two_constants_are_one() -> None:
     inner = graph.add("Mul", (graph.constant(3.0), grad))
     outer = graph.add("Mul", (inner, graph.constant(2.0)))
     graph.results = [outer]
-    push_constants(graph)
+    push_constants(graph, Names("model", "sgd"))
     assert [value.op.type for value in outer.op.inputs] == ["Const", "Neg"]

@@ -59,9 +59,9 @@ def after(value: Value, grad: Value) -> Value:
 
 
 def reshape(graph: OpGraph, value: Value, shape: Dims) -> Value:
-    """A view of another shape; grappler drops a Reshape to the same shape, and folds one of a constant: none is
-    emitted."""
-    if value.shape == shape:
+    """A view of another shape; grappler folds one of a constant, and drops a Reshape to the same shape where it knows
+    the shape (``graph.shaped``): none is emitted."""
+    if value.shape == shape and graph.shaped:
         return value
     if value.op.type == "Const":
         return graph.constant(value.op.attrs["value"], Spec(shape, value.dtype))
@@ -81,7 +81,7 @@ def reduce_to(graph: OpGraph, grad: Value, shape: Dims, other: Dims) -> Value:
     if axes:
         kept = tuple(1 if i in axes else n for i, n in enumerate(grad.shape))
         grad = graph.add("Sum", (grad,), (Spec(kept, grad.dtype),), axes=axes, keepdims=True)
-    return reshape(graph, grad, shape)
+    return reshape(graph, grad, shape) if axes or grad.shape != shape else grad
 
 
 _NONE = frozenset(

@@ -51,12 +51,17 @@ def _identity(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 
 def _neg(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    return (like(graph, "Neg", grad),)
+    return (like(graph, "Neg", grad, name="Neg_1"),)
 
 
 def _square(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    """grad · (x · 2)."""
-    double = after(like(graph, "Mul", op.inputs[0], constant(graph, 2.0, grad.dtype)), grad)
+    """grad · (x · 2); the 2 is not there before the gradient."""
+    two = constant(graph, 2.0, grad.dtype)
+    double = like(graph, "Mul", op.inputs[0], two)
+    if grad.op.type == "Const":
+        after(double, grad)
+    else:
+        two.op.controls.append(grad.op)
     return (like(graph, "Mul", grad, double),)
 
 
@@ -65,11 +70,10 @@ def _exp(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 
 def _erf(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-    """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc). Grappler takes c to the exponential: all but the last
-    product is computed in the forward pass."""
+    """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc)."""
     bell = like(graph, "Exp", like(graph, "Square", op.inputs[0]))  # with the sign: one _UnaryOpsComposition
-    scaled = like(graph, "Mul", bell, constant(graph, 1.1283791670955126, grad.dtype))
-    return (like(graph, "Mul", grad, scaled),)
+    scaled = like(graph, "Mul", grad, constant(graph, 1.1283791670955126, grad.dtype))
+    return (like(graph, "Mul", scaled, bell),)
 
 
 def _swish(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

@@ -11,14 +11,18 @@ from cnncost.memory.opgraph import Spec, Value
 from cnncost.results import LayerCost
 
 
-def moments(step: Step, x: Value, axes: tuple[int, ...], keepdims: bool = False) -> tuple[Value, Value]:
+def moments(
+    step: Step, x: Value, axes: tuple[int, ...], keepdims: bool = False, written: tuple[int, ...] | None = None
+) -> tuple[Value, Value]:
     """``tf.nn.moments``: Mean, StopGradient, SquaredDifference, Mean, and two Squeezes unless the axes are kept.
 
-    Half-precision values are cast to float32 by the caller (Keras does so)."""
-    mean = step.add("Mean", (x,), name="mean", axes=axes, keepdims=True)
+    Half-precision values are cast to float32 by the caller (Keras does so). ``written``: the axes as they are given,
+    which may be negative."""
+    own: dict[str, Any] = {} if written is None else {"written": written}
+    mean = step.add("Mean", (x,), name="mean", axes=axes, keepdims=True, **own)
     fixed = step.add("StopGradient", (mean,))
     squared = step.add("SquaredDifference", (x, fixed))
-    variance = step.add("Mean", (squared,), name="variance", axes=axes, keepdims=True)
+    variance = step.add("Mean", (squared,), name="variance", axes=axes, keepdims=True, **own)
     if keepdims:
         return mean, variance
     dims = tuple(n for i, n in enumerate(x.shape) if i not in axes)
@@ -143,8 +147,8 @@ def _layer_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Val
     axes = tuple(sorted(a % rank for a in (kind.axis if isinstance(kind.axis, tuple) else (kind.axis,))))
     if kind.rms_scaling:
         return step.cast(_rms_scaled(step, row, kind, x, axes), row.compute.name)
-    mean, variance = moments(step, x, axes, keepdims=True)
     given = kind.axis if isinstance(kind.axis, tuple) else (kind.axis,)
+    mean, variance = moments(step, x, axes, keepdims=True, written=tuple(given))
     dims = None if given == (rank - 1,) else tuple(n if i in axes else 1 for i, n in enumerate(x.shape))
     return step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), row.compute.name)
 

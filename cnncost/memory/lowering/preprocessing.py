@@ -22,20 +22,16 @@ def _rescaling(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Va
 
 
 def _normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
-    """(x - mean)/max(√variance, ε). A traced function takes statistics of up to 128 numbers as constants, others as
-    tensors that it captures (func_graph.py: _EAGER_CONST_THRESHOLD)."""
+    """(x - mean)/max(√variance, ε). The statistics are tensors that a traced function captures as arguments."""
     dtype = row.compute.name
     x = step.cast(inputs[0], dtype)
     axes = () if kind.axis is None else kind.axis if isinstance(kind.axis, tuple) else (kind.axis,)
     places = {axis % len(x.shape) for axis in axes}
     spec = Spec(tuple(n if i in places else 1 for i, n in enumerate(x.shape)) if places else (), dtype)
-    if spec.elements <= 128:
-        mean = deviation = step.graph.constant(2.0, spec)
-    else:
-        mean = step.graph.argument(f"{row.name}/mean", spec)
-        variance = step.graph.argument(f"{row.name}/variance", spec)
-        floor = step.graph.constant(1e-7, Spec((), dtype))
-        deviation = step.add("Maximum", (step.add("Sqrt", (variance,)), floor))
+    mean = step.graph.argument(f"{row.name}/mean", spec)
+    variance = step.graph.argument(f"{row.name}/variance", spec)
+    floor = step.graph.constant(1e-7, Spec((), dtype))
+    deviation = step.add("Maximum", (step.add("Sqrt", (variance,)), floor))
     if kind.invert:
         return step.add("AddV2", (mean, step.add("Mul", (x, deviation))))
     return step.add("RealDiv", (step.add("Sub", (x, mean)), deviation))

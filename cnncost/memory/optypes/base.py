@@ -39,7 +39,7 @@ class OpType(NamedTuple):
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
     ``scratch_on`` the same where it depends on the processor
-    ``last_first`` the outputs are allocated from the last to the first
+    ``compiled``   by XLA: the outputs are allocated from the largest to the smallest
     """
 
     name: str
@@ -51,7 +51,7 @@ class OpType(NamedTuple):
     scratch: Scratch | None = None
     into: int = 0
     scratch_on: ScratchOn | None = None
-    last_first: bool = False
+    compiled: bool = False
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")

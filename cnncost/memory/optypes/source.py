@@ -36,7 +36,8 @@ def _convolved_scratch(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int
     result = outputs[0]
     if result.dtype not in _HALF:
         return ()
-    return (_beside(result.bytes, [_single(spec) for spec in (result, *inputs)]),)
+    read = (attrs["kernel"], inputs[1]) if "kernel" in attrs else inputs
+    return (_beside(result.bytes, [_single(spec) for spec in (result, *read)]),)
 
 
 def _single(spec: Spec) -> int:
@@ -60,8 +61,8 @@ ROWS = (
     OpType("IdentityN", _each, expensive=False, shares=EACH),
     OpType("StopGradient", same, expensive=False, shares=FIRST),
     OpType("PreventGradient", same, expensive=False, shares=FIRST),
-    OpType("StatefulPartitionedCall", given, scratch=_convolved_scratch),  # a function that XLA compiles
-    OpType("PartitionedCall", given, scratch=_compiled_scratch, last_first=True),  # its gradient
+    OpType("StatefulPartitionedCall", given, scratch=_convolved_scratch, compiled=True),
+    OpType("PartitionedCall", given, scratch=_compiled_scratch, compiled=True),  # its gradient
     OpType("AssignVariableOp", _none),
     OpType("AssignAddVariableOp", _none),
     OpType("AssignSubVariableOp", _none),

@@ -1,0 +1,51 @@
+"""Functions that XLA compiles inside a step: grouped convolutions, for which the CPU has no kernel.
+
+Keras hands such a function the variable, which it reads itself: in the graph nothing reads the weight for it. Grappler
+does not know the shape of what it returns, nor of what follows from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cnncost.memory.opgraph import Op, OpGraph, Value
+
+COMPILED = "StatefulPartitionedCall"
+_SIZED = frozenset(  # a constant says what shape they make
+    ("Reshape", "AvgPoolGrad", "Conv2DBackpropInput", "Conv2DBackpropFilter", "DepthwiseConv2dNativeBackpropInput",
+     "DepthwiseConv2dNativeBackpropFilter", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2")
+)  # fmt: skip
+
+
+def calls_compiled(ops: Iterable[Op]) -> bool:
+    return any(op.type == COMPILED for op in ops)
+
+
+def shapeless(ops: Sequence[Op]) -> set[Op]:
+    """The ops that read or make a value of a shape that grappler does not know."""
+    found: set[Op] = set()
+    if calls_compiled(ops):
+        for op in ops:
+            read = [value.op in found and value.op.type not in _SIZED for value in op.inputs]
+            if op.type == COMPILED or (all(read) if read and op.type == "AddN" else any(read)):
+                found.add(op)
+    return found
+
+
+def read_inside(graph: OpGraph) -> None:
+    """Give each function the variable in place of the value; for a graph that has its gradients. A weight that has been
+    cast is cast outside."""
+    calls = [op for op in graph.ops if op.type == COMPILED and op.inputs[1].op.type == "ReadVariableOp"]
+    if not calls:
+        return
+    reads = {op.inputs[1].op for op in calls}
+    for op in calls:
+        x, kernel = op.inputs
+        variable = kernel.op.attrs["variable"]
+        op.attrs = {**op.attrs, "variable": variable, "kernel": kernel.spec}
+        op.inputs = [Value(variable.handle, 0), x]
+    needed: set[Op] = {value.op for op in graph.ops for value in op.inputs}
+    needed.update(value.op for value in graph.results)
+    graph.ops = [op for op in graph.ops if op not in reads or op in needed]
+    for place, op in enumerate(graph.ops):
+        op.index = place

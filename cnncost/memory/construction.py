@@ -1,0 +1,52 @@
+"""The order of nodes in the graph that the executor is given: it is built from a list of nodes.
+
+Once oneDNN's pass is done, the function is written as a list and read again: of the nodes whose inputs are all there,
+the one that stands first in the list comes next (graph_constructor.cc of TensorFlow 2.21: ``ready_`` is a sorted set).
+So what the pass has put at the end goes back between its inputs and its readers. (The edges of running processes show
+it; the order of the list itself is what a dumped graph shows.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+
+def constructed(places: Sequence[int], sources: Sequence[Sequence[int]]) -> list[int]:
+    """``places``, the list, in the new order; ``sources``: what each of them waits for, one entry for an edge. What
+    never gets ready, behind a loop, stays at the end.
+
+    >>> constructed([0, 2, 3, 1], [[], [0], [1], [0]])
+    [0, 3, 1, 2]
+    """
+    rank = [-1] * len(sources)
+    for number, place in enumerate(places):
+        rank[place] = number
+    pending = [0] * len(sources)
+    readers: list[list[int]] = [[] for _ in sources]
+    for place in places:
+        own = sources[place]
+        pending[place] = len(own)
+        for source in own:
+            readers[source].append(place)
+    order: list[int] = []
+    late: list[int] = []  # by rank: what got ready when its turn was over
+    for number, place in enumerate(places):
+        if pending[place]:
+            continue
+        order.append(place)
+        fresh = readers[place]
+        while True:
+            for reader in fresh:
+                pending[reader] -= 1
+                if not pending[reader] and rank[reader] <= number:
+                    heappush(late, rank[reader])
+            if not late:
+                break
+            place = places[heappop(late)]
+            order.append(place)
+            fresh = readers[place]
+    if len(order) < len(places):
+        seen = set(order)
+        order += [place for place in places if place not in seen]
+    return order
