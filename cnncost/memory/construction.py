@@ -11,17 +11,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
+Sources = Sequence[Sequence[int]]
 
-def constructed(places: Sequence[int], sources: Sequence[Sequence[int]]) -> list[int]:
-    """``places``, the list, in the new order; ``sources``: what each of them waits for, one entry for an edge. What
-    never gets ready, behind a loop, stays at the end.
 
-    >>> constructed([0, 2, 3, 1], [[], [0], [1], [0]])
+def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -> list[int]:
+    """``places``, the list, in the new order; ``sources``: what each of them waits for, one entry for an edge;
+    ``order``: the same places, or more or less, if possible each behind its sources.
+
+    What stands behind its sources keeps its turn, which is its place in the list. What does not comes in the turn of the
+    last of its sources, behind it; several of one turn as they stand in the list, unless they wait for one another.
+
+    >>> constructed([0, 2, 3, 1], [[], [0], [1], [0]], [0, 1, 2, 3])
     [0, 3, 1, 2]
     """
     rank = [-1] * len(sources)
     for number, place in enumerate(places):
         rank[place] = number
+    turn = rank[:]
+    coming = bytearray(len(sources))
+    for place in order:
+        coming[place] = 1
+    for place in order:
+        own = latest = rank[place]
+        coming[place] = 0
+        for source in sources[place]:
+            if coming[source]:
+                return _one_by_one(places, sources, rank)
+            if turn[source] > latest:
+                latest = turn[source]
+        if latest > own >= 0:
+            turn[place] = latest
+            for source in sources[place]:
+                if turn[source] == latest > rank[source] > own:
+                    return _one_by_one(places, sources, rank)
+    keys = [turn[place] * 2 + (turn[place] > rank[place]) for place in places]
+    if all(map(int.__le__, keys, keys[1:])):
+        return list(places)
+    return [place for _, place in sorted(zip(keys, places, strict=True), key=_key)]
+
+
+def _key(item: tuple[int, int]) -> int:
+    return item[0]
+
+
+def _one_by_one(places: Sequence[int], sources: Sources, rank: list[int]) -> list[int]:
+    """Each time the first that is ready."""
     pending = [0] * len(sources)
     readers: list[list[int]] = [[] for _ in sources]
     for place in places:
@@ -46,7 +80,4 @@ def constructed(places: Sequence[int], sources: Sequence[Sequence[int]]) -> list
             place = places[heappop(late)]
             order.append(place)
             fresh = readers[place]
-    if len(order) < len(places):
-        seen = set(order)
-        order += [place for place in places if place not in seen]
     return order

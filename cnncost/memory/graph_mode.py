@@ -134,11 +134,13 @@ class _Simulation:
             places = nodes.places(passing)
             if process:
                 self.executed = self.executed or Executed(nodes)
-                places = constructed(places, self.executed.sources)
+                places = constructed(places, self.executed.sources, nodes.order)
                 ops = nodes.passed(places)
             else:
                 ops = nodes.passed(places)
-                ops = [edges.ops[place] for place in constructed([op.index for op in ops], edges.sources)]
+                order = [place for place in nodes.order if place < len(ops)]
+                places = constructed([op.index for op in ops], edges.sources, order)
+                ops = [edges.ops[place] for place in places]
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused, graph.mapped)
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
