@@ -85,7 +85,25 @@ def slot_order(addresses: Sequence[int], room: int = 0) -> list[int]:
     >>> slot_order(range(0, 12 * 32, 32)), slot_order(range(0, 8 * 4096, 4096))
     ([0, 1, 8, 4, 9, 6, 2, 10, 3, 11, 7, 5], [0, 1, 2, 3, 4, 5, 6, 7])
     """
-    return EdgeSet(zip(addresses, range(len(addresses)), strict=True), room).readers()
+    if len(addresses) <= FEWEST >= room:
+        return list(range(len(addresses)))
+    hashes = [address + (address >> 6) >> 8 for address in addresses]
+    table = [-1] * (_slots(room) if room > FEWEST else FEWEST)
+    limit = int(len(table) * FULL)
+    for taken in range(len(hashes)):
+        fresh: Sequence[int] = (taken,)
+        if taken >= limit:  # the table is filled anew, in the order of the old one
+            fresh = [edge for edge in table if edge >= 0]
+            fresh.append(taken)
+            table = [-1] * _slots(taken + 1)
+            limit = int(len(table) * FULL)
+        mask = len(table) - 1
+        for edge in fresh:
+            place, step = hashes[edge] & mask, 1
+            while table[place] >= 0:
+                place, step = (place + step) & mask, step + 1
+            table[place] = edge
+    return [edge for edge in table if edge >= 0]
 
 
 def _slots(count: int) -> int:

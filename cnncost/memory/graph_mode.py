@@ -30,7 +30,7 @@ from cnncost.results import Analysis
 
 ORDERS = 15  # alternative orders that the interval looks at, beside the predicted one
 PROCESSES = 15  # whose orders are looked at for the point, at most
-FEWEST_PROCESSES = 5  # fewer say little of the others, where slots are read late in some
+FEWEST_PROCESSES = 5  # fewer say little of the others
 EFFORT = 20_000  # ops of all of them together
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
@@ -92,28 +92,14 @@ class _Simulation:
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
     def typical(self) -> Sweep:
-        """That of several processes' peaks which is least wrong for the others (``least_error``). Of a large step with
-        an optimizer that has slots, and of one with loops, the order in which all variables are read first: there it
-        was found to be the better one."""
-        graph = self.built()
-        if any(op.type == "While" for op in graph.ops):
-            return self.run()
-        processes = min(PROCESSES, max(EFFORT // len(graph.ops), 1))
-        if processes < FEWEST_PROCESSES and self.slotted:
-            return self.run()
-        if processes == 1:
-            return self.run(1)
+        """Of a small step, that of several processes' peaks which is least wrong for the others (``least_error``). Of a
+        large one and of one with loops, the order in which all variables are read first: it was found to be as good."""
+        swept = self.run()
+        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
+        if processes < FEWEST_PROCESSES:
+            return swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]
         return self.run(1 + peaks.index(least_error(peaks)))
-
-    @property
-    def slotted(self) -> bool:
-        """Whether the optimizer has a variable for every weight."""
-        from cnncost.memory.optimizers import StateVariable, optimizer, slots
-
-        one = StateVariable("weight", (1,), "float32")
-        choice = optimizer(self.optimizer)
-        return self.training and len(slots(choice, [one])) > len(slots(choice, []))
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:

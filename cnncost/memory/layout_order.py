@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 
-from cnncost.memory.edge_set import FEWEST, EdgeSet
+from cnncost.memory.edge_set import FEWEST, EdgeSet, slot_order
 from cnncost.memory.edges import Heap, Places, Read
 from cnncost.memory.opgraph import Op
 from cnncost.memory.walks import post_order
@@ -115,9 +115,13 @@ class Merges:
         layout, places = self.layout, Places(heap)
         roots = [layout.roots[edge] for edge in self.read.source_order(places)]
         at = self.read.places
-        sets = {place: EdgeSet((places(at[edge]), reader) for edge, reader in self.led[place]) for place in self.kept}
-        for place, edges in sets.items():
-            readers[place] = edges.readers()
+        sets: dict[int, EdgeSet] = {}
+        for place in self.kept:
+            led = self.led[place]
+            addresses = [places(at[edge]) for edge, _ in led]
+            readers[place] = [led[slot][1] for slot in slot_order(addresses)]
+            if place in layout.changed:
+                sets[place] = EdgeSet(zip(addresses, (reader for _, reader in led), strict=True))
         if layout.merging:
             self._merge(sets, places, post_order([place for place in roots if layout.leads[place]], readers))
             for place in layout.changed:

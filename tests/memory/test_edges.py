@@ -119,3 +119,11 @@ def test_slots_that_are_read_late_keep_gradients() -> None:
         low, high = interval(analysis, "training", optimizer)
         width[optimizer] = high / low
     assert width["adam"] > 1.1 and width["adam"] > width["sgd"]
+
+
+@pytest.mark.parametrize("count", [0, 3, 8, 9, 14, 60, 700])
+@pytest.mark.parametrize("room", [0, 9, 700])
+def test_slots_are_those_of_edges_added_one_by_one(count: int, room: int) -> None:
+    draw = Random(count)
+    addresses = [32 * number for number in draw.sample(range(1 << 30), count)]
+    assert slot_order(addresses, room) == EdgeSet(zip(addresses, range(count), strict=True), room).readers()
