@@ -15,11 +15,11 @@ Sources = Sequence[Sequence[int]]
 
 
 def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -> list[int]:
-    """``places``, the list, in the new order. ``sources``: what each of them waits for, one entry for an edge; ``order``:
-    these places, or more or less, if possible each behind its sources.
+    """``places``, the list, in the new order. ``sources``: what each of them waits for, one entry for an edge;
+    ``order``: these places, or more or less, if possible each behind its sources.
 
-    What stands behind its sources keeps its turn, which is its place in the list. What does not comes in the turn of the
-    last of its sources, behind it; several of one turn as they stand in the list, unless they wait for one another.
+    What stands behind its sources keeps its turn, which is its place in the list. What does not comes in the turn of
+    the last of its sources, behind it; several of one turn as they stand in the list, unless they wait for one another.
 
     >>> constructed([0, 2, 3, 1], [[], [0], [1], [0]], [0, 1, 2, 3])
     [0, 3, 1, 2]

@@ -1,0 +1,53 @@
+"""Whatever the addresses of a process, it runs all of the step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory import graph_mode
+from cnncost.memory.opgraph import Op
+
+MODELS: dict[str, dict[str, Any]] = {
+    "branches": {
+        "input": [16, 16, 3],
+        "layers": [
+            {"Conv2D": {"filters": 8, "kernel_size": 3, "activation": "gelu"}},
+            {"branches": [[{"Conv2D": {"filters": 4, "kernel_size": 1}}] for _ in range(3)]},
+            "BatchNormalization", "ReLU", {"Dropout": 0.3}, "GlobalAveragePooling2D", {"Dense": 10},
+        ],
+    },
+    "grouped": {
+        "input": [12, 12, 8],
+        "layers": [
+            {"Conv2D": {"filters": 8, "kernel_size": 3, "groups": 4}}, "LayerNormalization", "Flatten", {"Dense": 10},
+        ],
+    },
+    "recurrent": {"input": [6, 8], "layers": [{"Bidirectional": {"layer": {"SimpleRNN": 4}}}, {"Dense": 4}]},
+    "decoder": {"input": [8, 8, 3], "layers": [{"Conv2DTranspose": {"filters": 3, "kernel_size": 3, "strides": 2}}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", ["inference", "sgd", "adam"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_process_runs_every_op_once(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mode, optimizer = ("inference", None) if step == "inference" else ("training", step)
+    runs: list[tuple[list[Op], list[Op]]] = []
+    plain = graph_mode.schedule
+
+    def noted(ops: list[Op], *rest: Any) -> list[Op]:
+        order = plain(ops, *rest)
+        runs.append((ops, order))
+        return order
+
+    monkeypatch.setattr(graph_mode, "schedule", noted)
+    analysis = cnncost.analyze(MODELS[name], batch=2, mode=mode, optimizer=optimizer)
+    simulation = graph_mode._Simulation(analysis, mode, optimizer)
+    for process in range(4):
+        simulation.run(process)
+        ops, order = runs[-1]
+        ran = {op.index for op in order}
+        assert len(ran) == len(order)
+        assert all(op.type == "Const" for op in ops if op.index not in ran)
