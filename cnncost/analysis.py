@@ -14,6 +14,7 @@ from cnncost.kinds.base import Kind, MacTerm, Weight, total
 from cnncost.memory_record import Memory, TextbookMemory
 from cnncost.reach import Seen, see
 from cnncost.results import Analysis, LayerCost, Totals
+from cnncost.sums import textbook, totals
 from cnncost.tensor import DTYPES, POLICY_NAMES, Policy, Shape, Tensor, policy, shape_text
 from cnncost.window import Window
 
@@ -54,7 +55,7 @@ def analyze_graph(
     rows = walk.run()
     return Analysis(
         model=graph.name, source=graph.source, batch=batch, dtype=fixed.name if fixed else graph.dtype, mode=mode,
-        optimizer=optimizer, layers=rows, totals=_totals(rows), memory=Memory(_textbook(rows, graph)),
+        optimizer=optimizer, layers=rows, totals=totals(rows), memory=Memory(textbook(rows, graph)),
         findings=graph.findings, graph=graph,
     )  # fmt: skip
 
@@ -293,27 +294,3 @@ def _training_macs(
             operands = int(data) + int(term.weight in trained)
         result += int(term.count) * (1 + operands)
     return result
-
-
-def _totals(rows: Sequence[LayerCost]) -> Totals:
-    return Totals(
-        layers=sum(not row.shared for row in rows),
-        params=sum(row.params for row in rows),
-        trainable_params=sum(row.trainable_params for row in rows),
-        macs=sum(row.macs for row in rows),
-        training_macs=sum(row.training_macs for row in rows),
-        flops=sum(row.flops for row in rows),
-        activation_bytes=sum(row.activation_bytes for row in rows),
-        weight_bytes=sum(row.weight_bytes for row in rows),
-        recomputed_macs=sum(row.recomputed_macs for row in rows),
-    )
-
-
-def _textbook(rows: Sequence[LayerCost], graph: Graph) -> TextbookMemory:
-    """All outputs in training; the largest layer input + output pair at inference."""
-    pairs = [
-        row.activation_bytes + sum(rows[i].activation_bytes for i in {ref.layer for ref in layer.inputs})
-        for row, layer in zip(rows, graph.layers, strict=True)
-    ]
-    largest = max(range(len(pairs)), key=pairs.__getitem__)
-    return TextbookMemory(sum(row.activation_bytes for row in rows), pairs[largest], rows[largest].name)
