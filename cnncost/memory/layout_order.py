@@ -35,6 +35,15 @@ def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list
     return own + [False] * (nodes - len(ops))
 
 
+def without_workspaces(ops: Sequence[Op], sources: Sources) -> Sources:
+    """Before the pass no pooling's gradient reads a workspace: the pass adds that edge, behind the others."""
+    found = list(sources)
+    for op in ops:
+        if op.type in _POOLED and op.inputs[-1].index:
+            found[op.index] = found[op.index][:-1]
+    return found
+
+
 class LayoutPass:
     """What is the same in every process. ``order``: the nodes before the pass, ``sources``: what each of them waits
     for; ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's
@@ -44,10 +53,7 @@ class LayoutPass:
         self, ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int],
         replaced: Sequence[bool], awaited: int = 0,
     ) -> None:  # fmt: skip
-        sources = self.sources = list(sources)
-        for op in ops:
-            if op.type in _POOLED and op.inputs[-1].index:
-                sources[op.index] = sources[op.index][:-1]  # the workspace, which this pass adds
+        self.sources = sources
         self.order, self.replaced, self.biases = order, replaced, biases
         self.awaited = awaited
         leads = bytearray(replaced)  # to one of them: the walk passes the others by

@@ -35,6 +35,7 @@ class Names:
         self.model = model
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
+        self.read: dict[int, str] = {}
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
@@ -116,7 +117,9 @@ class Names:
             return "Add", 0
         if op.phase == UPDATE:
             kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
-            return self._numbered(f"{self.scopes[UPDATE]}{kind}/read"), op.index
+            if op.index not in self.read:
+                self.read[op.index] = self._numbered(f"{self.scopes[UPDATE]}{kind}/read")
+            return self.read[op.index], op.index
         weight = "bias" if variable.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
         return f"{scope}{op.layer}_1/{weight}", op.index

@@ -34,7 +34,7 @@ from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED
 from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.edges import Heap
-from cnncost.memory.layout_order import LayoutPass, replaced_nodes
+from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names, number
 from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
 from cnncost.memory.reduction import late_ops, waited_for
@@ -104,7 +104,8 @@ def sorted_nodes(
     found, beyond = [value.op.index for value in results], _ends(ops, names)
     names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
-    sources, folded = _sources(edges, names, biases)
+    made, folded = _sources(edges, names, biases)
+    sources = without_workspaces(ops, made)
     walked = _turned(ops, sources)
     walk = _folded_last(folded, depth_first(walked, found + last + beyond))
     order = breadth_first(sources, walk)
@@ -112,7 +113,7 @@ def sorted_nodes(
         order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
     awaited = len(results) + len(last)
     layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), awaited)
-    return Sorted(ops, walked, order, biases, layout, awaited)
+    return Sorted(ops, _turned(ops, made), order, biases, layout, awaited)
 
 
 def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
