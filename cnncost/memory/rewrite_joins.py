@@ -12,7 +12,7 @@ def merge_joins(graph: OpGraph) -> None:
     >>> from cnncost.memory.opgraph import Spec
     >>> graph = OpGraph()
     >>> a, b, c = (graph.argument(name, Spec((1, 2), "float32")) for name in "abc")
-    >>> whole = graph.add("ConcatV2", [graph.add("ConcatV2", [a, b], axis=-1), c], axis=1)
+    >>> whole = graph.add("ConcatV2", [graph.add("ConcatV2", [a, b], axis=1), c], axis=1)
     >>> graph.results = [whole]
     >>> merge_joins(graph)
     >>> whole.op.inputs == [a, b, c]
@@ -31,16 +31,11 @@ def merge_joins(graph: OpGraph) -> None:
             readers[value.op].append(None)
     for inner in joins:
         reader = readers[inner][0] if len(readers[inner]) == 1 else None
-        if reader is None or reader.type != "ConcatV2" or _axis(reader) != _axis(inner) or inner.controls:
+        if reader is None or reader.type != "ConcatV2" or reader.attrs["axis"] != inner.attrs["axis"] or inner.controls:
             continue
         reader.inputs = [part for value in reader.inputs for part in _parts(value, inner)]
         for source in {value.op for value in inner.inputs} & readers.keys():
             readers[source] = [reader if op is inner else op for op in readers[source]]
-
-
-def _axis(join: Op) -> int:
-    axis: int = join.attrs["axis"]
-    return axis % len(join.outputs[0].shape)
 
 
 def _parts(value: Value, inner: Op) -> list[Value]:
