@@ -44,14 +44,7 @@ def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -
             for source in sources[place]:
                 if turn[source] == latest > rank[source] > own:
                     return _one_by_one(places, sources, rank)
-    keys = [turn[place] * 2 + (turn[place] > rank[place]) for place in places]
-    if all(map(int.__le__, keys, keys[1:])):
-        return list(places)
-    return [place for _, place in sorted(zip(keys, places, strict=True), key=_key)]
-
-
-def _key(item: tuple[int, int]) -> int:
-    return item[0]
+    return sorted(places, key=lambda place: turn[place] * 2 + (turn[place] > rank[place]))
 
 
 def _one_by_one(places: Sequence[int], sources: Sources, rank: list[int]) -> list[int]:

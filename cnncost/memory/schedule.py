@@ -143,7 +143,7 @@ def _linked(ops: list[Op], sources: list[list[int]], roots: list[int], slots: li
     which those are taken that wait for nothing else."""
     roots = sorted(roots, key=lambda index: (bool(sources[index]), "variable" in ops[index].attrs, index))
     found = [roots[edge] for edge in slots if edge < len(roots)]
-    return found + roots[len(found) :] if len(found) < len(roots) else found
+    return found + roots[len(found) :]  # more of these than there are slots
 
 
 def _tabled(readers: list[list[int]], tables: dict[int, list[int]]) -> None:

@@ -12,7 +12,7 @@ variable gives up is freed with its last reader (resource_variable_ops.cc, dense
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -145,9 +145,9 @@ class _Run:
                 self.view(op, kind, inputs, start)
             else:
                 taken = self.forwarded(op, op.outputs[kind.into], kind.forwards, values)
-                made = list(enumerate(op.outputs, start))
+                made: Iterable[tuple[int, Spec]] = enumerate(op.outputs, start)
                 if kind.compiled:
-                    made.sort(key=lambda item: -self.size(item[1]))
+                    made = sorted(made, key=lambda item: -self.size(item[1]))
                 for place, spec in made:
                     count = self.readers[place]
                     if place == start + kind.into and taken >= 0:
