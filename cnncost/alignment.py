@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.measure.records import Change
 
 SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
+ORDER = (
+    "what is ready together runs in the order of addresses in memory, which differs from process to process; another "
+    "simulated process goes on as the real one did"
+)
+SCRATCH = "a kernel's own scratch, which depends on the processor"
 _COMPILED = frozenset(
     ("PartitionedCall", "StatefulPartitionedCall")
 )  # functions that XLA compiles: grouped convolutions
-_EDITS = 4_000_000  # steps that the comparison of two sequences may take
+
+
+class Closest(NamedTuple):
+    """Of several simulated orders, how far the real step follows the one that it follows best."""
+
+    orders: int
+    matched: int
+    large_matched: int
 
 
 class Matching(NamedTuple):
-    """How far two sequences of allocations agree; ``first_mismatch`` is in words. None: nothing was predicted."""
+    """How far two sequences of allocations agree; ``first_mismatch`` and its ``reason``, where it is known, in words.
+    None: nothing was predicted."""
 
     matched: int | None
     total: int
@@ -26,34 +39,72 @@ class Matching(NamedTuple):
     large_matched: int | None  # the same for allocations of LARGE bytes or more
     large_total: int
     scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
+    reason: str | None = None
+    closest: Closest | None = None  # None: no other order was looked at
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._asdict() | {"closest": self.closest and self.closest._asdict()}
 
 
-def match(
-    prediction: Any, changes: tuple[Change, ...], rows: Mapping[str, str], calls: Mapping[str, str] | None = None
-) -> Matching:
-    """Allocations of ``SMALL`` bytes or more in order, by layer and size; ``rows`` has a row's name for Keras's,
-    ``calls`` for the rows of a layer's further calls the first one's: a profile does not tell them apart."""
-    real = [change for change in changes if change.bytes >= SMALL]
-    scratch = sum(change.region == "temp" for change in real)
-    measured = [(_row(change, rows), change.bytes) for change in real]
-    large = [pair for pair in measured if pair[1] >= LARGE]
-    if prediction is None:
-        return Matching(None, len(real), None, None, None, len(large), scratch)
-    ours = [event for event in prediction.events if event.bytes >= SMALL]
-    known = frozenset(rows.values())
-    predicted = [(_layer_of(event, known, calls or {}), event.bytes) for event in ours]
-    first = next((i for i, (a, b) in enumerate(zip(predicted, measured, strict=False)) if a != b), None)
-    if first is None and len(predicted) != len(measured):
-        first = min(len(predicted), len(measured))
-    text = None
-    if first is not None:
-        left = _predicted(ours[first]) if first < len(ours) else "nothing"
-        right = _measured(real[first], rows) if first < len(real) else "nothing"
-        text = f"allocation {first + 1}: predicted {left}, measured {right}"
-    return Matching(
-        common(predicted, measured), len(real), len(ours), text,
-        common([pair for pair in predicted if pair[1] >= LARGE], large), len(large), scratch,
-    )  # fmt: skip
+class Allocations:
+    """The real step's, of ``SMALL`` bytes or more in order, by layer and size, to hold simulated ones against; ``rows``
+    has a row's name for Keras's, ``calls`` for the rows of a layer's further calls the first one's: a profile does not
+    tell them apart."""
+
+    def __init__(
+        self, changes: tuple[Change, ...], rows: Mapping[str, str], calls: Mapping[str, str] | None = None
+    ) -> None:
+        self.rows, self.calls, self.known = rows, calls or {}, frozenset(rows.values())
+        self.real = [change for change in changes if change.bytes >= SMALL]
+        self.pairs = [(_row(change, rows), change.bytes) for change in self.real]
+        self.large = _large(self.pairs)
+        self.closest: Closest | None = None
+        self.furthest = 0  # how many allocations one of the orders has before its first mismatch
+
+    def look(self, events: Iterable[Any]) -> None:
+        """Take another simulated order into account."""
+        ours = self._pairs(event for event in events if event.bytes >= SMALL)
+        before = self.closest or Closest(0, 0, 0)
+        found = Closest(before.orders + 1, common(ours, self.pairs), common(_large(ours), self.large))
+        better = (found.large_matched, found.matched) >= (before.large_matched, before.matched)
+        self.closest = found if better else before._replace(orders=found.orders)
+        self.furthest = max(self.furthest, self._agreeing(ours))
+
+    def match(self, prediction: Any) -> Matching:
+        """With the predicted order."""
+        scratch = sum(change.region == "temp" for change in self.real)
+        if prediction is None:
+            return Matching(None, len(self.real), None, None, None, len(self.large), scratch)
+        events = [event for event in prediction.events if event.bytes >= SMALL]
+        ours = self._pairs(events)
+        first = self._agreeing(ours)
+        text = reason = None
+        if first < max(len(ours), len(self.pairs)):
+            left = _predicted(events[first]) if first < len(events) else "nothing"
+            right = _measured(self.real[first], self.rows) if first < len(self.real) else "nothing"
+            text = f"allocation {first + 1}: predicted {left}, measured {right}"
+            reason = self._reason(first)
+        return Matching(
+            common(ours, self.pairs), len(self.real), len(ours), text, common(_large(ours), self.large),
+            len(self.large), scratch, reason, self.closest,
+        )  # fmt: skip
+
+    def _pairs(self, events: Iterable[Any]) -> list[tuple[str, int]]:
+        return [(_layer_of(event, self.known, self.calls), event.bytes) for event in events]
+
+    def _agreeing(self, ours: Sequence[tuple[str, int]]) -> int:
+        """How many allocations there are before the first that differs."""
+        pairs = enumerate(zip(ours, self.pairs, strict=False))
+        return next((place for place, (a, b) in pairs if a != b), min(len(ours), len(self.pairs)))
+
+    def _reason(self, first: int) -> str | None:
+        if first < len(self.real) and self.real[first].region == "temp":
+            return SCRATCH
+        return ORDER if self.furthest > first else None
+
+
+def _large(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [pair for pair in pairs if pair[1] >= LARGE]
 
 
 def _layer_of(event: Any, known: frozenset[str], calls: Mapping[str, str]) -> str:
@@ -88,31 +139,19 @@ def _where(layer: str) -> str:
 
 
 def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
-    """Length of the longest common subsequence (Myers, "An O(ND) difference algorithm", 1986): fast where two
-    sequences are much alike. A lower bound where they are so unlike that it would take too long.
+    """Length of the longest common subsequence (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004): a bit
+    for each place of ``a``, all of them at once.
 
     >>> common("allocate", "relocate"), common("", "a")
     (6, 0)
     """
-    n, m = len(a), len(b)
-    furthest = {1: 0}  # diagonal → the furthest place of ``a`` that is reached on it
-    spent = best = 0
-    for edits in range(n + m + 1):
-        for diagonal in range(-edits, edits + 1, 2):
-            down = diagonal == -edits or (
-                diagonal != edits and furthest.get(diagonal - 1, -1) < furthest.get(diagonal + 1, -1)
-            )
-            x = furthest.get(diagonal + 1, 0) if down else furthest.get(diagonal - 1, 0) + 1
-            y = x - diagonal
-            begun = x
-            while x < n and y < m and a[x] == b[y]:
-                x, y = x + 1, y + 1
-            spent += x - begun + 1
-            furthest[diagonal] = x
-            if x <= n and y <= m:
-                best = max(best, (x + y - edits) // 2)
-            if x >= n and y >= m:
-                return (n + m - edits) // 2
-        if spent > _EDITS:
-            break
-    return best
+    places: dict[Hashable, int] = {}
+    for place, item in enumerate(a):
+        places[item] = places.get(item, 0) | 1 << place
+    everywhere = (1 << len(a)) - 1
+    left = everywhere  # the places that no common subsequence, with b so far, makes longer
+    for item in b:
+        found = left & places.get(item, 0)
+        if found:
+            left = (left + found | left - found) & everywhere
+    return len(a) - left.bit_count()

@@ -8,7 +8,7 @@ from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cnncost.alignment import SMALL, Matching, match
+from cnncost.alignment import SMALL, Allocations, Matching
 from cnncost.errors import CnncostError
 from cnncost.measure.checks import Claim, LayerCheck, checks, further_calls, rows
 from cnncost.measure.records import Job, Measurement
@@ -17,6 +17,7 @@ from cnncost.scratch import Apart, apart
 from cnncost.thinning import highest
 
 if TYPE_CHECKING:
+    from cnncost.memory.predict import Look
     from cnncost.memory.prediction import MemoryPrediction
 
 SCHEMA = "cnncost/verify/1"
@@ -176,7 +177,7 @@ class Verification:
                 "measured": real.resident, "ok": self.resident_ok,
             },
             "timeline": {"predicted": _thinned(self.predicted_live), "measured": _thinned(self.measured_live)},
-            "allocations": self.allocations._asdict() | {
+            "allocations": self.allocations.to_dict() | {
                 "temporary": None if single is None else {"predicted_bytes": single[0], "measured_bytes": single[1]},
             },
             "layers": [layer.to_dict() for layer in self.layers],
@@ -209,7 +210,8 @@ def compare(
     a kernel took for itself and the simulation has not, or the other way round, if the peaks agree without it: it
     depends on the processor, and of a tiny model it can be the most.
     """
-    requested, unpredicted = simulated(analysis, job)
+    real = Allocations(measured.changes, _named(analysis, job), further_calls(analysis, job))
+    requested, unpredicted = simulated(analysis, job, look=real.look)
     prediction = requested
     if allocator != "requested":
         prediction, unpredicted = simulated(analysis, job, allocator)
@@ -221,8 +223,7 @@ def compare(
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
         unpredicted=unpredicted,
-        allocations=match(requested if job.backend == "tensorflow" else None, measured.changes, _named(analysis, job),
-                          further_calls(analysis, job)),
+        allocations=real.match(requested if job.backend == "tensorflow" else None),
         resident=_resident(analysis, measured),
         predicted_live=() if requested is None else tuple(event.live for event in requested.events),
         predicted_notes=() if prediction is None else tuple(prediction.notes),
@@ -235,13 +236,13 @@ def _named(analysis: Analysis, job: Job) -> dict[str, str]:
 
 
 def simulated(
-    analysis: Analysis, job: Job, allocator: str = "requested", interval: bool = True
+    analysis: Analysis, job: Job, allocator: str = "requested", interval: bool = True, look: Look | None = None
 ) -> tuple[MemoryPrediction | None, str | None]:
-    """The simulated step, or why there is none."""
+    """The simulated step, or why there is none. ``look`` is shown the events of each order that bounds its peak."""
     from cnncost.memory import predict as memory
 
     try:
-        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator, interval), None
+        return memory.predict(analysis, job.mode, job.optimizer, job.executor, allocator, interval, look), None
     except CnncostError as error:
         return None, error.message
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 
 from cnncost.memory.compiled import read_inside
 from cnncost.memory.construction import constructed
@@ -23,7 +21,7 @@ from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
-from cnncost.memory.sweep import Sweep, sweep
+from cnncost.memory.sweep import Event, Sweep, sweep
 from cnncost.memory.unrolling import unroll
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
@@ -59,10 +57,14 @@ def _one_channel(convolution: Op) -> bool:
     return convolution.inputs[1].shape[2] == 1
 
 
-def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS) -> tuple[int, int]:
+def interval(
+    analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS,
+    look: Callable[[Sequence[Event]], object] | None = None,
+) -> tuple[int, int]:  # fmt: skip
     """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take: the predicted one,
     and those of ``orders`` processes at least. Their edges lie elsewhere in memory (``edges``): the place where
     oneDNN's pass begins (``ordering``) and the order in which arguments are read (``schedule``) follow from that.
+    ``look`` is shown the events of each of these orders.
 
     >>> import cnncost
     >>> conv = {"Conv2D": {"filters": 8, "kernel_size": 3}}
@@ -72,7 +74,16 @@ def interval(analysis: Analysis, mode: str, optimizer: str | None = None, orders
     """
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
-        peaks = [simulation.typical().peak, *(simulation.peak(process) for process in range(1, orders + 1))]
+        swept = simulation.typical()
+        peaks = [swept.peak]
+        if look is None:
+            peaks += [simulation.peak(process) for process in range(1, orders + 1)]
+        else:
+            look(swept.events)
+            for process in range(1, orders + 1):
+                swept = simulation.run(process)
+                look(swept.events)
+                peaks.append(swept.peak)
     peaks += simulation.peaks.values()
     return min(peaks), max(peaks)
 
@@ -92,14 +103,15 @@ class _Simulation:
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
 
     def typical(self) -> Sweep:
-        """Of a small step, that of several processes' peaks which is least wrong for the others (``least_error``). Of a
-        large one and of one with loops, the order in which all variables are read first: it was found to be as good."""
+        """Of a small step, the order with the median of several processes' peaks: where a step has two, the commoner
+        one. Of a large one and of one with loops, the order in which all variables are read first: it was found to be
+        as good."""
         swept = self.run()
         processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
         if processes < FEWEST_PROCESSES:
             return swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]
-        return self.run(1 + peaks.index(least_error(peaks)))
+        return self.run(1 + peaks.index(sorted(peaks)[(len(peaks) - 1) // 2]))
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:
@@ -179,18 +191,6 @@ def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:
     of which waits for all variables to be read, and assigned."""
     named = sorted(enumerate(graph.results), key=lambda item: f"_{item[0]}_" if item[0] else "_r")
     return [value for _, value in named], [*graph.kept, *(op for op in graph.ops if op.type == "ReadVariableOp")]
-
-
-def least_error(peaks: list[int]) -> int:
-    """The peak whose relative error is least on average if another process takes any of them: the median of the peaks,
-    each with the weight of its reciprocal. Of two peaks it is the lower one, unless the higher is so much commoner.
-
-    >>> least_error([100, 100, 250, 250]), least_error([100, 250, 250, 250])
-    (100, 250)
-    """
-    ordered = sorted(peaks)
-    weights = list(accumulate(1 / max(peak, 1) for peak in ordered))
-    return ordered[bisect_left(weights, weights[-1] / 2)]
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from typing import Any
 
 from cnncost.memory.awaited import READS
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
-from cnncost.memory.regroup import REGROUPED
+from cnncost.memory.regroup import CAPITAL, REGROUPED
 
-_CAPITAL = frozenset(("Erf", "Erfc", "Neg"))  # beside operators, whose names are in small letters
 _BEFORE = 1 << 40
+_FOREMOST = frozenset(("Neg_1", "Sigmoid", "mul"))  # before TanhGrad and mul/Mul
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
@@ -63,9 +63,9 @@ class Names:
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         if op.name == REGROUPED:  # capitals sort before the names of other ops
             return f"{scope}{op.layer}_1/", -1
-        if scope and op.type in _CAPITAL and op.phase == FORWARD:
+        if scope and op.type in CAPITAL and op.phase == FORWARD:
             return f"{scope}{op.layer}_1/", op.index - _BEFORE
-        if scope and op.phase == BACKWARD and op.name == "Neg_1":
+        if scope and op.phase == BACKWARD and op.name in _FOREMOST:
             return f"{scope}{op.layer}_1/", op.index - _BEFORE
         if scope and op.phase == BACKWARD and op.layer in self.moments:
             return f"{scope}{op.layer}_1/", op.index + _BEFORE * self._moment(op)

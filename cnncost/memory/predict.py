@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -11,10 +11,12 @@ from cnncost.choices import ALLOCATORS, EXECUTORS, MODES
 from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.sweep import Event
 from cnncost.results import Analysis
 
 __all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]
 
+Look = Callable[[Sequence[Event]], object]
 INT8 = (
     "int8: the float model's ops with one byte a value, weights and activations alike. Keras runs no such step: a "
     "quantized model is another graph, planned by the runtime that runs it"
@@ -29,10 +31,11 @@ _RUNNERS = {
 
 def predict(
     analysis: Analysis, mode: str = "inference", optimizer: str | None = None, executor: str = "graph",
-    allocator: str = "requested", interval: bool = False,
+    allocator: str = "requested", interval: bool = False, look: Look | None = None,
 ) -> MemoryPrediction:  # fmt: skip
     """Simulate one step. ``optimizer`` (plain SGD unless named) counts in mode "training" alone. ``interval``: bound
-    the peak of graph mode by simulating the orders of fifteen processes and more, which takes a few times as long.
+    the peak of graph mode by simulating the orders of fifteen processes and more, which takes a few times as long;
+    ``look`` is then shown the events of each.
 
     Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known to the simulation, and
     CnncostError for a word that is none of the choices.
@@ -60,17 +63,17 @@ def predict(
                 rule="the order in which it runs the group again is not known here",
             )
     if mode == "training" and analysis.gradient_accumulation_steps:
-        return _accumulating(analysis, optimizer, executor, allocator, interval)
-    return _predicted(analysis, mode, optimizer if mode == "training" else None, executor, allocator, interval)
+        return _accumulating(analysis, optimizer, executor, allocator, interval, look)
+    return _predicted(analysis, mode, optimizer if mode == "training" else None, executor, allocator, interval, look)
 
 
 def _predicted(
     analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str,
-    interval: bool = False,
+    interval: bool = False, look: Look | None = None,
 ) -> MemoryPrediction:  # fmt: skip
     made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer)
     if interval and executor == "graph":
-        low, high = import_module("cnncost.memory.graph_mode").interval(analysis, mode, optimizer)
+        low, high = import_module("cnncost.memory.graph_mode").interval(analysis, mode, optimizer, look=look)
         made = replace(made, low_bytes=low, high_bytes=high)
     used = policies(analysis)
     if "int8" in used:
@@ -83,13 +86,15 @@ def _predicted(
 
 
 def _accumulating(
-    analysis: Analysis, optimizer: str | None, executor: str, allocator: str, interval: bool
+    analysis: Analysis, optimizer: str | None, executor: str, allocator: str, interval: bool, look: Look | None
 ) -> MemoryPrediction:  # fmt: skip
     """Of N steps the one with the highest peak: one that only adds its gradients up, or the one that updates."""
     if executor == "xla":  # which computes both branches and selects: every step is the same
-        return _predicted(analysis, "training", optimizer, executor, allocator, interval)
+        return _predicted(analysis, "training", optimizer, executor, allocator, interval, look)
     steps = [
-        _predicted(replace(analysis, between_updates=between), "training", optimizer, executor, allocator, interval)
+        _predicted(
+            replace(analysis, between_updates=between), "training", optimizer, executor, allocator, interval, look
+        )
         for between in (False, True)
     ]
     update, between = (step.peak_bytes for step in steps)

@@ -19,6 +19,7 @@ from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 
 REGROUPED = "ArithmeticOptimizer/AddOpsRewrite"  # what grappler names the sums that it makes
+CAPITAL = frozenset(("Erf", "Erfc", "Neg"))  # beside operators, whose names are in small letters
 _SUMS = frozenset({"AddV2", "AddN"})
 _PRODUCTS = frozenset({"Mul"})
 _TREES = {"AddV2": _SUMS, "AddN": _SUMS, "Mul": _PRODUCTS}
@@ -64,7 +65,10 @@ class _Regrouping:
             members, leaves = self.tree(op)
             if members:
                 self.done.update(member.index for member in members)
-                (_sum if op.type in _SUMS else _product)(self, op, leaves)
+                if op.type in _SUMS:
+                    _sum(self, op, leaves)
+                else:
+                    _product(self, op, leaves, members)
             if op.type in _SUMS:
                 self.hoist(op)
         if self.before:
@@ -153,13 +157,15 @@ def _sum(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
     root.type, root.inputs = "AddV2", [total, parts[-1]]
 
 
-def _product(run: _Regrouping, root: Op, leaves: list[Value]) -> None:
+def _product(run: _Regrouping, root: Op, leaves: list[Value], members: list[Op]) -> None:
+    """The nodes of the tree are used again, and keep their layers."""
     if len({value.shape for value in leaves}) == 1:
         return
     queue = sorted(leaves, key=lambda value: value.spec.elements)
     last = [queue.pop()] if len(queue) % 2 else []
     while len(queue) + len(last) > 2:
-        made = run.new(root, "Mul", queue[:2])
+        made, member = run.new(root, "Mul", queue[:2]), members.pop()
+        made.op.layer, made.op.name = member.layer, member.name
         del queue[:2]
         if len(queue) > 1 and queue[0].spec.elements < queue[1].spec.elements:
             queue.insert(0, made)
@@ -182,7 +188,11 @@ def _other(op: Op, factor: Value) -> Value:
 
 
 def _reversed(op: Op) -> list[Value]:
-    """The operands, last first. Grappler has sorted those of a product by name."""
+    """The operands, last first. Grappler has sorted those of a product by name: 0.5·x·erfc(…) is (0.5·erfc(…))·x."""
     if op.type == "Mul":
-        return sorted(op.inputs, key=lambda value: (f"{value.op.layer}_1/", value.op.index), reverse=True)
+        return sorted(op.inputs, key=lambda value: _name(value.op), reverse=True)
     return list(reversed(op.inputs))
+
+
+def _name(op: Op) -> tuple[str, bool, int]:
+    return f"{op.layer}_1/", op.type not in CAPITAL, op.index

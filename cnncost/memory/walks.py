@@ -19,26 +19,25 @@ def depth_first(sources: Sources, ends: list[int]) -> list[int]:
         if not seen[place]:
             seen[place] = 1
             walk.append(place)
-            stack.extend(sources[place])
+            stack += sources[place]
     return walk[::-1]
 
 
 def breadth_first(sources: Sources, start: list[int]) -> list[int]:
     """Kahn's order, first in first out; readers in the order of ``start``."""
-    waits = [0] * len(sources)
+    waits = list(map(len, sources))
     readers: list[list[int]] = [[] for _ in sources]
     for place in start:
-        own = sources[place]
-        waits[place] = len(own)
-        for source in own:
+        for source in sources[place]:
             readers[source].append(place)
     order = [place for place in start if not waits[place]]
     for place in order:  # grows while it is walked
         for reader in readers[place]:
-            if waits[reader] == 1:
-                order.append(reader)
+            left = waits[reader] - 1
+            if left:
+                waits[reader] = left
             else:
-                waits[reader] -= 1
+                order.append(reader)
     return order
 
 
@@ -70,6 +69,10 @@ def post_order(starts: Sequence[int], readers: Sources) -> list[int]:
             finished.append(~place)
         elif not seen[place]:
             seen[place] = 1
-            stack.append(~place)
-            stack.extend(reader for reader in readers[place] if not seen[reader])
+            own = readers[place]
+            if own:
+                stack.append(~place)
+                stack += own
+            else:
+                finished.append(place)
     return finished

@@ -125,8 +125,12 @@ def figures(result: Verification) -> list[tuple[str, str]]:
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
+        if found.closest and found.closest.large_matched > (found.large_matched or 0):
+            share = found.closest.large_matched / found.large_total
+            pairs.append(("", f"{share:.1%} of those in the closest of {found.closest.orders} simulated orders"))
         if found.first_mismatch:
             pairs.append(("", f"first mismatch: {clean(found.first_mismatch, 300)}"))
+            pairs.append(("", f"its reason: {found.reason or 'not known'}"))
     elif found.total:
         pairs.append(("allocations", f"{found.total:,} of 1 KiB or more"))
     pairs.append(("step", _step(result)))

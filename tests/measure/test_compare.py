@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.alignment import common, match
+from cnncost.alignment import LARGE, ORDER, SCRATCH, Allocations, Closest, common
 from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
@@ -305,8 +305,8 @@ def test_the_median_of_several_processes_is_judged(simulate) -> None:
 def test_chunks_are_compared_with_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def predict(analysis: Any, mode: str, optimizer: Any, executor: str, allocator: str, interval: bool) -> Any:
-        assert interval
+    def predict(analysis: Any, mode: str, optimizer: Any, executor: str, allocator: str, *options: Any) -> Any:
+        assert options[0]  # an interval
         asked.append(allocator)
         return predicted(("Conv2D", "conv", 8192 if allocator == "bfc" else 6000))
 
@@ -328,7 +328,7 @@ def test_another_backends_peak_is_not_judged(simulate) -> None:
 
 def test_allocations_in_order(simulate) -> None:
     simulate(predicted(("_FusedConv2D", "conv", 2880), ("MatMul", "last", 4096), ("MatMul", "last", -4096)))
-    assert verdict(real()).allocations == (2, 2, 2, None, 0, 0, 1)
+    assert verdict(real()).allocations[:7] == (2, 2, 2, None, 0, 0, 1)
     simulate(predicted(("_FusedConv2D", "conv", 2880), ("Relu", "conv", 2880), ("MatMul", "last", 4096)))
     found = verdict(real()).allocations
     assert (found.matched, found.predicted) == (2, 3)
@@ -494,5 +494,41 @@ def test_further_calls_of_a_layer_match_by_its_name() -> None:
     """A profile names the layer, and not which call of it is running."""
     found = predicted(("Conv2D", "c", 4096), ("Conv2D", "c:2", 4096))
     change = Change("net/c/Conv2D", "Conv2D", "c", "forward", 4096, "output", "[4,16,16]")
-    assert match(found, (change, change), {"c": "c"}).matched == 1
-    assert match(found, (change, change), {"c": "c"}, {"c:2": "c"})[:4] == (2, 2, 2, None)
+    assert Allocations((change, change), {"c": "c"}).match(found).matched == 1
+    assert Allocations((change, change), {"c": "c"}, {"c:2": "c"}).match(found)[:4] == (2, 2, 2, None)
+
+
+def _allocating(*sizes: int) -> Any:
+    return predicted(*(("Conv2D", "c", size) for size in sizes))
+
+
+def _measured(*sizes: int, region: str = "output") -> tuple[Change, ...]:
+    return tuple(Change("net/c/Conv2D", "Conv2D", "c", "forward", size, region, "") for size in sizes)
+
+
+def test_the_closest_order_explains_a_mismatch() -> None:
+    """Where another simulated process goes on as the real one did, the order is the reason; its shares stand beside."""
+    a, b, c = LARGE, LARGE + 4, 4096
+    held = Allocations(_measured(a, b, c), {"c": "c"})
+    point = _allocating(b, a, c)
+    assert held.match(point)[-2:] == (None, None)
+    for order in ((b, a, c), (c, b, a), (a, b, b)):
+        held.look(_allocating(*order).events)
+    found = held.match(point)
+    assert found.reason == ORDER and (found.matched, found.large_matched, found.closest) == (2, 1, (3, 2, 2))
+    assert found.to_dict()["closest"] == {"orders": 3, "matched": 2, "large_matched": 2}
+    assert held.match(_allocating(a, b, b))[-2:] == (None, (3, 2, 2))  # nobody got further
+
+
+def test_a_kernels_scratch_is_a_reason() -> None:
+    found = Allocations(_measured(8192, region="temp"), {"c": "c"}).match(_allocating(4096))
+    assert found.reason == SCRATCH and found.scratch == 1
+
+
+def test_the_reason_and_the_closest_order_are_told(simulate) -> None:
+    simulate(predicted(("_FusedConv2D", "conv", 2880)))
+    whole = verdict(real())
+    assert "its reason: a kernel's own scratch" in render(whole, "table")  # MatMul's
+    told = whole.allocations._replace(large_matched=1, large_total=4, closest=Closest(16, 9, 3), reason=None)
+    text = render(replace(whole, allocations=told), "table")
+    assert "75.0% of those in the closest of 16 simulated orders" in text and "its reason: not known" in text

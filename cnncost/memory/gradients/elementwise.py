@@ -29,10 +29,10 @@ def _from_input(type_: str) -> Gradient:
 
 
 def _times(type_: str) -> Gradient:
-    """grad · type(x)."""
+    """grad · type(x), by Python's operator."""
 
     def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-        return (like(graph, "Mul", grad, like(graph, type_, op.inputs[0])),)
+        return (like(graph, "Mul", grad, like(graph, type_, op.inputs[0]), name="mul"),)
 
     return rule
 
