@@ -9,7 +9,7 @@ from cnncost.memory.edges import Copied, Heap
 from cnncost.memory.ordering import Sorted
 from cnncost.memory.wires import Wires
 
-_MORE = 4  # nodes of a graph that are no op here: source, sink, the result's identity and its return
+_MORE = 2  # nodes of a graph that no op stands for: source and sink
 
 
 class Tables(NamedTuple):
@@ -32,8 +32,8 @@ class Executed:
         own = [place for place in nodes.order if place not in filters]
         self.constants = sum(not self.sources[place] for place in own if place >= len(nodes.ops))
         self.roots = sum(not self.sources[place] for place in own)
-        result = nodes.awaited + 1  # edges to its identity and to its return
-        self.copied = Copied(len(own) + _MORE, sum(len(self.sources[place]) for place in own) + result)
+        edges = sum(len(self.sources[place]) for place in own) + sum(nodes.ends)
+        self.copied = Copied(len(own) + _MORE + len(nodes.ends), edges)
 
     def tables(self, heap: Heap, places: Sequence[int], unrolled: Wires | None = None) -> Tables:
         """In one process. ``places``: the nodes in their order, or those of the ``unrolled`` ops."""

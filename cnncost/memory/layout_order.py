@@ -47,15 +47,15 @@ def without_workspaces(ops: Sequence[Op], sources: Sources) -> Sources:
 class LayoutPass:
     """What is the same in every process. ``order``: the nodes before the pass, ``sources``: what each of them waits
     for; ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's
-    is merged with; ``awaited``: how many edges lead to the result."""
+    is merged with; ``ends``: how many edges lead to each node behind them."""
 
     def __init__(
         self, ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int],
-        replaced: Sequence[bool], awaited: int = 0,
+        replaced: Sequence[bool], ends: Sequence[int] = (1,),
     ) -> None:  # fmt: skip
         self.sources = sources
         self.order, self.replaced, self.biases = order, replaced, biases
-        self.awaited = awaited
+        self.ends = ends
         leads = bytearray(replaced)  # to one of them: the walk passes the others by
         loops = any(op.type == "Merge" for op in ops)
         for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
@@ -95,8 +95,7 @@ class Merges:
     def __init__(self, layout: LayoutPass) -> None:
         self.layout = layout
         sources = layout.sources
-        result = (layout.awaited, 1)  # its identity, and what returns it
-        self.read = Read([*(len(sources[place]) for place in layout.order), *result], len(layout.roots))
+        self.read = Read([*(len(sources[place]) for place in layout.order), *layout.ends], len(layout.roots))
         merged = {*layout.biases, *layout.biases.values()}
         self.led: dict[int, list[tuple[int, int]]] = {place: [] for place in merged}  # readers, by place, with the edge
         counts = [0] * len(sources)

@@ -59,7 +59,7 @@ class Sorted(NamedTuple):
     order: list[int]
     biases: dict[int, int]
     layout: LayoutPass
-    awaited: int  # how many edges lead to the result
+    ends: tuple[int, ...]  # how many edges lead to each of the nodes that end the graph, which are no ops
 
     def places(self, heap: Heap | None = None) -> list[int]:
         """Places in the executor's node order. ``heap``: the memory of a process."""
@@ -111,9 +111,10 @@ def sorted_nodes(
     order = breadth_first(sources, walk)
     if mapped:
         order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
-    awaited = len(results) + len(last)
-    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), awaited)
-    return Sorted(ops, _turned(ops, made), order, biases, layout, awaited)
+    # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
+    ends = (len(results) + len(last), 1) if last else (1,) * len(results)
+    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), ends)
+    return Sorted(ops, _turned(ops, made), order, biases, layout, ends)
 
 
 def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
@@ -153,8 +154,11 @@ def _awaited(
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
     states = stateful(ops) if optimizer else []
     if not states:
-        named = [op.index for op in sorted(kept, key=names.of)]
-        return named, named
+        waiting = sorted(kept, key=names.of)
+        named = [op.index for op in waiting]
+        if optimizer:
+            return named, named
+        return named, reduced((op.index, op.type in READS) for op in waiting)
     used, passed, steps = _used(ops), passed_by(ops), stepped(ops)
     led = {*READS, COMPILED}  # what these make is read
     keys = [(names.state(op, used, steps), op.index, op.type in led or op.index in passed) for op in states]

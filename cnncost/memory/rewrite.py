@@ -26,7 +26,8 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     that prunes what the fusions left over."""
     _bypass(graph)
     _merge_equals(graph, prune(graph))
-    merge_joins(graph)
+    if merge_joins(graph):
+        prune(graph)  # what is left over is no reader
     postpone_monotonic(graph)
     regroup(graph)
     prune(graph)

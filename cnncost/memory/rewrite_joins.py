@@ -5,9 +5,9 @@ from __future__ import annotations
 from cnncost.memory.opgraph import Op, OpGraph, Value
 
 
-def merge_joins(graph: OpGraph) -> None:
+def merge_joins(graph: OpGraph) -> bool:
     """A concatenation that nothing but a concatenation along the same axis reads is part of that one: its output is
-    never made. What is left over is read by nobody; ``prune`` drops it.
+    never made. What is left over is read by nobody; ``prune`` drops it. Whether there was one.
 
     >>> from cnncost.memory.opgraph import Spec
     >>> graph = OpGraph()
@@ -15,12 +15,14 @@ def merge_joins(graph: OpGraph) -> None:
     >>> whole = graph.add("ConcatV2", [graph.add("ConcatV2", [a, b], axis=1), c], axis=1)
     >>> graph.results = [whole]
     >>> merge_joins(graph)
+    True
     >>> whole.op.inputs == [a, b, c]
     True
     """
     joins = [op for op in graph.ops if op.type == "ConcatV2"]
     if len(joins) < 2:
-        return
+        return False
+    merged = False
     readers: dict[Op, list[Op | None]] = {op: [] for op in joins}
     for op in graph.ops:
         for source in {value.op for value in op.inputs}:
@@ -33,9 +35,11 @@ def merge_joins(graph: OpGraph) -> None:
         reader = readers[inner][0] if len(readers[inner]) == 1 else None
         if reader is None or reader.type != "ConcatV2" or reader.attrs["axis"] != inner.attrs["axis"] or inner.controls:
             continue
+        merged = True
         reader.inputs = [part for value in reader.inputs for part in _parts(value, inner)]
         for source in {value.op for value in inner.inputs} & readers.keys():
             readers[source] = [reader if op is inner else op for op in readers[source]]
+    return merged
 
 
 def _parts(value: Value, inner: Op) -> list[Value]:
