@@ -1,20 +1,17 @@
 """Functions that XLA compiles inside a step: grouped convolutions, for which the CPU has no kernel.
 
 Keras hands such a function the variable, which it reads itself: in the graph nothing reads the weight for it. Grappler
-does not know the shape of what it returns, nor of what follows from that.
+does not know the shape of what it returns (``known_shapes``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from cnncost.memory.known_shapes import Inference
 from cnncost.memory.opgraph import Op, OpGraph, Value
 
 COMPILED = "StatefulPartitionedCall"
-_SIZED = frozenset(  # a constant says what shape they make
-    ("Reshape", "AvgPoolGrad", "Conv2DBackpropInput", "Conv2DBackpropFilter", "DepthwiseConv2dNativeBackpropInput",
-     "DepthwiseConv2dNativeBackpropFilter", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2")
-)  # fmt: skip
 
 
 def calls_compiled(ops: Iterable[Op]) -> bool:
@@ -22,12 +19,22 @@ def calls_compiled(ops: Iterable[Op]) -> bool:
 
 
 def shapeless(ops: Sequence[Op]) -> set[Op]:
-    """The ops that read or make a value of a shape that grappler does not know."""
+    """The ops that read or make shapes which grappler cannot compare."""
+    return _found(ops, Inference.unlike)
+
+
+def rankless(ops: Sequence[Op]) -> set[Op]:
+    """Those of them that read or make one without rank."""
+    return _found(ops, Inference.rankless)
+
+
+def _found(ops: Sequence[Op], asked: Callable[[Inference, Op], bool]) -> set[Op]:
     found: set[Op] = set()
     if calls_compiled(ops):
+        known = Inference()
         for op in ops:
-            read = [value.op in found and value.op.type not in _SIZED for value in op.inputs]
-            if op.type == COMPILED or (all(read) if read and op.type == "AddN" else any(read)):
+            known.add(op)
+            if asked(known, op):
                 found.add(op)
     return found
 

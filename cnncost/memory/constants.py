@@ -10,8 +10,10 @@ operand (ConvertPow).
 
 from __future__ import annotations
 
+from collections.abc import Container
 from math import prod
 
+from cnncost.memory.compiled import rankless
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
 
@@ -28,8 +30,10 @@ def push_constants(graph: OpGraph, names: Names) -> None:
     for op in graph.ops:
         for value in op.inputs:
             reads[value.op.index] += 1
-        for awaited in op.controls:
-            reads[awaited.index] += 2  # what others wait for stays as it is
+        if op.controls:  # nobody waits for a constant that is there
+            op.controls = [source for source in op.controls if source.type != "Const" or source.controls]
+            for awaited in op.controls:
+                reads[awaited.index] += 2  # what others wait for stays as it is
     for value in graph.results:
         reads[value.op.index] += 1
     for op in graph.ops:
@@ -38,24 +42,28 @@ def push_constants(graph: OpGraph, names: Names) -> None:
             op.attrs[INVERTED] = True
         elif op.type == "Pow" and _plain(op.inputs[1]) and op.inputs[1].op.attrs["value"] in _POWERS:
             op.type, op.inputs = _POWERS[op.inputs[1].op.attrs["value"]], [op.inputs[0]]
+    unranked = rankless(graph.ops)
     members: set[int] = set()
     made: dict[Op, Op] = {}  # by the root before which it stands
     for op in reversed(graph.ops):
-        if op.index not in members and _free(op) and any(_below(value, reads) for value in op.inputs):
-            one = _push(op, names, reads, members, graph.shaped)
+        if op.index not in members and _root(op) and any(_below(value, reads) for value in op.inputs):
+            one = _push(op, names, reads, members, graph.shaped, unranked)
             if one is not None:
                 made[op] = one
     if made:
         graph.ops = [new for op in graph.ops for new in ((made[op], op) if op in made else (op,))]
 
 
-def _push(root: Op, names: Names, reads: list[int], members: set[int], ordered: bool) -> Op | None:
-    """The tree below a product whose operands stand by name; ``members``: ops that belong to another one's. Returns the
-    constant that several became."""
+def _push(
+    root: Op, names: Names, reads: list[int], members: set[int], ordered: bool, unranked: Container[Op] = ()
+) -> Op | None:
+    """The tree below a product whose operands stand by name; ``members``: ops that belong to another one's;
+    ``unranked``: those with a shape of no known rank. Returns the constant that several became."""
     tree, leaves = _tree(root, names, reads)
-    constants = [value for value in leaves if _plain(value) and not value.shape]
+    constants = [value for value in leaves if _plain(value) and value.shape in ((), root.outputs[0].shape)]
     others = [value for value in leaves if value not in constants]
-    if not constants or any(value.spec != root.outputs[0] for value in others):
+    inverted = INVERTED in root.attrs
+    if not constants or any(value.spec != root.outputs[0] for value in others) or (inverted and len(constants) > 1):
         return None
     members.update(op.index for op in tree)
     one = _one(constants) if len(constants) > 1 else None
@@ -63,13 +71,20 @@ def _push(root: Op, names: Names, reads: list[int], members: set[int], ordered: 
     if len(others) == 1:
         root.inputs = [factor, others[0]]
         return one
+    if inverted:
+        root.attrs = {name: value for name, value in root.attrs.items() if name != INVERTED}
+    if len(others) == 2 and (root in unranked or tree[0] in unranked):  # nothing is sorted: down to the last operand
+        others.reverse()
     queue = [factor, *others]
     last = [queue.pop()] if len(queue) % 2 else []
     while len(queue) + len(last) > 2:
         made = tree.pop()
         made.inputs, queue = queue[:2], queue[2:]
-        if ordered and made.inputs[0] == factor:  # sorted once more
-            made.inputs.reverse()
+        if made.inputs[0] == factor:
+            if inverted:  # the reciprocal, which grappler made
+                made.attrs = {**made.attrs, INVERTED: True}
+            elif ordered:  # sorted once more
+                made.inputs.reverse()
         queue.append(Value(made, 0))
         made.attrs = {**made.attrs, KEPT: True}
     root.inputs, root.attrs = [*queue, *last], {**root.attrs, KEPT: True}
@@ -96,8 +111,13 @@ def _below(value: Value, reads: list[int]) -> bool:
     return reads[value.op.index] == 1 and _free(value.op)
 
 
+def _root(op: Op) -> bool:
+    """Divisions are products in the second round alone, when those below have been regrouped."""
+    return op.type == "Mul" and op.phase == BACKWARD and not op.controls
+
+
 def _free(op: Op) -> bool:
-    return op.type == "Mul" and op.phase == BACKWARD and not op.controls and INVERTED not in op.attrs
+    return _root(op) and INVERTED not in op.attrs
 
 
 def _sorted(product: Op, names: Names) -> list[Value]:
@@ -106,8 +126,8 @@ def _sorted(product: Op, names: Names) -> list[Value]:
 
 
 def _one(constants: list[Value]) -> Op:
-    """The product of constants; None where one of them is not known."""
-    first = constants[0].op
+    """The product of constants, of the widest one's shape; None where one of them is not known."""
+    first = max(constants, key=lambda value: value.spec.elements).op
     numbers = [value.op.attrs["value"] for value in constants]
     number = prod(numbers) if all(isinstance(number, float | int) for number in numbers) else None
     return Op(first.index, "Const", first.name, first.layer, BACKWARD, [], first.outputs, {"value": number})

@@ -7,6 +7,7 @@ from cnncost.memory.opgraph import Op
 
 Readers = list[list[Op | None]]
 ALONE = "alone"  # of what was read by way of x·1 or x + 0, which grappler removes too late for a fusion
+UNKNOWN = "unknown"  # of an addition, one of whose shapes grappler does not know
 _FUSED = {
     "Conv2D": "_FusedConv2D",
     "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
@@ -54,6 +55,14 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
         fuse_pad(last, readers)
 
 
+def fuse_single(add: Op, readers: Readers) -> None:
+    """A contraction with one output channel and its bias, which Keras adds: the remapper knows it for a bias
+    (IsBiasSemanticAdd)."""
+    sums, bias = add.inputs
+    if sums.op.type in _FUSED and sums.spec == add.outputs[0] and bias.spec.elements == 1 and sums.shape[-1] == 1:
+        fuse_bias(add, readers)
+
+
 def refused(activation: Op, readers: Readers) -> bool:
     """Whether the remapper fails here. It takes an addition and its activation into a convolution without a look at who
     else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout exists
@@ -87,7 +96,7 @@ def merge_bias(bias: Op, readers: Readers) -> None:
 def _takes_addend(bias: Op, add: Op, readers: Readers) -> bool:
     """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
     a, b = add.inputs
-    if a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
+    if UNKNOWN in add.attrs or a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
         return False
     if a.op is bias:
         return True

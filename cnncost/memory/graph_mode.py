@@ -121,14 +121,14 @@ class _Simulation:
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
         passing = Heap(2 * process + 1) if process else None
-        graph, name = self.built(), self.analysis.graph.name
+        graph = self.built()
+        names = self.names(graph)
         on = graph.processor
         flat = flatten(graph)
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
-        choice = self.optimizer if self.training else ""
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
-            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, name, choice, on.fused, graph.mapped)
+            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, names, on.fused, graph.mapped)
             places = nodes.places(passing)
             if process:
                 self.executed = self.executed or Executed(nodes)
@@ -140,7 +140,7 @@ class _Simulation:
                 places = constructed([op.index for op in ops], edges.sources, order)
                 ops = [edges.ops[place] for place in places]
         else:
-            nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], name, choice, on.fused, graph.mapped)
+            nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
             places = [op.index for op in ops]
@@ -174,11 +174,14 @@ class _Simulation:
 
         def rewriting(graph: OpGraph) -> None:
             rewrite(graph, last=False)
-            rewrite_training(graph, Names(self.analysis.graph.name, self.optimizer))
+            rewrite_training(graph, self.names(graph))
 
         graph = training_step(self.analysis, optimizer(self.optimizer), rewriting).graph
-        regroup_rates(graph, Names(self.analysis.graph.name, self.optimizer))
+        regroup_rates(graph, self.names(graph))
         return self.accumulated(graph)
+
+    def names(self, graph: OpGraph) -> Names:
+        return Names(self.analysis.graph.name, self.optimizer if self.training else "", graph.scopes)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
         edges = wires(graph.ops)

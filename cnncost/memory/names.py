@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import c_float
 from typing import Any
 
@@ -11,7 +11,10 @@ from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 
 _BEFORE = 1 << 40
-_FOREMOST = frozenset(("Neg_1", "Sigmoid", "mul"))  # before TanhGrad and mul/Mul
+_FOREMOST = {  # before mul/Mul, the highest first: capitals by the alphabet, then mul
+    **dict.fromkeys(("Relu6Grad", "ReluGrad", "EluGrad", "SeluGrad", "SigmoidGrad", "SoftsignGrad", "TanhGrad"), 2),
+    "Sigmoid": 3, "Neg_1": 1, "mul": 1,
+}  # fmt: skip
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
@@ -27,18 +30,51 @@ def number(constant: Op, inverted: bool = False) -> Any:
     return str(value), spec
 
 
+def entered(layers: Iterable[str]) -> dict[str, str]:
+    """The name scopes of layers that are called in this order, of those alone whose scope is not LAYER_1. Keras enters
+    each twice, and a name that is taken gets a number (``unique_name`` of TensorFlow's ops.py); ops have the second.
+
+    >>> entered(["conv", "conv_1", "conv_2"]), entered(["conv_1", "conv"])
+    ({'conv_1': 'conv_1_2/'}, {'conv': 'conv_2/'})
+    """
+    used: dict[str, int] = {}
+
+    def unique(name: str) -> str:
+        count = used.get(name, 0)
+        used[name] = count + 1
+        found = name
+        while count and found in used:
+            found = f"{name}_{count}"
+            count += 1
+        used.setdefault(found, 1)
+        return found
+
+    scopes: dict[str, str] = {}
+    for layer in layers:
+        unique(layer)
+        scope = unique(layer)
+        if scope != f"{layer}_1":
+            scopes[layer] = f"{scope}/"
+    return scopes
+
+
 class Names:
     """Scope, then order of creation inside a layer."""
 
-    def __init__(self, model: str, optimizer: str) -> None:
+    def __init__(self, model: str, optimizer: str, layers: Mapping[str, str] | None = None) -> None:
+        self.layers = layers or {}  # the scopes of those that are not named LAYER_1 (``entered``)
         self.scopes = {FORWARD: f"{model}_1/", BACKWARD: f"gradient_tape/{model}_1/", UPDATE: f"{optimizer}/"}
-        self.model = model
+        self.model, self.optimizer = model, optimizer
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
         self.read: dict[int, str] = {}
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
+
+    def layer(self, op: Op) -> str:
+        """The scope of the op's layer."""
+        return self.layers.get(op.layer) or f"{op.layer}_1/"
 
     def of(self, op: Op) -> tuple[str, int]:
         key = id(op)
@@ -50,6 +86,8 @@ class Names:
     def _make(self, op: Op) -> tuple[str, int]:
         if op.type == "AddN" and op.phase != FORWARD and "inside" not in op.attrs:
             return self._numbered("AddN"), op.index
+        if op.type == "PartitionedCall":  # the gradient of what XLA compiles
+            return self._numbered(op.type), op.index
         if op.phase == UPDATE:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
@@ -62,21 +100,23 @@ class Names:
         if op.phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         if op.name == REGROUPED:  # capitals sort before the names of other ops
-            return f"{scope}{op.layer}_1/", -1
+            return f"{scope}{self.layer(op)}", -1
         if scope and op.type in CAPITAL and op.phase == FORWARD:
-            return f"{scope}{op.layer}_1/", op.index - _BEFORE
+            return f"{scope}{self.layer(op)}", op.index - _BEFORE
         if scope and op.phase == BACKWARD and op.name in _FOREMOST:
-            return f"{scope}{op.layer}_1/", op.index - _BEFORE
+            return f"{scope}{self.layer(op)}", op.index - _FOREMOST[op.name] * _BEFORE
         if scope and op.phase == BACKWARD and op.layer in self.moments:
-            return f"{scope}{op.layer}_1/", op.index + _BEFORE * self._moment(op)
+            return f"{scope}{self.layer(op)}", op.index + _BEFORE * self._moment(op)
         if scope and op.type == "Squeeze" and op.phase == FORWARD:  # moments/Squeeze beside batchnorm/mul
-            return f"{scope}{op.layer}_1/", op.index + _BEFORE
-        return (f"{scope}{op.layer}_1/", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
+            return f"{scope}{self.layer(op)}", op.index + _BEFORE
+        return (f"{scope}{self.layer(op)}", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
 
     def _moment(self, op: Op) -> int:
-        """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_2/Mul."""
+        """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_2/Mul, mul_2/Sum."""
         if op.name == "RealDiv":
             return 1
+        if op.type == "Sum":
+            return 3
         written = op.layer not in self.batched and any(value.op.phase == FORWARD for value in op.inputs)
         return 2 if written and op.type == "Mul" else 0
 
@@ -93,7 +133,7 @@ class Names:
             return "", op.index
         others = {value.op.type for value in reader.inputs}
         behind = not others.isdisjoint(_AHEAD) or (reader.type == "Mul" and "Squeeze" in others)
-        return f"{scope}{first.layer}_1/", first.index + (2 * _BEFORE if behind else -_BEFORE)
+        return f"{scope}{self.layer(first)}", first.index + (2 * _BEFORE if behind else -_BEFORE)
 
     def learn(self, ops: Sequence[Op], walk: Iterable[int]) -> None:
         """What of the whole graph decides names: which layers have moments, and equal constants. Of those the one that
@@ -122,14 +162,14 @@ class Names:
             return self.read[op.index], op.index
         weight = "bias" if variable.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
-        return f"{scope}{op.layer}_1/{weight}", op.index
+        return f"{scope}{self.layer(op)}{weight}", op.index
 
     def state(self, op: Op, used: dict[int, str], steps: set[int]) -> tuple[str, int]:
         """The same with the counter's read, ``Add/ReadVariableOp``, and a seed's, ``LAYER_1/Add/ReadVariableOp``."""
         if op.type not in READS:
             return self.of(op)
         if op.index in steps:
-            return f"{self._scope(op)}{op.layer}_1/", op.index
+            return f"{self._scope(op)}{self.layer(op)}", op.index
         return self.end(op, used)
 
     def _scope(self, op: Op) -> str | None:

@@ -125,6 +125,7 @@ class OpGraph:
         self.shaped = True  # whether it knows all shapes
         self.layer = ""
         self.phase = FORWARD
+        self.scopes: dict[str, str] = {}  # of layers whose ops are not named LAYER_1/… (``names.entered``)
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self.ops)

@@ -82,7 +82,7 @@ def graph_order(
     heap: Heap | None = None,
 ) -> list[Op]:
     """The ops in the executor's node order, renumbered."""
-    nodes = sorted_nodes(wires(ops), results, kept, model, optimizer)
+    nodes = sorted_nodes(wires(ops), results, kept, Names(model, optimizer))
     ordered = nodes.passed(nodes.places(heap))
     for place, op in enumerate(ordered):
         op.index = place
@@ -90,17 +90,16 @@ def graph_order(
 
 
 def sorted_nodes(
-    edges: Wires, results: Sequence[Value], kept: Sequence[Op], model: str, optimizer: str,
+    edges: Wires, results: Sequence[Value], kept: Sequence[Op], names: Names,
     fused: Container[str] = AVX512.fused, mapped: bool = True,
 ) -> Sorted:  # fmt: skip
     """Steps 1 to 3, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces;
     ``mapped``: whether grappler's remapper runs, and does not fail."""
     ops = edges.ops
-    names = Names(model, optimizer)
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    awaiting, last = _awaited(ops, kept, names, optimizer)
+    awaiting, last = _awaited(ops, kept, names)
     found, beyond = [value.op.index for value in results], _ends(ops, names)
     names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
@@ -149,14 +148,14 @@ def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
 
 
 def _awaited(
-    ops: Sequence[Op], kept: Sequence[Op], names: Names, optimizer: str
+    ops: Sequence[Op], kept: Sequence[Op], names: Names
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
-    states = stateful(ops) if optimizer else []
+    states = stateful(ops) if names.optimizer else []
     if not states:
         waiting = sorted(kept, key=names.of)
         named = [op.index for op in waiting]
-        if optimizer:
+        if names.optimizer:
             return named, named
         return named, reduced((op.index, op.type in READS) for op in waiting)
     used, passed, steps = _used(ops), passed_by(ops), stepped(ops)

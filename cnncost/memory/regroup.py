@@ -79,17 +79,27 @@ class _Regrouping:
         kinds = _TREES[root.type]
         members: list[Op] = []
         leaves: list[Value] = []
-        stack = _reversed(root)
+        stack = self.reversed(root)
         while stack:
             value = stack.pop()
             op = value.op
             free = not op.controls and op.index not in self.done and op.index not in self.awaited
             if op.type in kinds and self.reads[op.index] == 1 and free:
                 members.append(op)
-                stack.extend(_reversed(op))
+                stack.extend(self.reversed(op))
             else:
                 leaves.append(value)
         return members, leaves
+
+    def reversed(self, op: Op) -> list[Value]:
+        """The operands, last first. Grappler has sorted those of a product by name: 0.5·x·erfc(…) is
+        (0.5·erfc(…))·x."""
+        if op.type == "Mul":
+            return sorted(op.inputs, key=lambda value: self.name(value.op), reverse=True)
+        return list(reversed(op.inputs))
+
+    def name(self, op: Op) -> tuple[str, bool, int]:
+        return self.graph.scopes.get(op.layer) or f"{op.layer}_1/", op.type not in CAPITAL, op.index
 
     def new(self, root: Op, type_: str, inputs: list[Value]) -> Value:
         """An op to run before the root."""
@@ -185,14 +195,3 @@ def _other(op: Op, factor: Value) -> Value:
     """The operand beside the factor."""
     a, b = op.inputs
     return a if b == factor and (op.type == "RealDiv" or a != factor) else b
-
-
-def _reversed(op: Op) -> list[Value]:
-    """The operands, last first. Grappler has sorted those of a product by name: 0.5·x·erfc(…) is (0.5·erfc(…))·x."""
-    if op.type == "Mul":
-        return sorted(op.inputs, key=lambda value: _name(value.op), reverse=True)
-    return list(reversed(op.inputs))
-
-
-def _name(op: Op) -> tuple[str, bool, int]:
-    return f"{op.layer}_1/", op.type not in CAPITAL, op.index

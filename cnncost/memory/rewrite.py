@@ -11,8 +11,18 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any
 
+from cnncost.memory.compiled import shapeless
 from cnncost.memory.constants import INVERTED
-from cnncost.memory.contraction import ALONE, fuse_bias, fuse_pad, merge_bias, only_reader, refused
+from cnncost.memory.contraction import (
+    ALONE,
+    UNKNOWN,
+    fuse_bias,
+    fuse_pad,
+    fuse_single,
+    merge_bias,
+    only_reader,
+    refused,
+)
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
@@ -33,6 +43,9 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     prune(graph)
     readers = readers_of(graph.ops, graph.results)
     fused = graph.processor.fused
+    for op in shapeless(graph.ops):
+        if op.type == "AddV2":
+            op.attrs[UNKNOWN] = True
     graph.mapped = not any(refused(op, readers) for op in graph.ops)
     rules = _RULES if graph.mapped else _UNMAPPED
     for op in graph.ops:
@@ -256,10 +269,11 @@ _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall
 _ELEMENTS = frozenset({"_SliceView", "StridedSlice"})
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
 _RULES = {
+    "AddV2": fuse_single,
     "BiasAdd": fuse_bias,
     "Conv2D": fuse_pad,
     "Mul": _fuse_product,
     "BatchMatMulV2": _fold_transpose,
     "MatMul": _fold_transpose,
 }
-_UNMAPPED = {**{kind: rule for kind, rule in _RULES.items() if kind != "Mul"}, "BiasAdd": merge_bias}
+_UNMAPPED = {kind: rule for kind, rule in _RULES.items() if kind not in ("AddV2", "Mul")} | {"BiasAdd": merge_bias}

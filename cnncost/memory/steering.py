@@ -5,6 +5,7 @@ pass, and equal ones are one; here they are attributes of the ops that read them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, FORWARD, Op
@@ -14,16 +15,19 @@ _STEERING: dict[str, tuple[int, str]] = {
     "Reshape": (1, "shape"), "Tile": (1, "multiples"), "Pad": (1, "paddings"), "Slice": (1, "shape"),
     "Transpose": (1, "perm"), "ConcatV2": (-1, "axis"), "Mean": (1, "axes"), "Sum": (1, "axes"), "Max": (1, "axes"),
     "Min": (1, "axes"), "ExpandDims": (1, "shape"), "AvgPoolGrad": (0, "shape"),
+    "ResizeBilinear": (1, "size"), "ResizeBicubic": (1, "size"), "ResizeNearestNeighbor": (1, "size"),
     "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
 }  # fmt: skip
+_OF_SHAPE = {"shape": slice(None), "size": slice(1, 3)}  # the part of the output's shape
 _SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
-_BLOCKS = {"SpaceToBatchND": FORWARD, "BatchToSpaceND": BACKWARD}
+_BLOCKS = ("SpaceToBatchND", "BatchToSpaceND")
 _DRAWN = "StatelessRandomUniformV2"
 _STRIDED = {"StridedSlice": 1, "StridedSliceGrad": 0}  # the place of what says which part
 STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS, *_STRIDED, _DRAWN))
 _FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 _VECTOR = "vector"  # of whole numbers: equal ones are one constant, whatever they say
+_TABLE = "table"  # of them
 
 
 def steer(
@@ -33,7 +37,10 @@ def steer(
     steering = _STEERING.get(op.type)
     if steering is not None:
         place, attribute = steering
-        value = op.outputs[0].shape if attribute == "shape" else op.attrs.get("written") or op.attrs.get(attribute)
+        value: Any = op.attrs.get("written")  # as Keras's code says it
+        if value is None:
+            part = _OF_SHAPE.get(attribute)
+            value = op.attrs.get(attribute) if part is None else op.outputs[0].shape[part]
         key = (_VECTOR, *value) if isinstance(value, tuple) else (attribute, str(value))
         places.insert(len(places) if place < 0 else place, constant(key))
         if op.type == "Slice":
@@ -43,8 +50,8 @@ def steer(
     elif op.type in _STRIDED:
         place = _STRIDED[op.type]
         places[place:place] = [constant(key) for key in _part(op)]
-    elif op.type in _BLOCKS:  # its sides are the edges of one way, forward and back
-        places += [constant(("block", op.layer)), constant((op.phase == _BLOCKS[op.type], op.layer))]
+    elif op.type in _BLOCKS:
+        places += [constant((_VECTOR, *op.attrs["block"])), constant((_TABLE, *op.attrs["sides"]))]
     else:
         operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
         waits = [operand.index for operand in sorted(operands, key=names.of)]

@@ -93,8 +93,8 @@ class Step:
 
     # -- views -------------------------------------------------------------------------------------------------
 
-    def reshape(self, value: Value, shape: Sequence[int]) -> Value:
-        return self.add("Reshape", (value,), shape=tuple(shape))
+    def reshape(self, value: Value, shape: Sequence[int], **attrs: Any) -> Value:
+        return self.add("Reshape", (value,), shape=tuple(shape), **attrs)
 
 
 def policies(analysis: Analysis) -> frozenset[str]:

@@ -40,20 +40,27 @@ def dilated(step: Step, row: LayerCost, op: str, x: Value, kernel: Value, dims: 
     if all(d == 1 for d in dilations):
         return step.add(op, (x, kernel), (Spec(dims, x.dtype),), "convolution", **attrs)
     blocks, padded, outputs = 1, [], []
+    sides, crops = [], []  # what is padded before and behind each axis, and cut off again
     spatial = tuple(zip(x.shape[1:-1], dims[1:-1], kernel.shape, dilations, strict=False))
     for size, output, taps, dilation in spatial:
         needed = output + (taps - 1) * dilation if attrs["padding"] == "same" else size
         padded.append(-(-needed // dilation))
         outputs.append(padded[-1] - taps + 1)
         blocks *= dilation
+        whole = padded[-1] * dilation
+        before = (needed - size) // 2
+        sides.append((before, whole - size - before))
+        crops.append((0, whole - needed))
     inside = {**attrs, "padding": "valid", "dilations": (1,) * len(dilations)}
-    x = step.add("SpaceToBatchND", (x,), (Spec((x.shape[0] * blocks, *padded, x.shape[-1]), x.dtype),))
+    split = Spec((x.shape[0] * blocks, *padded, x.shape[-1]), x.dtype)
+    x = step.add("SpaceToBatchND", (x,), (split,), block=tuple(dilations), sides=tuple(sides))
     wide = (dims[0] * blocks, *outputs, dims[-1])
     if op == "Conv1D":
         y = conv1d(step, row, x, kernel, wide, inside)
     else:
         y = step.add(op, (x, kernel), (Spec(wide, x.dtype),), "convolution", **inside)
-    return step.add("BatchToSpaceND", (y,), (Spec(dims, x.dtype),))
+    whole_maps = Spec(dims, x.dtype)
+    return step.add("BatchToSpaceND", (y,), (whole_maps,), block=tuple(dilations), sides=tuple(crops))
 
 
 def _convolution(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:

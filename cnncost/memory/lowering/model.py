@@ -12,6 +12,7 @@ from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
 from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.lowering.turns import Turns
+from cnncost.memory.names import entered
 from cnncost.memory.opgraph import FORWARD, Scoped, Value, Variable
 from cnncost.memory.replay import Replay
 from cnncost.results import Analysis, LayerCost
@@ -34,7 +35,9 @@ def lower(analysis: Analysis, training: bool = False, eager: bool = False) -> Lo
     inputs: dict[int, Value] = {}
     groups = groups_of(analysis.graph) if training else {}
     titles = {key: f"recomputed_{number}" for number, key in enumerate(groups)}
-    for index in range(len(values)) if groups else Turns(analysis.graph).run():
+    turns = list(range(len(values))) if groups else Turns(analysis.graph).run()
+    step.graph.scopes = entered(analysis.layers[index].name for index in turns)
+    for index in turns:
         row, layer = analysis.layers[index], analysis.graph.layers[index]
         step.graph.layer = row.name
         if row.kind == "InputLayer":

@@ -183,7 +183,7 @@ def _group_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Val
     axis = kind.axis % len(shape)
     groups = shape[axis] if kind.groups == -1 else kind.groups
     split = (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
-    x = step.cast(step.reshape(inputs[0], split), _wide(row))
+    x = step.cast(step.reshape(inputs[0], split, written=(-1, *split[1:])), _wide(row))
     mean, variance = moments(step, x, tuple(i for i in range(1, len(split)) if i != axis), keepdims=True)
     dims = tuple(n if i in (axis, axis + 1) else 1 for i, n in enumerate(split))
     y = step.cast(_affine(step, row, x, mean, variance, kind.epsilon, dims), inputs[0].dtype)
