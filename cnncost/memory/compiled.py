@@ -28,6 +28,11 @@ def rankless(ops: Sequence[Op]) -> set[Op]:
     return _found(ops, Inference.rankless)
 
 
+def unsized(ops: Sequence[Op]) -> set[Op]:
+    """Those whose output's shape is not all known."""
+    return _found(ops, lambda known, op: op in known.found)
+
+
 def _found(ops: Sequence[Op], asked: Callable[[Inference, Op], bool]) -> set[Op]:
     found: set[Op] = set()
     if calls_compiled(ops):

@@ -73,8 +73,9 @@ def _push(
         return one
     if inverted:
         root.attrs = {name: value for name, value in root.attrs.items() if name != INVERTED}
-    if len(others) == 2 and (root in unranked or tree[0] in unranked):  # nothing is sorted: down to the last operand
-        others.reverse()
+    if root in unranked or tree[0] in unranked:
+        _sink([root, *tree[: len(others) - 1]], others, factor, inverted)
+        return one
     queue = [factor, *others]
     last = [queue.pop()] if len(queue) % 2 else []
     while len(queue) + len(last) > 2:
@@ -89,6 +90,15 @@ def _push(
         made.attrs = {**made.attrs, KEPT: True}
     root.inputs, root.attrs = [*queue, *last], {**root.attrs, KEPT: True}
     return one
+
+
+def _sink(chain: list[Op], others: list[Value], factor: Value, inverted: bool) -> None:
+    """Where nothing is sorted, the constant goes down to the last operand: c·(a·(b·d)) is a·(b·(d·c))."""
+    product = factor
+    for op, value in zip(reversed(chain), reversed(others), strict=True):
+        own = {INVERTED: True} if inverted and product == factor else {}
+        op.inputs, op.attrs = [value, product], {**op.attrs, KEPT: True, **own}
+        product = Value(op, 0)
 
 
 def _tree(root: Op, names: Names, reads: list[int]) -> tuple[list[Op], list[Value]]:

@@ -20,8 +20,8 @@ _SIZED = frozenset(  # a constant says what shape they make
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "Conv3DBackpropInputV2",
      "Conv3DBackpropFilterV2", "Conv2DBackpropFilterWithBias")
 )  # fmt: skip
-_MERGED = frozenset(("AddN", "ReluGrad", "Relu6Grad", "EluGrad", "SeluGrad", "LeakyReluGrad", "TanhGrad",
-                     "SigmoidGrad", "RsqrtGrad", "SqrtGrad", "SoftsignGrad", "ReciprocalGrad"))  # fmt: skip
+_MERGED = frozenset(("AddN", "ReluGrad", "Relu6Grad", "EluGrad", "SeluGrad", "LeakyReluGrad", "SoftsignGrad"))
+_FIRST = frozenset(("TanhGrad", "SigmoidGrad", "RsqrtGrad", "SqrtGrad", "ReciprocalGrad"))  # as their first operand
 _BROADCAST = frozenset(("AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDifference", "Pow", "SelectV2",
                         "GreaterEqual", "Greater", "Less", "LessEqual", "Equal", "NotEqual"))  # fmt: skip
 _WINDOWS = frozenset(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "_FusedConv2D", "_FusedDepthwiseConv2dNative"))
@@ -84,6 +84,9 @@ class Inference:
         """All are of one shape: what is known of any."""
         ranked = [shape for shape in shapes if shape is not None]
         return tuple(max(sizes) for sizes in zip(*ranked, strict=True)) if ranked else None
+
+    def first(self, op: Op, shapes: Sequence[Shape]) -> Shape:
+        return shapes[0]
 
     def broadcast(self, op: Op, shapes: Sequence[Shape]) -> Shape:
         if None in shapes:
@@ -156,6 +159,7 @@ def _turned(shape: Shape) -> Sequence[int]:
 _Rule = Callable[[Inference, Op, Sequence[Shape]], Shape]
 _RULES: dict[str, _Rule] = {
     **dict.fromkeys(_MERGED, Inference.merged),
+    **dict.fromkeys(_FIRST, Inference.first),
     **dict.fromkeys(_BROADCAST, Inference.broadcast),
     **dict.fromkeys(_WINDOWS, Inference.window),
     **dict.fromkeys(_POOLS, Inference.pool),

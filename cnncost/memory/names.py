@@ -25,7 +25,7 @@ def number(constant: Op, inverted: bool = False) -> Any:
     value, spec = constant.attrs.get("value"), constant.outputs[0]
     if inverted and value:
         value = 1 / value
-    if isinstance(value, float) and spec.dtype == "float32":
+    if isinstance(value, float | int) and spec.dtype == "float32":
         value = c_float(value).value
     return str(value), spec
 

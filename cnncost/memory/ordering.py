@@ -31,7 +31,7 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.compiled import COMPILED
+from cnncost.memory.compiled import COMPILED, unsized
 from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.edges import Heap
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
@@ -206,14 +206,16 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
     behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
     folded: set[int] = set()
 
-    def constant(key: Any, waits: Sequence[int] = ()) -> int:
+    def constant(key: Any, waits: Sequence[int] = (), last: bool = False) -> int:
         place = constants.get(key)
         if place is None:
             place = constants[key] = len(ops) + len(behind)
             behind.append(list(waits))
+            if last:
+                folded.add(place)
         return place
 
-    data = convolved(ops)
+    data, unknown = convolved(ops), unsized(ops)
     late = late_ops(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
@@ -247,9 +249,7 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                     place = numbers[source.index, inverted] = constant(number(source, inverted))
                 places.append(place)
         if steered:
-            made = len(ops) + len(behind)
-            steer(op, places, constant, data, names)
-            folded.update(place for place in range(made, len(ops) + len(behind)) if behind[place - len(ops)])
+            steer(op, places, constant, data, names, unknown)
         if op.controls:
             places += [source.index for source in waited_for(op, late)]
         found.append(places)

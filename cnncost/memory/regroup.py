@@ -13,7 +13,7 @@ constants first, and their captured order is the tape's.
 
 from __future__ import annotations
 
-from cnncost.memory.compiled import shapeless
+from cnncost.memory.compiled import rankless, shapeless
 from cnncost.memory.opgraph import FORWARD, Op, OpGraph, Value
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
@@ -45,7 +45,8 @@ class _Regrouping:
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
-        self.done = {op.index for op in shapeless(graph.ops)}
+        unlike, unranked = shapeless(graph.ops), rankless(graph.ops)  # sums are of equal shapes, products of any
+        self.done = {op.index for op in unlike if op.type != "Mul" or op in unranked}
         # what others wait for is never taken into a tree (DrivesControlDependency)
         self.awaited = {control.index for op in graph.ops for control in op.controls}
 

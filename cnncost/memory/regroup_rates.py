@@ -7,7 +7,7 @@ them, as where the axis is not the last, or with an optimizer that reads a gradi
 
 from __future__ import annotations
 
-from cnncost.memory.compiled import shapeless
+from cnncost.memory.compiled import rankless
 from cnncost.memory.constants import KEPT
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Value
@@ -24,7 +24,7 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
                 found.append((op, product, rate))
     if not found:
         return
-    held = shapeless(graph.ops)
+    held = rankless(graph.ops)
     held.update(value.op for value in graph.results)
     reads = {product.op: 0 for _, product, _ in found}
     for op in graph.ops:

@@ -4,7 +4,7 @@ pass, and equal ones are one; here they are attributes of the ops that read them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from cnncost.memory.names import Names
@@ -31,9 +31,11 @@ _TABLE = "table"  # of them
 
 
 def steer(
-    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names
-) -> None:
-    """Put the constants that steer an op among the places of what it reads."""
+    op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names,
+    unsized: Container[Op] = (),
+) -> None:  # fmt: skip
+    """Put the constants that steer an op among the places of what it reads. ``unsized``: ops whose output's shape
+    grappler does not know; what reads it is told by an op of its own (ShapeN), which reads the same."""
     steering = _STEERING.get(op.type)
     if steering is not None:
         place, attribute = steering
@@ -54,10 +56,14 @@ def steer(
         places += [constant((_VECTOR, *op.attrs["block"])), constant((_TABLE, *op.attrs["sides"]))]
     else:
         operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
-        waits = [operand.index for operand in sorted(operands, key=names.of)]
-        places.insert(
-            _SIZED[op.type], constant((op.index, "sizes") if waits else (_VECTOR, *op.outputs[0].shape), waits)
-        )
+        if op.type == "Conv2DBackpropInput" and operands and operands[0] in unsized:
+            sizes = constant((op.index, "ShapeN"), [operand.index for operand in operands])
+        elif operands:
+            waits = [operand.index for operand in sorted(operands, key=names.of)]
+            sizes = constant((op.index, "sizes"), waits, last=True)
+        else:
+            sizes = constant((_VECTOR, *op.outputs[0].shape))
+        places.insert(_SIZED[op.type], sizes)
 
 
 def _begin(op: Op) -> tuple[int, ...]:
@@ -86,7 +92,8 @@ def _part(op: Op) -> list[tuple[object, ...]]:
 
 def convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
     """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
-    their own, which wait for both operands (constant_folding.cc: MaterializeShapes)."""
+    their own, which wait for both operands (constant_folding.cc: MaterializeShapes). A transposed one reads the
+    gradient as its image; there the shape of the filter is a constant."""
     kernels = {  # a convolution that a sum was fused with has the sum's layer
         (op.inputs[0].op.index, op.inputs[1].op.layer): op.inputs[1].op
         for op in ops
@@ -94,7 +101,7 @@ def convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
     }
     found = {}
     for op in ops:
-        if op.type in _FILTERS and op.inputs[0].op.type != "Const":
+        if op.type in _FILTERS and op.inputs[0].op.type != "Const" and op.inputs[0].op.phase != BACKWARD:
             image = op.inputs[0].op
             kernel = kernels.get((image.index, op.layer))
             found[op.inputs[1].op.index, op.layer] = [image] if kernel is None else [image, kernel]

@@ -86,7 +86,7 @@ def _extremum(compare: str) -> Gradient:
 
     def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
         x, y = op.inputs
-        zeros = constant(graph, 0.0, grad.dtype)
+        zeros = graph.constant(0.0, grad.spec)  # zeros_like, folded: of the whole shape
         mask = graph.add(compare, (x, y), (Spec(op.outputs[0].shape, "bool"),))
         gx = None if 0 in skip else graph.add("SelectV2", (mask, grad, zeros), (grad.spec,))
         gy = None if 1 in skip else graph.add("SelectV2", (mask, zeros, grad), (grad.spec,))
