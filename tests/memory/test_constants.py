@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cnncost.memory.constants import KEPT, push_constants
+from cnncost.memory.constants import INVERTED, KEPT, push_constants
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, OpGraph, Spec, Value
 
@@ -85,3 +85,48 @@ def test_two_constants_are_one() -> None:
     graph.results = [outer]
     push_constants(graph, Names("model", "sgd"))
     assert [value.op.type for value in outer.op.inputs] == ["Const", "Neg"]
+
+
+def test_a_division_is_a_product_of_the_second_round() -> None:
+    """(g·x)/6 = (g·(1/6))·x, as in the gradient of a hard swish; the reciprocal comes first and is not sorted."""
+    graph, x, _, inner, _ = _tree()
+    graph.ops.pop()
+    divided = graph.add("RealDiv", (inner, graph.constant(6.0)))
+    graph.results = [divided]
+    push_constants(graph, Names("model", "sgd"))
+    assert divided.op.inputs == [inner, x]
+    assert [value.op.type for value in inner.op.inputs] == ["Const", "Neg"]
+    assert INVERTED in inner.op.attrs and INVERTED not in divided.op.attrs
+
+
+def test_where_no_rank_is_known_the_constant_goes_down_to_the_last() -> None:
+    """c·(a·(b·d)) = a·(b·(d·c))."""
+    graph = OpGraph()
+    graph.layer = "layer"
+    called = graph.add("StatefulPartitionedCall", (graph.argument("x", WIDE),), (WIDE,))
+    a, b, d = (graph.add(type_, (called,)) for type_ in ("Abs", "Exp", "Log"))
+    graph.phase = BACKWARD
+    inner = graph.add("Mul", (b, d))
+    outer = graph.add("Mul", (a, inner))
+    root = graph.add("Mul", (graph.constant(2.0), outer))
+    graph.results = [root]
+    push_constants(graph, Names("a", "sgd"))  # a_1/ is before gradient_tape/
+    assert root.op.inputs[0] == a
+    middle = root.op.inputs[1].op
+    assert middle.inputs[0] == b
+    assert [value.op.type for value in middle.inputs[1].op.inputs] == ["Log", "Const"]
+
+
+def test_a_constant_tensor_and_a_number_are_one() -> None:
+    """The mean squared error's gradient: 1/n everywhere, times 2·(prediction - target)."""
+    graph = OpGraph()
+    x = graph.add("Relu", (graph.argument("x", WIDE),))
+    graph.phase = BACKWARD
+    every = graph.constant(0.5, WIDE)
+    double = graph.add("Mul", (x, graph.constant(2.0)))
+    double.op.controls.append(every.op)  # nobody waits for a constant
+    root = graph.add("Mul", (every, double))
+    graph.results = [root]
+    push_constants(graph, Names("model", "sgd"))
+    one, other = root.op.inputs
+    assert other == x and one.op.attrs["value"] == 1.0 and one.spec == WIDE

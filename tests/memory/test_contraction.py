@@ -44,3 +44,14 @@ def test_where_leaky_relus_gradient_reads_the_sum_nothing_is_fused() -> None:
 def test_so_it_is_at_inference_where_another_layer_reads_the_sum() -> None:
     """The same message, with 'functional_1/multiply_1/Mul'."""
     assert _fused("ReLU", "inference", reused=True) == [("BiasAdd",), ("BiasAdd",)]
+
+
+@pytest.mark.parametrize(("activation", "parts"), [("relu", ("BiasAdd", "Relu")), ("sigmoid", ("BiasAdd",))])
+@pytest.mark.parametrize("layer", ["Conv2D", "Dense"])
+def test_the_bias_of_a_single_channel_is_one(layer: str, activation: str, parts: tuple[str, ...]) -> None:
+    """Keras adds it as any other tensor; the remapper knows it for a bias."""
+    own = {"filters": 1, "kernel_size": 1} if layer == "Conv2D" else {"units": 1}
+    layers = [*(["Flatten"] if layer == "Dense" else []), {layer: {**own, "activation": activation}}]
+    graph = _Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}), "inference", None).built()
+    fused = [op.attrs["fused"] for op in graph.ops if "fused" in op.attrs]
+    assert fused == [parts if layer == "Conv2D" or activation == "relu" else ("BiasAdd", "Sigmoid")]

@@ -116,3 +116,25 @@ def test_a_convolution_with_bias_takes_the_activation_in(name: str, fused: str) 
     graph = lower(cnncost.analyze({"input": [8, 8, 3], "layers": [conv]}, batch=1)).graph
     (op,) = [op for op in rewrite(graph) if op.type not in ("_Arg", "Const", "ReadVariableOp", "Reshape", "Squeeze")]
     assert op.type == "_FusedConv2D" and op.attrs["fused"] == ("BiasAdd", fused)
+
+
+def test_gelu_halves_what_comes_second() -> None:
+    """(0.5·x)·erfc(…) = (0.5·erfc(…))·x at inference: Gelu/Erfc is before Gelu/mul, and x is not kept twice."""
+    layers = [{"name": "a", "Conv2D": {"filters": 8, "kernel_size": 1}}, {"name": "g", "Activation": "gelu"},
+              {"Concatenate": None, "inputs": ["a", "g"]}]  # fmt: skip
+    graph = lower(cnncost.analyze({"input": [8, 8, 3], "layers": layers}, batch=1)).graph
+    halves = [
+        op for op in rewrite(graph) if op.type == "Mul" and any(v.op.attrs.get("value") == 0.5 for v in op.inputs)
+    ]
+    (half,) = halves
+    assert {value.op.type for value in half.inputs} == {"Const", "Erfc"} and half.layer == "g"
+
+
+def test_a_product_taken_into_another_keeps_its_layer() -> None:
+    """Dropout's factor goes into the product before it: c·(x·t) = (c·t)·x, whose first product is the activation's."""
+    layers = [{"name": "z", "Conv2D": {"filters": 8, "kernel_size": 1}}, {"name": "m", "Activation": "mish"},
+              {"name": "d", "Dropout": 0.5}]  # fmt: skip
+    analysis = cnncost.analyze({"input": [8, 8, 3], "layers": layers}, batch=1, mode="training")
+    graph = lower(analysis, training=True).graph
+    scaled = next(op for op in rewrite(graph, last=False) if any(v.op.attrs.get("value") == 2.0 for v in op.inputs))
+    assert scaled.layer == "m" and {value.op.type for value in scaled.inputs} == {"Const", "Tanh"}

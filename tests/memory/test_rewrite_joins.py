@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import cnncost
+from cnncost.memory.opgraph import OpGraph, Spec
 from cnncost.memory.predict import predict
+from cnncost.memory.rewrite import rewrite
 
 BRANCH: list[Any] = [{"Conv2D": {"filters": 8, "kernel_size": 1}}]
 FOUR = {"branches": [BRANCH] * 4}
@@ -43,3 +45,12 @@ def test_a_join_that_is_read_twice_stays() -> None:
     merge_joins(graph)
     assert outer.op.inputs == [inner, a]
     assert [value.op.type for value in other_axis.op.inputs] == ["ConcatV2", "ConcatV2"]
+
+
+def test_parts_of_joined_joins_are_computed_together() -> None:
+    """concat(f(a), concat(f(b), f(c))) = f(concat(a, b, c)): the two blocks of InceptionV3 whose branches fork."""
+    graph = OpGraph()
+    a, b, c = (graph.add("Relu", (graph.argument(name, Spec((1, 2), "float32")),)) for name in "abc")
+    graph.results = [graph.add("ConcatV2", [a, graph.add("ConcatV2", [b, c], axis=1)], axis=1)]
+    rewrite(graph)
+    assert [op.type for op in graph.ops if op.type in ("Relu", "ConcatV2")] == ["ConcatV2", "Relu"]

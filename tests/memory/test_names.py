@@ -1,0 +1,78 @@
+"""Names as Keras and TensorFlow give them, as far as they decide an order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import cnncost
+from cnncost.memory.graph_mode import _Simulation
+from cnncost.memory.names import Names, entered, number
+from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Spec
+
+WIDE = Spec((2, 8), "float32")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scopes_are_tensorflows(seed: int) -> None:
+    """Keras enters each layer's scope twice; ops have the second."""
+    tf = pytest.importorskip("tensorflow")
+    names = [f"{kind}{number}" for kind in ("conv", "add") for number in ("", "_1", "_2", "_1_1", "_11")]
+    random.Random(seed).shuffle(names)
+    graph = tf.Graph()
+    real = {}
+    for name in names:
+        graph.unique_name(name)
+        real[name] = f"{graph.unique_name(name)}/"
+    found = entered(names)
+    assert {name: found.get(name, f"{name}_1/") for name in names} == real
+
+
+def _gradients(*types: str) -> list[Op]:
+    graph = OpGraph()
+    x = graph.argument("x", WIDE)
+    graph.layer, graph.phase = "layer", BACKWARD
+    made = []
+    for type_ in types:
+        name, _, own = type_.partition(":")
+        inputs = (x, x) if name.endswith("Grad") or name == "Mul" else (x,)
+        made.append(graph.add(name, inputs, (WIDE,), own).op)
+    return made
+
+
+@pytest.mark.parametrize(
+    "types", [("Mul", "Mul:mul"), ("Mul", "Relu6Grad"), ("TanhGrad", "Sigmoid"), ("Mul", "Neg:Neg_1")], ids=str
+)
+def test_which_of_a_layers_gradients_is_first(types: tuple[str, str]) -> None:
+    """mul/Mul is behind mul, and capitals are before it: Relu6/Relu6Grad, Neg_1; Sigmoid is before TanhGrad."""
+    first, second = _gradients(*types)
+    names = Names("model", "sgd")
+    assert names.of(second) < names.of(first)
+
+
+def test_the_gradient_of_a_compiled_call_has_no_scope() -> None:
+    call = _gradients("Abs")[0]
+    call.type = "PartitionedCall"
+    assert Names("model", "sgd").of(call)[0] == "PartitionedCall"
+
+
+def test_equal_numbers_are_one_constant() -> None:
+    graph = OpGraph()
+    whole, real = graph.constant(1).op, graph.constant(1.0).op
+    assert number(whole) == number(real) != number(graph.constant(1, Spec((), "int64")).op)
+
+
+def _edges(layers: list[object], mode: str) -> tuple[int, ...]:
+    simulation = _Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}, batch=2, mode=mode), mode, "sgd")
+    simulation.run()
+    assert simulation.nodes is not None
+    return simulation.nodes.ends
+
+
+def test_what_a_result_waits_for() -> None:
+    """At inference grappler drops what leads to the result in any case: one node returns it. A training step's waits
+    for three assignments and the loss, behind an identity."""
+    layers = ["Flatten", {"Dense": 4}]
+    assert _edges(layers, "inference") == (1,)
+    assert _edges(layers, "training") == (4, 1)
