@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.measure.records import Change
+from cnncost.subsequence import length
 
 SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
@@ -65,7 +66,7 @@ class Allocations:
         """Take another simulated order into account."""
         ours = self._pairs(event for event in events if event.bytes >= SMALL)
         before = self.closest or Closest(0, 0, 0)
-        found = Closest(before.orders + 1, common(ours, self.pairs), common(_large(ours), self.large))
+        found = Closest(before.orders + 1, length(ours, self.pairs), length(_large(ours), self.large))
         better = (found.large_matched, found.matched) >= (before.large_matched, before.matched)
         self.closest = found if better else before._replace(orders=found.orders)
         self.furthest = max(self.furthest, self._agreeing(ours))
@@ -85,7 +86,7 @@ class Allocations:
             text = f"allocation {first + 1}: predicted {left}, measured {right}"
             reason = self._reason(first)
         return Matching(
-            common(ours, self.pairs), len(self.real), len(ours), text, common(_large(ours), self.large),
+            length(ours, self.pairs), len(self.real), len(ours), text, length(_large(ours), self.large),
             len(self.large), scratch, reason, self.closest,
         )  # fmt: skip
 
@@ -136,22 +137,3 @@ def _measured(change: Change, rows: Mapping[str, str]) -> str:
 
 def _where(layer: str) -> str:
     return f" of '{layer}'" if layer else ""
-
-
-def common(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
-    """Length of the longest common subsequence (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004): a bit
-    for each place of ``a``, all of them at once.
-
-    >>> common("allocate", "relocate"), common("", "a")
-    (6, 0)
-    """
-    places: dict[Hashable, int] = {}
-    for place, item in enumerate(a):
-        places[item] = places.get(item, 0) | 1 << place
-    everywhere = (1 << len(a)) - 1
-    left = everywhere  # the places that no common subsequence, with b so far, makes longer
-    for item in b:
-        found = left & places.get(item, 0)
-        if found:
-            left = (left + found | left - found) & everywhere
-    return len(a) - left.bit_count()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from cnncost.difference.sequence import common
+from cnncost.subsequence import common
 
 Layers = Sequence[Mapping[str, Any]]
 MOST = 20_000  # layers without a namesake that are matched by structure

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import cnncost
 from cnncost import CnncostError
 from cnncost.difference import difference, saved
-from cnncost.difference.sequence import common
 from cnncost.report.difference import cells_of, markdown, table
+from cnncost.subsequence import common
 
 OPPOSITE = {"added": "removed", "removed": "added"}
 KINDS = {"Conv2D": 3, "ReLU": 1, "Add": 2}

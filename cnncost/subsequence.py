@@ -36,6 +36,23 @@ def common(first: Sequence[Hashable], other: Sequence[Hashable]) -> list[tuple[i
     return pairs + [(len(first) - n, len(other) - n) for n in range(end, 0, -1)]
 
 
+def length(first: Sequence[Hashable], other: Sequence[Hashable]) -> int:
+    """How long it is; no row is kept.
+
+    >>> length("allocate", "relocate"), length("", "a")
+    (6, 0)
+    """
+    where: dict[Hashable, int] = {}
+    for place, item in enumerate(first):
+        where[item] = where.get(item, 0) | 1 << place
+    full = row = (1 << len(first)) - 1
+    for item in other:
+        hits = row & where.get(item, 0)
+        if hits:
+            row = (row + hits | row - hits) & full
+    return len(first) - row.bit_count()
+
+
 def _longest(one: list[int], two: list[int]) -> list[tuple[int, int]]:
     """Row i of the table has a zero bit at j where the common subsequence of one[:i + 1] and two[:j + 1] is longer
     than that of two[:j]."""
