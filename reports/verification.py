@@ -184,7 +184,12 @@ def report(store: Store, known: Sequence[Case], wanted: Sequence[Case], folder: 
     now = store.now | {"cnncost": version("cnncost")}
     before = earlier(folder / "verification.jsonl")
     for case, row in joined(rows, before, known).items():
-        rows[case] = renewed(case, row, store) if row is before.get(case) and "peak" in row else row
+        if row is before.get(case) and "peak" in row:
+            stored = rows.get(case, {}).get("allocations")
+            row = renewed(case, row, store)
+            if stored and "error" not in row:  # of the one run whose allocations are here
+                row["allocations"] = stored
+        rows[case] = row
     rows = {case: rows[case] for case in known if case in rows}
     lines = [json.dumps({"case": list(case), "versions": now, **row}, ensure_ascii=False) for case, row in rows.items()]
     _replace(folder / "verification.jsonl", "".join(f"{line}\n" for line in lines))
