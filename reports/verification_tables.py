@@ -31,8 +31,8 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         + f". Measured on {_machines(good.values())}. Peaks are requested bytes above "
         "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
         "one process, or the median of several. The closest order is that of sixteen simulated ones, the "
-        "predicted and those of fifteen processes, that the run follows best. Percentages are of absolute errors; "
-        "chunks are what TensorFlow's allocator makes of requests.",
+        "predicted and those of fifteen processes, that the run follows best (where the run is stored no more, the "
+        "predicted). Percentages are of absolute errors; chunks are what TensorFlow's allocator makes of requests.",
         "",
         "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
         "| allocations matched | of 64 KiB or more | of these in the closest order | layers as predicted |",
@@ -91,9 +91,11 @@ def _share(counts: list[dict[str, Any]], part: str, whole: str) -> str:
 
 def _closest(counts: list[dict[str, Any]]) -> str:
     """The share of large allocations in the order that each run follows best, the predicted one or another process's;
-    of the rows where others were looked at."""
-    looked = [count | {"closest": count["closest"]["large_matched"]} for count in counts if count.get("closest")]
-    return _share(looked, "closest", "large_total")
+    nothing where no row looked at others. A row that did not counts with the predicted order."""
+    if not any(count.get("closest") for count in counts):
+        return ""
+    best = [count | {"best": (count.get("closest") or count)["large_matched"]} for count in counts]
+    return _share(best, "best", "large_total")
 
 
 def _row(case: Case, row: dict[str, Any]) -> str:
