@@ -12,8 +12,8 @@ from cnncost.subsequence import length
 SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
 ORDER = (
-    "what is ready together runs in the order of addresses in memory, which differs from process to process; another "
-    "simulated process goes on as the real one did"
+    "what is ready together runs in the order of addresses in memory, which is another in each process; one of those "
+    "simulated goes on as the real one did"
 )
 SCRATCH = "a kernel's own scratch, which depends on the processor"
 _COMPILED = frozenset(
