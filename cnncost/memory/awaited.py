@@ -44,14 +44,17 @@ def stateful(ops: Sequence[Op]) -> list[Op]:
     """Reads and assignments of variables; none where the step branches or loops (the optimizer's remainder: of
     accumulated steps), where nothing is known of the order.
     Nobody waits for a step's counter; all but the last assignment of a variable, and reads, lead to others."""
-    if any(op.type in _BRANCHES or (op.type == "FloorMod" and op.phase == UPDATE) for op in ops):
+    types = [op.type for op in ops]
+    if not _BRANCHES.isdisjoint(types):
+        return []
+    if "FloorMod" in types and any(op.type == "FloorMod" and op.phase == UPDATE for op in ops):
         return []
     return [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
 
 
 def passed_by(ops: Sequence[Op]) -> set[int]:
     """The numbers of the ops that another op waits for."""
-    return {source.index for op in ops for source in op.controls}
+    return {source.index for op in ops if op.controls for source in op.controls}
 
 
 def stepped(ops: Iterable[Op]) -> set[int]:

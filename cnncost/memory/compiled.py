@@ -15,7 +15,7 @@ COMPILED = "StatefulPartitionedCall"
 
 
 def calls_compiled(ops: Iterable[Op]) -> bool:
-    return any(op.type == COMPILED for op in ops)
+    return COMPILED in [op.type for op in ops]
 
 
 def shapeless(ops: Sequence[Op]) -> set[Op]:

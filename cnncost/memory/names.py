@@ -67,6 +67,7 @@ class Names:
         self.model, self.optimizer = model, optimizer
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
+        self.numbers: dict[int, Any] = {}  # of constants
         self.read: dict[int, str] = {}
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
@@ -127,7 +128,10 @@ class Names:
             return ("Cast", 0) if op.type == "Const" else ("Add", 0)
         if op.type != "Const":
             return self.of(op)
-        first = self.first.get(number(op), op)
+        key = self.numbers.get(id(op))
+        if key is None:
+            key = self.numbers[id(op)] = number(op)
+        first = self.first.get(key, op)
         scope = self._scope(first)
         if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
             return "", op.index

@@ -99,8 +99,9 @@ def sorted_nodes(
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    awaiting, last = _awaited(ops, kept, names)
-    found, beyond = [value.op.index for value in results], _ends(ops, names)
+    used = _used(ops)
+    awaiting, last = _awaited(ops, kept, names, used)
+    found, beyond = [value.op.index for value in results], _ends(ops, names, used)
     names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
     made, folded = _sources(edges, names, biases)
@@ -148,7 +149,7 @@ def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
 
 
 def _awaited(
-    ops: Sequence[Op], kept: Sequence[Op], names: Names
+    ops: Sequence[Op], kept: Sequence[Op], names: Names, used: dict[int, str]
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
     states = stateful(ops) if names.optimizer else []
@@ -158,7 +159,7 @@ def _awaited(
         if names.optimizer:
             return named, named
         return named, reduced((op.index, op.type in READS) for op in waiting)
-    used, passed, steps = _used(ops), passed_by(ops), stepped(ops)
+    passed, steps = passed_by(ops), stepped(ops)
     led = {*READS, COMPILED}  # what these make is read
     keys = [(names.state(op, used, steps), op.index, op.type in led or op.index in passed) for op in states]
     keys.sort()
@@ -176,14 +177,11 @@ def _used(ops: Sequence[Op]) -> dict[int, str]:
     return used
 
 
-def _ends(ops: Sequence[Op], names: Names) -> list[int]:
+def _ends(ops: Sequence[Op], names: Names, used: dict[int, str]) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
     states = [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
-    used: dict[int, str] = {}
     if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
         states = [op for op in states if op.phase != UPDATE]
-    else:
-        used = _used(ops)
     keys = [(names.end(op, used), op.index) for op in states]
     return [place for key, place in sorted(keys) if key > _RESULT]
 

@@ -14,7 +14,12 @@ def late_ops(ops: Sequence[Op]) -> bytearray:
     late = bytearray(len(ops))
     for op in ops:
         if op.phase == UPDATE:
-            late[op.index] = any(late[source.index] for source in (*(value.op for value in op.inputs), *op.controls))
+            for source, _ in op.inputs:
+                if late[source.index]:
+                    late[op.index] = 1
+                    break
+            else:
+                late[op.index] = 1 in [late[before.index] for before in op.controls]
         elif op.phase == BACKWARD:
             late[op.index] = 1
     return late
