@@ -211,7 +211,8 @@ def compare(
     depends on the processor, and of a tiny model it can be the most.
     """
     real = Allocations(measured.changes, _named(analysis, job), further_calls(analysis, job))
-    requested, unpredicted = simulated(analysis, job, look=real.look)
+    on_tensorflow = job.backend == "tensorflow"  # whose allocations are simulated
+    requested, unpredicted = simulated(analysis, job, look=real.look if on_tensorflow else None)
     prediction = requested
     if allocator != "requested":
         prediction, unpredicted = simulated(analysis, job, allocator)
@@ -223,7 +224,7 @@ def compare(
         layers=checks(analysis, job, measured), allocator=allocator,
         predicted_peak=None if prediction is None else prediction.peak_bytes, interval=_interval(prediction),
         unpredicted=unpredicted,
-        allocations=real.match(requested if job.backend == "tensorflow" else None),
+        allocations=real.match(requested if on_tensorflow else None),
         resident=_resident(analysis, measured),
         predicted_live=() if requested is None else tuple(event.live for event in requested.events),
         predicted_notes=() if prediction is None else tuple(prediction.notes),

@@ -14,7 +14,7 @@ from itertools import count, zip_longest
 from cnncost.memory.opgraph import Op
 
 Shape = tuple[int, ...] | None
-COMPILED = frozenset(("StatefulPartitionedCall", "PartitionedCall"))
+_CALLS = frozenset(("StatefulPartitionedCall", "PartitionedCall"))  # forward, and its gradient
 _SIZED = frozenset(  # a constant says what shape they make
     ("Reshape", "Slice", "AvgPoolGrad", "Conv2DBackpropInput", "Conv2DBackpropFilter",
      "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "Conv3DBackpropInputV2",
@@ -42,7 +42,7 @@ class Inference:
 
     def add(self, op: Op) -> None:
         """Its outputs' shapes, from its inputs'."""
-        if op.type in COMPILED:
+        if op.type in _CALLS:
             self.found[op] = [None] * len(op.outputs)
             return
         if not op.outputs or op.type in _SIZED or all(value.op not in self.found for value in op.inputs):
@@ -60,7 +60,7 @@ class Inference:
         """Whether it reads or makes what grappler cannot compare: a shape without rank, sizes that need not be equal,
         or one to be reshaped of which a size is not known."""
         if all(value.op not in self.found for value in op.inputs):
-            return op.type in COMPILED
+            return op.type in _CALLS
         if self.rankless(op):
             return True
         shapes = [self.of(*value) for value in op.inputs]

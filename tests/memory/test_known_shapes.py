@@ -10,7 +10,7 @@ import cnncost
 from cnncost.memory.compiled import rankless, shapeless, unsized
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.known_shapes import Inference
-from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
+from cnncost.memory.opgraph import OpGraph, Spec, Value
 
 MAP = Spec((2, 8, 8, 4), "float32")
 GROUPED = {"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "groups": 2, "use_bias": False}}
@@ -106,11 +106,21 @@ def test_an_addition_of_unknown_sizes_goes_into_no_convolution() -> None:
     assert ("BiasAdd", "Add") not in _fused(_graph(block(GROUPED), "inference"))
 
 
-def test_an_op_of_its_own_tells_the_shape_to_a_gradient() -> None:
-    """ShapeN reads the image and the filter, and one constant fewer stands in the graph."""
-
-    def waiting(first: dict[str, Any]) -> set[Op]:
-        return unsized(_graph([first, PLAIN, "Flatten", {"Dense": 2}], "training").ops)
-
-    assert not waiting(PLAIN)
-    assert {op.type for op in waiting(GROUPED)} >= {"StatefulPartitionedCall"}
+@pytest.mark.parametrize("first", [PLAIN, GROUPED], ids=["known", "unknown"])
+def test_an_op_of_its_own_tells_the_shape_to_a_gradient(first: dict[str, Any]) -> None:
+    """ShapeN reads the image and then the filter. Where the image's shape is known a constant stands there, which waits
+    for both by name."""
+    analysis = cnncost.analyze({"input": [8, 8, 4], "layers": [first, PLAIN, "Flatten", {"Dense": 2}]}, mode="training")
+    simulation = _Simulation(analysis, "training", "sgd")
+    simulation.run()
+    nodes = simulation.nodes
+    assert nodes is not None
+    forward = next(op for op in nodes.ops if op.type == "Conv2D" and op.layer == "conv2d_1" and op.phase == "forward")
+    back = next(op for op in nodes.ops if op.type == "Conv2DBackpropInput" and op.layer == "conv2d_1")
+    image, kernel = (value.op for value in forward.inputs)
+    told = nodes.sources[nodes.sources[back.index][0]]
+    assert sorted(told) == sorted((image.index, kernel.index))
+    waiting = unsized(nodes.ops)
+    assert (image in waiting) == (first is GROUPED)
+    assert first is PLAIN or told == [image.index, kernel.index]
+    assert {op.type for op in waiting} >= ({"StatefulPartitionedCall"} if first is GROUPED else set())
