@@ -14,10 +14,12 @@ from collections.abc import Container
 from math import prod
 
 from cnncost.memory.compiled import rankless
+from cnncost.memory.late_constants import FREED, MADE_OF, made_late
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
 
 INVERTED = "inverted"  # of a product that was a division: by the reciprocal of the constant that stands there
+BELL = "bell"  # of exp(-x²), which waits for the gradient that it is multiplied with
 KEPT = "kept"  # of a product whose operands stand as they were put: nothing sorts them any more
 _POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
@@ -33,7 +35,8 @@ def push_constants(graph: OpGraph, names: Names) -> None:
         if op.controls:  # nobody waits for a constant that is there
             op.controls = [source for source in op.controls if source.type != "Const" or source.controls]
             for awaited in op.controls:
-                reads[awaited.index] += 2  # what others wait for stays as it is
+                if BELL not in op.attrs:
+                    reads[awaited.index] += 2  # what others wait for stays as it is
     for value in graph.results:
         reads[value.op.index] += 1
     for op in graph.ops:
@@ -45,20 +48,24 @@ def push_constants(graph: OpGraph, names: Names) -> None:
     unranked = rankless(graph.ops)
     members: set[int] = set()
     made: dict[Op, Op] = {}  # by the root before which it stands
+    folded: dict[Op, Op] = {}  # by the product that became it
     for op in reversed(graph.ops):
         if op.index not in members and _root(op) and any(_below(value, reads) for value in op.inputs):
-            one = _push(op, names, reads, members, graph.shaped, unranked)
+            one = _push(op, names, reads, members, folded, graph.shaped, unranked)
             if one is not None:
                 made[op] = one
     if made:
+        _free(graph.ops, folded)
         graph.ops = [new for op in graph.ops for new in ((made[op], op) if op in made else (op,))]
 
 
 def _push(
-    root: Op, names: Names, reads: list[int], members: set[int], ordered: bool, unranked: Container[Op] = ()
-) -> Op | None:
+    root: Op, names: Names, reads: list[int], members: set[int], folded: dict[Op, Op], ordered: bool,
+    unranked: Container[Op] = (),
+) -> Op | None:  # fmt: skip
     """The tree below a product whose operands stand by name; ``members``: ops that belong to another one's;
-    ``unranked``: those with a shape of no known rank. Returns the constant that several became."""
+    ``unranked``: those with a shape of no known rank. Returns the constant that several became; ``folded`` has it by
+    the products of the tree."""
     tree, leaves = _tree(root, names, reads)
     constants = [value for value in leaves if _plain(value) and value.shape in ((), root.outputs[0].shape)]
     others = [value for value in leaves if value not in constants]
@@ -66,7 +73,10 @@ def _push(
     if not constants or any(value.spec != root.outputs[0] for value in others) or (inverted and len(constants) > 1):
         return None
     members.update(op.index for op in tree)
-    one = _one(constants) if len(constants) > 1 else None
+    one = None
+    if len(constants) > 1:
+        one = _one(constants, root)
+        folded.update(dict.fromkeys(tree, one))
     factor = constants[0] if one is None else Value(one, 0)
     if len(others) == 1:
         root.inputs = [factor, others[0]]
@@ -118,7 +128,7 @@ def _tree(root: Op, names: Names, reads: list[int]) -> tuple[list[Op], list[Valu
 
 
 def _below(value: Value, reads: list[int]) -> bool:
-    return reads[value.op.index] == 1 and _free(value.op)
+    return reads[value.op.index] == 1 and _loose(value.op)
 
 
 def _root(op: Op) -> bool:
@@ -126,7 +136,7 @@ def _root(op: Op) -> bool:
     return op.type == "Mul" and op.phase == BACKWARD and not op.controls
 
 
-def _free(op: Op) -> bool:
+def _loose(op: Op) -> bool:
     return _root(op) and INVERTED not in op.attrs
 
 
@@ -135,12 +145,24 @@ def _sorted(product: Op, names: Names) -> list[Value]:
     return sorted(product.inputs, key=lambda value: names.operand(value.op, product), reverse=True)
 
 
-def _one(constants: list[Value]) -> Op:
+def _free(ops: list[Op], folded: dict[Op, Op]) -> None:
+    """What waited for a product that became a constant waits no more, at the latest when that is folded."""
+    for op in ops:
+        if BELL in op.attrs and op.controls:
+            one = folded.get(op.controls[0])
+            if one is not None:
+                op.controls = op.controls[1:]
+                if MADE_OF in one.attrs:
+                    op.attrs = {**op.attrs, FREED: one}
+
+
+def _one(constants: list[Value], root: Op) -> Op:
     """The product of constants, of the widest one's shape; None where one of them is not known."""
     first = max(constants, key=lambda value: value.spec.elements).op
     numbers = [value.op.attrs["value"] for value in constants]
     number = prod(numbers) if all(isinstance(number, float | int) for number in numbers) else None
-    return Op(first.index, "Const", first.name, first.layer, BACKWARD, [], first.outputs, {"value": number})
+    late = made_late(root, [value.op for value in constants])
+    return Op(first.index, "Const", first.name, first.layer, BACKWARD, [], first.outputs, {"value": number, **late})
 
 
 def _plain(value: Value) -> bool:

@@ -132,6 +132,8 @@ class Names:
         if key is None:
             key = self.numbers[id(op)] = number(op)
         first = self.first.get(key, op)
+        if first.phase == UPDATE != reader.phase:
+            return f"{self.scopes[UPDATE]}Const", 0
         scope = self._scope(first)
         if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
             return "", op.index
@@ -147,6 +149,9 @@ class Names:
                 self.moments.add(op.layer)
             if op.phase == FORWARD and op.name == "mul_1":
                 self.batched.add(op.layer)
+        for op in ops:  # each variable's update has its own, the last of which is walked to last
+            if op.type == "Const" and op.phase == UPDATE and not op.controls:
+                self.first.setdefault(number(op), op)
         for place in walk:
             op = ops[place]
             if op.type == "Const" and not op.controls:

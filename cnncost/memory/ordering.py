@@ -34,6 +34,7 @@ from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED, unsized
 from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.edges import Heap
+from cnncost.memory.late_constants import FREED, MADE_OF, TOLD, Late
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names, number
 from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
@@ -104,13 +105,14 @@ def sorted_nodes(
     found, beyond = [value.op.index for value in results], _ends(ops, names, used)
     names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
-    made, folded = _sources(edges, names, biases)
+    made, folded, late = _sources(edges, names, biases)
     sources = without_workspaces(ops, made)
     walked = _turned(ops, sources)
-    walk = _folded_last(folded, depth_first(walked, found + last + beyond))
-    order = breadth_first(sources, walk)
+    first, second = late.first(sources), late.second(sources)
+    walk = _folded_last(folded, depth_first(_turned(ops, first), found + last + beyond))
+    order = late.merged(breadth_first(first, walk), sources, len(ops))
     if mapped:
-        order = breadth_first(sources, last_first(sources, order, _ports(ops, sources, biases)))
+        order = breadth_first(sources, last_first(second, order, _ports(ops, sources, biases, late.freed)))
     # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
     ends = (len(results) + len(last), 1) if last else (1,) * len(results)
     layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), ends)
@@ -124,10 +126,13 @@ def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
     return [place for place in walk if place not in folded] + [place for place in walk if place in folded]
 
 
-def _ports(ops: Sequence[Op], sources: list[list[int]], biases: dict[int, int]) -> dict[tuple[int, int], int]:
+def _ports(
+    ops: Sequence[Op], sources: list[list[int]], biases: dict[int, int], freed: dict[int, int]
+) -> dict[tuple[int, int], int]:  # fmt: skip
     """Where an op reads an output that is not the first of another's, by both; what has no data stands behind all."""
     constants = range(len(ops) + len(biases), len(sources))
     found = {(place, source): _BEHIND for place in constants for source in sources[place]}
+    found |= dict.fromkeys(freed.items(), _BEHIND)
     for op in ops:
         for source, index in op.inputs:
             if index and source.index not in biases:
@@ -193,16 +198,17 @@ def _biases(ops: Sequence[Op]) -> dict[int, int]:
     return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
 
 
-def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[list[int]], set[int]]:
+def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[list[int]], set[int], Late]:
     """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
     TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them. Beside it, which of
-    them were folded and wait."""
+    them were folded and wait, and which are folded late."""
     ops = edges.ops
     found: list[list[int]] = []
     constants: dict[Any, int] = {}
     numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
     behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
     folded: set[int] = set()
+    late = Late({}, {}, {}, {})
 
     def constant(key: Any, waits: Sequence[int] = (), last: bool = False) -> int:
         place = constants.get(key)
@@ -213,15 +219,26 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                 folded.add(place)
         return place
 
+    def numbered(source: Op, inverted: bool = False) -> int:
+        key = number(source, inverted)
+        parts = source.attrs.get(MADE_OF)
+        if parts is None:
+            return constant(key)
+        place = constant((*key, MADE_OF))
+        late.made[place] = [constant(number(part)) for part in parts]
+        return place
+
     data, unknown = convolved(ops), unsized(ops)
-    late = late_ops(ops)
+    stay = late_ops(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
         if biases and not biases.keys().isdisjoint(own):
             own = _own(op, own, biases)
+        if FREED in op.attrs:
+            late.freed[op.index] = numbered(op.attrs[FREED])
         steered = op.type in STEERED
         if op.controls:
-            own = own[: len(op.inputs)] + [source.index for source in waited_for(op, late)]
+            own = own[: len(op.inputs)] + [source.index for source in waited_for(op, stay)]
         if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
             found.append(own)
             continue
@@ -244,14 +261,24 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                 inverted = INVERTED in op.attrs
                 place = numbers.get((source.index, inverted))
                 if place is None:
-                    place = numbers[source.index, inverted] = constant(number(source, inverted))
+                    place = numbers[source.index, inverted] = numbered(source, inverted)
                 places.append(place)
+        if INVERTED in op.attrs and KEPT not in op.attrs:
+            which = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
+            several = constant((INVERTED, op.index))
+            late.equal.setdefault(places[which], []).append(several)
+            late.own[op.index] = [places[1 - which], several]
         if steered:
             steer(op, places, constant, data, names, unknown)
+            if TOLD in op.attrs:
+                slot = 1 if op.type == "Slice" else 0
+                several = constant((TOLD, op.attrs[TOLD]))
+                late.equal.setdefault(places[slot], []).append(several)
+                late.own[op.index] = [*places[:slot], several, *places[slot + 1 :]]
         if op.controls:
-            places += [source.index for source in waited_for(op, late)]
+            places += [source.index for source in waited_for(op, stay)]
         found.append(places)
-    return found + behind, folded
+    return found + behind, folded, late
 
 
 def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:

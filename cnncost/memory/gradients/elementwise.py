@@ -71,7 +71,8 @@ def _exp(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
 
 def _erf(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     """grad · c · exp(-x²), c = 2/√π (erf) or -2/√π (erfc)."""
-    bell = like(graph, "Exp", like(graph, "Square", op.inputs[0]))  # with the sign: one _UnaryOpsComposition
+    square = after(graph.add("Square", (op.inputs[0],), (grad.spec,), bell=True), grad)
+    bell = like(graph, "Exp", square)  # with the sign: one _UnaryOpsComposition
     scaled = like(graph, "Mul", grad, constant(graph, 1.1283791670955126, grad.dtype))
     return (like(graph, "Mul", scaled, bell),)
 

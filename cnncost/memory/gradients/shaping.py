@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import accumulate
 from types import MappingProxyType
+from typing import Any
 
 from cnncost.memory.gradients.base import Gradient, Grads, Skip, reshape
+from cnncost.memory.late_constants import TOLD
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.sparse import rows
 from cnncost.memory.spec import Spec
@@ -34,10 +36,14 @@ def _concat(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
         return [split.out(i) for i in range(len(op.inputs))]
     ends = list(accumulate(value.shape[axis] for value in op.inputs))
     starts = [0, *ends[:-1]]
-    return [
-        None if i in skip else graph.add("Slice", (grad,), (value.spec,), axis=axis, start=start)
-        for i, (value, start) in enumerate(zip(op.inputs, starts, strict=True))
-    ]
+    shapes = tuple(value.shape for value in op.inputs)
+
+    def part(number: int, value: Value, start: int) -> Value:
+        own: dict[str, Any] = {TOLD: (axis, shapes, number)}
+        return graph.add("Slice", (grad,), (value.spec,), axis=axis, start=start, **own)
+
+    parts = enumerate(zip(op.inputs, starts, strict=True))
+    return [None if i in skip else part(i, value, start) for i, (value, start) in parts]
 
 
 def _one(type_: str) -> Gradient:
@@ -61,7 +67,8 @@ def _interpolated(type_: str) -> Gradient:
 
 def _pad(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     begin = tuple(before for before, _ in op.attrs["paddings"])
-    return (graph.add("Slice", (grad,), (op.inputs[0].spec,), begin=begin), *(None for _ in op.inputs[1:]))
+    told: dict[str, Any] = {TOLD: op.attrs["paddings"]}
+    return (graph.add("Slice", (grad,), (op.inputs[0].spec,), begin=begin, **told), *(None for _ in op.inputs[1:]))
 
 
 def _slice(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:

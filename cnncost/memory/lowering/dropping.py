@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cnncost.errors import UnsupportedLayer
+from cnncost.memory.late_constants import TOLD
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.memory.spec import Dims
@@ -30,20 +31,21 @@ def _key(step: Step) -> Value:
     return add("StatelessRandomGetKeyCounter", (seed,), (Spec((1,), "uint64"), Spec((2,), "uint64")))
 
 
-def uniform(step: Step, shape: Dims, dtype: str) -> Value:
-    """``tf.random.stateless_uniform`` from 0 to 1."""
-    drawn = step.add("StatelessRandomUniformV2", (_key(step),), (Spec(shape, dtype),))
+def uniform(step: Step, shape: Dims, dtype: str, told: Dims | None = None) -> Value:
+    """``tf.random.stateless_uniform`` from 0 to 1; ``told``: the shape that theirs was made from as the step ran."""
+    own: dict[str, Any] = {} if told is None else {TOLD: told}
+    drawn = step.add("StatelessRandomUniformV2", (_key(step),), (Spec(shape, dtype),), **own)
     drawn = step.add("Mul", (drawn, step.number(1.0, drawn)))
     return step.add("AddV2", (drawn, step.number(0.0, drawn)))
 
 
-def drop(step: Step, x: Value, rate: float, noise: Dims) -> Value:
+def drop(step: Step, x: Value, rate: float, noise: Dims, told: Dims | None = None) -> Value:
     """``tf.nn.experimental.stateless_dropout``: x/(1 - rate) where a random number is at least the rate, else 0."""
     if not step.training or not rate:
         return x
     constant = step.graph.constant
     scaled = step.add("Mul", (x, constant(1 / (1 - rate) if rate < 1 else 0.0, Spec((), x.dtype))))
-    mask = step.add("GreaterEqual", (uniform(step, noise, x.dtype), constant(rate, Spec((), x.dtype))))
+    mask = step.add("GreaterEqual", (uniform(step, noise, x.dtype, told), constant(rate, Spec((), x.dtype))))
     return step.add("SelectV2", (mask, scaled, constant(0.0, Spec((), x.dtype))))
 
 
@@ -64,7 +66,9 @@ def _noise(kind: Any, x: Value) -> Dims:
 
 
 def _dropout(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
-    return drop(step, inputs[0], kind.rate, _noise(kind, inputs[0]))
+    x = inputs[0]
+    told = x.shape if None in (kind.options.get("noise_shape") or ()) else None
+    return drop(step, x, kind.rate, _noise(kind, x), told)
 
 
 def _spatial_dropout(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:
