@@ -21,6 +21,13 @@ _COMPILED = frozenset(
 )  # functions that XLA compiles: grouped convolutions
 
 
+class Shares(NamedTuple):
+    """How many allocations, and how many of ``LARGE`` bytes or more."""
+
+    matched: int
+    large_matched: int
+
+
 class Closest(NamedTuple):
     """Of several simulated orders, how far the real step follows the one that it follows best."""
 
@@ -30,8 +37,8 @@ class Closest(NamedTuple):
 
 
 class Matching(NamedTuple):
-    """How far two sequences of allocations agree; ``first_mismatch`` and its ``reason``, where it is known, in words.
-    None: nothing was predicted."""
+    """How far two sequences of allocations agree in order and size; ``first_mismatch``, of layer or size, and its
+    ``reason``, where it is known, in words. None: nothing was predicted."""
 
     matched: int | None
     total: int
@@ -42,9 +49,21 @@ class Matching(NamedTuple):
     scratch: int  # of the measured ones: what kernels took for themselves, which depends on the processor
     reason: str | None = None
     closest: Closest | None = None  # None: no other order was looked at
+    by_layer: Shares | None = None  # of the same layer too
 
     def to_dict(self) -> dict[str, Any]:
-        return self._asdict() | {"closest": self.closest and self.closest._asdict()}
+        parts = {"closest": self.closest, "by_layer": self.by_layer}
+        return self._asdict() | {name: part and part._asdict() for name, part in parts.items()}
+
+
+class Order:
+    """One simulated order: its allocations of ``SMALL`` bytes or more."""
+
+    def __init__(self, events: Iterable[Any], known: frozenset[str], calls: Mapping[str, str]) -> None:
+        self.events = [event for event in events if event.bytes >= SMALL]
+        self.pairs = [(_layer_of(event, known, calls), event.bytes) for event in self.events]
+        self.sizes = [size for _, size in self.pairs]
+        self.large = [size for size in self.sizes if size >= LARGE]
 
 
 class Allocations:
@@ -58,50 +77,76 @@ class Allocations:
         self.rows, self.calls, self.known = rows, calls or {}, frozenset(rows.values())
         self.real = [change for change in changes if change.bytes >= SMALL]
         self.pairs = [(_row(change, rows), change.bytes) for change in self.real]
-        self.large = _large(self.pairs)
+        self.sizes = [size for _, size in self.pairs]
+        self.large = [size for size in self.sizes if size >= LARGE]
+        self.orders: list[Order] = []
         self.closest: Closest | None = None
         self.furthest = 0  # how many allocations one of the orders has before its first mismatch
 
     def look(self, events: Iterable[Any]) -> None:
         """Take another simulated order into account."""
-        ours = self._pairs(event for event in events if event.bytes >= SMALL)
+        order = Order(events, self.known, self.calls)
+        self.orders.append(order)
+        found = Closest(len(self.orders), *self._shares(order))
         before = self.closest or Closest(0, 0, 0)
-        found = Closest(before.orders + 1, length(ours, self.pairs), length(_large(ours), self.large))
         better = (found.large_matched, found.matched) >= (before.large_matched, before.matched)
         self.closest = found if better else before._replace(orders=found.orders)
-        self.furthest = max(self.furthest, self._agreeing(ours))
+        self.furthest = max(self.furthest, self._agreeing(order))
 
     def match(self, prediction: Any) -> Matching:
-        """With the predicted order."""
+        """With the predicted order: of those looked at the one that agrees best with the others, which is chosen
+        without the real one."""
         scratch = sum(change.region == "temp" for change in self.real)
         if prediction is None:
             return Matching(None, len(self.real), None, None, None, len(self.large), scratch)
-        events = [event for event in prediction.events if event.bytes >= SMALL]
-        ours = self._pairs(events)
-        first = self._agreeing(ours)
+        order = commonest(self.orders) if self.orders else Order(prediction.events, self.known, self.calls)
+        first = self._agreeing(order)
         text = reason = None
-        if first < max(len(ours), len(self.pairs)):
-            left = _predicted(events[first]) if first < len(events) else "nothing"
+        if first < max(len(order.pairs), len(self.pairs)):
+            left = _predicted(order.events[first]) if first < len(order.events) else "nothing"
             right = _measured(self.real[first], self.rows) if first < len(self.real) else "nothing"
             text = f"allocation {first + 1}: predicted {left}, measured {right}"
             reason = self._reason(first)
+        shares = self._shares(order)
+        named = Shares(length(order.pairs, self.pairs), length(_large(order.pairs), _large(self.pairs)))
         return Matching(
-            length(ours, self.pairs), len(self.real), len(ours), text, length(_large(ours), self.large),
-            len(self.large), scratch, reason, self.closest,
+            shares.matched, len(self.real), len(order.pairs), text, shares.large_matched, len(self.large), scratch,
+            reason, self.closest, named,
         )  # fmt: skip
 
-    def _pairs(self, events: Iterable[Any]) -> list[tuple[str, int]]:
-        return [(_layer_of(event, self.known, self.calls), event.bytes) for event in events]
+    def _shares(self, order: Order) -> Shares:
+        return Shares(length(order.sizes, self.sizes), length(order.large, self.large))
 
-    def _agreeing(self, ours: Sequence[tuple[str, int]]) -> int:
+    def _agreeing(self, order: Order) -> int:
         """How many allocations there are before the first that differs."""
-        pairs = enumerate(zip(ours, self.pairs, strict=False))
-        return next((place for place, (a, b) in pairs if a != b), min(len(ours), len(self.pairs)))
+        pairs = enumerate(zip(order.pairs, self.pairs, strict=False))
+        return next((place for place, (a, b) in pairs if a != b), min(len(order.pairs), len(self.pairs)))
 
     def _reason(self, first: int) -> str | None:
         if first < len(self.real) and self.real[first].region == "temp":
             return SCRATCH
         return ORDER if self.furthest > first else None
+
+
+def commonest(orders: Sequence[Order]) -> Order:
+    """Which of them has most in common with the others, by large allocations, then by all; the first of several."""
+    best = _medoids([order.large for order in orders])
+    if len(best) > 1:
+        finer = _medoids([orders[place].sizes for place in best])
+        best = [best[place] for place in finer]
+    return orders[best[0]]
+
+
+def _medoids(sequences: Sequence[list[int]]) -> list[int]:
+    """The places of those whose common subsequences with the others are longest together."""
+    sums = [0] * len(sequences)
+    for place, one in enumerate(sequences):
+        for beside in range(place):
+            other = sequences[beside]
+            common = len(one) if one == other else length(one, other)
+            sums[place] += common
+            sums[beside] += common
+    return [place for place, total in enumerate(sums) if total == max(sums)]
 
 
 def _large(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

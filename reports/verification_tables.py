@@ -30,13 +30,16 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         + ", ".join(f"{name} {number}" for name, number in now.items())
         + f". Measured on {_machines(good.values())}. Peaks are requested bytes above "
         "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
-        "one process, or the median of several. The closest order is that of sixteen simulated ones, the "
-        "predicted and those of fifteen processes, that the run follows best (where the run is stored no more, the "
-        "predicted). Percentages are of absolute errors; chunks are what TensorFlow's allocator makes of requests.",
+        "one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's "
+        "allocator makes of requests. Of the allocations of a step of 1 KiB or more, the share that follows the "
+        "predicted ones in order and size, the mean over the steps. The predicted order is the one of sixteen "
+        "simulated that agrees best with the others; the closest is the one that the run follows best, which no "
+        "prediction can name. (Where the run is stored no more, sizes had to agree by layer too, and the order is that "
+        "of the predicted peak.)",
         "",
         "| step | models | peaks predicted | mean | median | 90 % | worst | inside the interval | chunks: median "
-        "| allocations matched | of 64 KiB or more | of these in the closest order | layers as predicted |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| allocations matched | of 64 KiB or more | by layer too | in the closest order | layers as predicted |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     for title, own in _groups(good, all_cases):
         lines.append(_summary(title, list(own.values())))
@@ -78,24 +81,26 @@ def _summary(title: str, own: list[dict[str, Any]]) -> str:
     chunks = statistics(row["chunks"]["error"] for row in own if row["chunks"]["error"] is not None)
     cells += [
         f"{sum(inside)} of {len(inside)}" if inside else "", f"{chunks['median']:.2%}" if chunks else "",
-        _share(counts, "matched", "total"), _share(counts, "large_matched", "large_total"), _closest(counts),
+        _share(counts, "matched", "total"), _share(counts, "large_matched", "large_total"),
+        _share(_other(counts, "by_layer"), "large_matched", "large_total"),
+        _share(_other(counts, "closest"), "large_matched", "large_total"),
         f"{sum(row['layers_ok'] for row in own)} of {len(own)}",
     ]  # fmt: skip
     return f"| {title} | {len(own)} | {len(errors)} | {' | '.join(cells)} |"
 
 
 def _share(counts: list[dict[str, Any]], part: str, whole: str) -> str:
-    total = sum(count[whole] for count in counts)
-    return f"{sum(count[part] for count in counts) / total:.1%}" if total else ""
+    """The mean over the steps that have any."""
+    shares = [count[part] / count[whole] for count in counts if count[whole]]
+    return f"{mean(shares):.1%}" if shares else ""
 
 
-def _closest(counts: list[dict[str, Any]]) -> str:
-    """The share of large allocations in the order that each run follows best, the predicted one or another process's;
-    nothing where no row looked at others. A row that did not counts with the predicted order."""
-    if not any(count.get("closest") for count in counts):
-        return ""
-    best = [count | {"best": (count.get("closest") or count)["large_matched"]} for count in counts]
-    return _share(best, "best", "large_total")
+def _other(counts: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The same held against another order, or by layer too; nothing where no row has it. A row that has it not counts
+    as it is."""
+    if not any(count.get(name) for count in counts):
+        return []
+    return [count | (count.get(name) or {}) for count in counts]
 
 
 def _row(case: Case, row: dict[str, Any]) -> str:

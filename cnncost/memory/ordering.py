@@ -263,11 +263,12 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                 if place is None:
                     place = numbers[source.index, inverted] = numbered(source, inverted)
                 places.append(place)
-        if INVERTED in op.attrs and KEPT not in op.attrs:
+        if INVERTED in op.attrs:
             which = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
             several = constant((INVERTED, op.index))
             late.equal.setdefault(places[which], []).append(several)
-            late.own[op.index] = [places[1 - which], several]
+            first = places[:which] + places[which + 1 :]
+            late.own[op.index] = [several, *first] if KEPT in op.attrs else [*first, several]
         if steered:
             steer(op, places, constant, data, names, unknown)
             if TOLD in op.attrs:

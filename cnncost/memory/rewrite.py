@@ -168,7 +168,7 @@ def _take_over(product: Op, convolution: Op, activation: str, readers: list[list
 
 
 def _bypass(graph: OpGraph) -> None:
-    """Ops that only pass values on disappear: identities, x + 0, x·1. A division by a constant is a product."""
+    """Ops that only pass values on disappear: identities, x + 0, x·1, x/1. A division by a constant is a product."""
     through: dict[int, Value] = {}
     for op in graph.ops:
         for value in op.inputs:
@@ -182,9 +182,9 @@ def _bypass(graph: OpGraph) -> None:
             if kept is not None:
                 through[op.index] = kept
                 kept.op.attrs[ALONE] = True
-        elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
-            op.type = "Mul"
-            op.attrs[INVERTED] = True
+            elif op.type == "RealDiv" and op.inputs[1].op.type == "Const":
+                op.type = "Mul"
+                op.attrs[INVERTED] = True
         elif op.type in _ELEMENTS and op.inputs[0].op.type == "Pack":
             packed = _packed(op)
             if packed is not None:
@@ -257,7 +257,7 @@ def _source(through: dict[int, Value], value: Value) -> Value:
 def _neutral(op: Op) -> Value | None:
     """The operand that a constant 0 or 1 beside it leaves as it is."""
     a, b = op.inputs
-    for value, other in ((a, b), (b, a)):
+    for value, other in ((a, b), (b, a))[: 1 if op.type == "RealDiv" else 2]:
         constant = other.op
         if constant.type == "Const" and constant.attrs["value"] == _NEUTRAL[op.type]:
             return value if value.spec == op.outputs[0] else None
@@ -267,7 +267,7 @@ def _neutral(op: Op) -> Value | None:
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _ELEMENTS = frozenset({"_SliceView", "StridedSlice"})
-_NEUTRAL = {"AddV2": 0.0, "Mul": 1.0}
+_NEUTRAL = {"AddV2": 0.0, "Mul": 1.0, "RealDiv": 1.0}
 _RULES = {
     "AddV2": fuse_single,
     "BiasAdd": fuse_bias,

@@ -121,13 +121,15 @@ def figures(result: Verification) -> list[tuple[str, str]]:
     elif found.matched is not None and found.total:
         more = "" if found.predicted == found.total else f"; {found.predicted:,} were predicted"
         pairs.append(("allocations", f"{found.matched:,} of {found.total:,} of 1 KiB or more match in "
-                                     f"order, layer and size ({found.matched / found.total:.1%}){more}"))  # fmt: skip
+                                     f"order and size ({found.matched / found.total:.1%}){more}"))  # fmt: skip
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
         if found.closest and found.closest.large_matched > (found.large_matched or 0):
             share = found.closest.large_matched / found.large_total
             pairs.append(("", f"{share:.1%} of those in the closest of {found.closest.orders} simulated orders"))
+        if found.by_layer and found.by_layer.matched < found.matched:
+            pairs.append(("", f"{found.by_layer.matched:,} of the same layer too"))
         if found.first_mismatch:
             pairs.append(("", f"first mismatch: {clean(found.first_mismatch, 300)}"))
             pairs.append(("", f"its reason: {found.reason or 'not known'}"))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.alignment import LARGE, ORDER, SCRATCH, Allocations, Closest
+from cnncost.alignment import LARGE, ORDER, SCRATCH, Allocations, Closest, Shares, commonest
 from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
@@ -497,8 +497,10 @@ def test_further_calls_of_a_layer_match_by_its_name() -> None:
     """A profile names the layer, and not which call of it is running."""
     found = predicted(("Conv2D", "c", 4096), ("Conv2D", "c:2", 4096))
     change = Change("net/c/Conv2D", "Conv2D", "c", "forward", 4096, "output", "[4,16,16]")
-    assert Allocations((change, change), {"c": "c"}).match(found).matched == 1
-    assert Allocations((change, change), {"c": "c"}, {"c:2": "c"}).match(found)[:4] == (2, 2, 2, None)
+    plain = Allocations((change, change), {"c": "c"}).match(found)
+    assert plain.matched == 2 and plain.by_layer == Shares(1, 0) and plain.first_mismatch
+    called = Allocations((change, change), {"c": "c"}, {"c:2": "c"}).match(found)
+    assert called[:4] == (2, 2, 2, None) and called.by_layer == Shares(2, 0)
 
 
 def _allocating(*sizes: int) -> Any:
@@ -514,13 +516,35 @@ def test_the_closest_order_explains_a_mismatch() -> None:
     a, b, c = LARGE, LARGE + 4, 4096
     held = Allocations(_measured(a, b, c), {"c": "c"})
     point = _allocating(b, a, c)
-    assert held.match(point)[-2:] == (None, None)
+    alone = held.match(point)
+    assert alone.reason is None and alone.closest is None
     for order in ((b, a, c), (c, b, a), (a, b, b)):
         held.look(_allocating(*order).events)
     found = held.match(point)
     assert found.reason == ORDER and (found.matched, found.large_matched, found.closest) == (2, 1, (3, 2, 2))
     assert found.to_dict()["closest"] == {"orders": 3, "matched": 2, "large_matched": 2}
-    assert held.match(_allocating(a, b, b))[-2:] == (None, (3, 2, 2))  # nobody got further
+    alone = Allocations(_measured(a, b, c), {"c": "c"})
+    alone.look(_allocating(a, b, b).events)
+    assert alone.match(point).reason is None  # nobody got further
+
+
+def test_the_order_that_is_held_is_the_commonest_whatever_the_run_did() -> None:
+    a, b, c = LARGE, LARGE + 4, LARGE + 8
+    orders = [(a, b, c), (c, b, a), (a, c, b), (a, b, c)]
+    for real in ((a, b, c), (c, b, a)):
+        held = Allocations(_measured(*real), {"c": "c"})
+        for order in orders:
+            held.look(_allocating(*order).events)
+        assert commonest(held.orders).sizes == [a, b, c]
+        assert held.match(_allocating(*real)).matched == (3 if real == orders[0] else 1)
+    assert commonest(held.orders[1:2]).sizes == [c, b, a]
+
+
+def test_of_orders_that_agree_as_well_the_small_allocations_decide() -> None:
+    held = Allocations(_measured(LARGE), {"c": "c"})
+    for order in ((LARGE, 2048, 4096), (LARGE, 4096, 2048), (LARGE, 4096, 2048, 1024)):
+        held.look(_allocating(*order).events)
+    assert commonest(held.orders).sizes == [LARGE, 4096, 2048]
 
 
 def test_a_kernels_scratch_is_a_reason() -> None:

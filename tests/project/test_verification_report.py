@@ -45,6 +45,7 @@ def row(error: float | None) -> dict:
             "large_total": 1,
             "first_mismatch": None,
             "closest": {"orders": 16, "matched": 9, "large_matched": 1},
+            "by_layer": {"matched": 8, "large_matched": 0},
         },
         "step_seconds": {"median": 0.5},
         "layers_ok": True,
@@ -294,7 +295,7 @@ def test_the_report_names_what_is_left_out(report) -> None:
     cases = [report.Case(f"zoo:{name}", "training", "sgd", 2) for name in "abcd"]
     rows = {cases[0]: row(-0.02), cases[1]: row(None), cases[2]: {"error": "error: killed for lack of memory"}}
     text = report.markdown(rows, cases, NOW)
-    figures = "2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 1 of 1 | 3.00% | 90.0% | 0.0% | 100.0% | 2 of 2"
+    figures = "2 | 1 | 2.00% | 2.00% | 2.00% | 2.00% | 1 of 1 | 3.00% | 90.0% | 0.0% | 0.0% | 100.0% | 2 of 2"
     assert f"| training, sgd, batch 2: zoo | {figures} |" in text
     assert "| zoo:a | training, sgd, batch 2 | 100 | 100 | 2: 99 to 1,100 | -2.00% | 90.0% | 500.0 ms |" in text
     assert "- zoo:c training, sgd, batch 2: killed for lack of memory" in text
