@@ -1,0 +1,106 @@
+"""Constants that are several, or no constants yet, until grappler's second round (seen in dumps of its passes)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cnncost
+from cnncost.memory.constants import push_constants
+from cnncost.memory.graph_mode import _Simulation
+from cnncost.memory.late_constants import FREED, MADE_OF, SIZE, TOLD, Late
+from cnncost.memory.names import Names
+from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Spec
+
+GELU: dict[str, Any] = {"kernel_size": 1, "activation": "gelu"}
+
+
+def simulated(*layers: Any, shape: tuple[int, ...] = (40, 40, 1), optimizer: str = "sgd") -> _Simulation:
+    spec = {"input": list(shape), "layers": [*layers, "Flatten", {"Dense": 3}]}
+    simulation = _Simulation(cnncost.analyze(spec, mode="training", optimizer=optimizer), "training", optimizer)
+    simulation.run()
+    return simulation
+
+
+def constants(simulation: _Simulation) -> int:
+    """How many nodes of the sorted graph are neither ops nor gradients of biases."""
+    nodes = simulation.nodes
+    assert nodes is not None
+    return sum(place >= len(nodes.ops) + len(nodes.biases) for place in nodes.order)
+
+
+def _bell(size: int) -> tuple[Op, Op]:
+    """What ``erfc``'s gradient waits for, with two constants in its tree: the square and the tree's root."""
+    wide = Spec((size // 4,), "float32")
+    graph = OpGraph()
+    x, grad = graph.add("Relu", (graph.argument("x", wide),)), graph.add("Neg", (graph.argument("g", wide),))
+    graph.phase = BACKWARD
+    inner = graph.add("Mul", (grad, x))
+    square = graph.add("Square", (x,), bell=True)
+    square.op.controls.append(inner.op)
+    scaled = graph.add("Mul", (inner, graph.constant(2.0)))
+    root = graph.add("Mul", (graph.add("Mul", (scaled, square)), graph.constant(3.0)))
+    graph.results = [root]
+    push_constants(graph, Names("model", "sgd"))
+    return square.op, next(op for op in graph.ops if op.attrs.get("value") == 6.0)
+
+
+@pytest.mark.parametrize(("size", "late"), [(SIZE - 4, False), (SIZE, False), (SIZE + 4, True)])
+def test_what_stood_for_more_than_100_kib_is_folded_late(size: int, late: bool) -> None:
+    square, six = _bell(size)
+    assert not square.controls
+    assert (square.attrs.get(FREED) is six) == late
+    assert {part.attrs["value"] for part in six.attrs.get(MADE_OF, ())} == ({2.0, 3.0} if late else set())
+
+
+def test_an_early_and_a_late_constant_are_two_nodes() -> None:
+    """16 maps of 40 × 40 are 102,400 bytes, 17 are more: TensorFlow's step has -0.798 twice (batch 1)."""
+    early, late, larger = ({"Conv2D": {"filters": filters, **GELU}} for filters in (16, 17, 18))
+    alike = [constants(simulated(*pair)) for pair in ((late, late), (larger, larger), (early, early))]
+    assert alike[0] == alike[1] == alike[2]
+    both, parted = (constants(simulated(*pair)) for pair in ((late, larger), (early, late)))
+    assert parted == both + 1
+
+
+def test_rounds() -> None:
+    """Nodes 0 and 1 are ops, 2 and 3 constants that 4 is made of, 5 and 6 two that become 7."""
+    sources = [[2, 7], [0, 7], [], [], [], [], [], []]
+    late = Late(made={4: [2, 3]}, freed={1: 4}, own={0: [2, 5], 1: [0, 6]}, equal={7: [5, 6]})
+    assert late.second(sources)[1] == [0, 7, 4] and sources[1] == [0, 7]
+    first = late.first(sources)
+    assert (first[0], first[1], first[4]) == ([2, 5], [0, 6], [2, 3])
+    assert late.merged([2, 3, 6, 4, 5, 0, 1], sources, ops=2) == [2, 7, 4, 0, 1]
+    nothing = Late({}, {}, {}, {})
+    assert nothing.first(sources) is nothing.second(sources) is sources
+    assert nothing.merged([0, 1], sources, ops=2) == [0, 1]
+
+
+def test_a_shape_that_ops_made_is_several_constants() -> None:
+    drops = [{"Dropout": {"rate": 0.5, "noise_shape": shape}} for shape in ([None, 1, 1, 1], [1, 40, 40, 1])]
+    told = [op.attrs.get(TOLD) for op in simulated(*drops).graph.ops if op.type == "StatelessRandomUniformV2"]
+    assert told == [(1, 40, 40, 1), None]
+
+
+def test_the_gradient_of_one_values_mean_is_not_divided() -> None:
+    conv = {"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "valid", "name": "conv"}}
+    for size, divided in ((3, False), (4, True)):
+        spec = {"input": [size, size, 3], "layers": [conv, {"GlobalAveragePooling2D": None, "name": "gap"}]}
+        simulation = _Simulation(cnncost.analyze(spec, mode="training", optimizer="sgd"), "training", "sgd")
+        ops = [op for op in simulation.built().ops if op.layer == "gap" and op.phase == BACKWARD]
+        assert any(op.type == "Mul" for op in ops) == divided
+
+
+def test_a_constant_that_the_update_has_too_bears_its_name() -> None:
+    """0.001 is epsilon, and one less Adam's second beta: the node is adam/Const_N."""
+    norm = {"BatchNormalization": {"epsilon": 0.001}, "name": "norm"}
+    for optimizer, name in (("adam", "adam/Const"), ("sgd", "model_1/norm_1/")):
+        simulation = simulated(norm, optimizer=optimizer)
+        graph = simulation.graph
+        assert graph is not None
+        names = simulation.names(graph)
+        names.learn(graph.ops, range(len(graph.ops)))
+        add = next(op for op in graph.ops if op.type == "AddV2" and op.layer == "norm" and op.phase != BACKWARD
+                   and any(value.op.type == "Const" for value in op.inputs))  # fmt: skip
+        epsilon = next(value.op for value in add.inputs if value.op.type == "Const")
+        assert names.operand(epsilon, add)[0] == name
