@@ -120,6 +120,8 @@ def figures(result: Verification) -> list[tuple[str, str]]:
         )
     elif found.matched is not None and found.total:
         more = "" if found.predicted == found.total else f"; {found.predicted:,} were predicted"
+        if found.closest and found.closest.orders > 1:
+            more += f"; the order is the commonest of {found.closest.orders} simulated"
         pairs.append(("allocations", f"{found.matched:,} of {found.total:,} of 1 KiB or more match in "
                                      f"order and size ({found.matched / found.total:.1%}){more}"))  # fmt: skip
         if found.large_matched is not None and found.large_total:

@@ -559,3 +559,6 @@ def test_the_reason_and_the_closest_order_are_told(simulate) -> None:
     told = whole.allocations._replace(large_matched=1, large_total=4, closest=Closest(16, 9, 3), reason=None)
     text = render(replace(whole, allocations=told), "table")
     assert "75.0% of those in the closest of 16 simulated orders" in text and "its reason: not known" in text
+    assert "the order is the commonest of 16 simulated" in text
+    told = told._replace(matched=2, by_layer=Shares(1, 0))
+    assert "1 of the same layer too" in render(replace(whole, allocations=told), "table")
