@@ -34,7 +34,7 @@ from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED, unsized
 from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.edges import Heap
-from cnncost.memory.late_constants import FREED, MADE_OF, TOLD, Late
+from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, TOLD, Late
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names, number
 from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
@@ -228,18 +228,35 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
         late.made[place] = [constant(number(part)) for part in parts]
         return place
 
+    shared: dict[int, int] = {}  # how often each was read
+
+    def apart(op: Op, places: list[int]) -> None:
+        if shared and not shared.keys().isdisjoint(places):
+            late.own[op.index] = [other(place) if place in shared else place for place in places]
+
+    def other(place: int) -> int:
+        shared[place] += 1
+        if shared[place] == 1:
+            return place
+        again = constant((SEVERAL, place, shared[place]), edges.sources[place])
+        late.equal.setdefault(place, []).append(again)
+        return again
+
     data, unknown = convolved(ops), unsized(ops)
     stay = late_ops(ops)
     written = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
         if biases and not biases.keys().isdisjoint(own):
             own = _own(op, own, biases)
+        if SEVERAL in op.attrs:
+            shared[op.index] = 0
         if FREED in op.attrs:
             late.freed[op.index] = numbered(op.attrs[FREED])
         steered = op.type in STEERED
         if op.controls:
             own = own[: len(op.inputs)] + [source.index for source in waited_for(op, stay)]
         if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
+            apart(op, own)
             found.append(own)
             continue
         places = []
@@ -278,6 +295,7 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                 late.own[op.index] = [*places[:slot], several, *places[slot + 1 :]]
         if op.controls:
             places += [source.index for source in waited_for(op, stay)]
+        apart(op, places)
         found.append(places)
     return found + behind, folded, late
 

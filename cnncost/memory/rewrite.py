@@ -23,8 +23,9 @@ from cnncost.memory.contraction import (
     only_reader,
     refused,
 )
+from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.monotonic import postpone_monotonic
-from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
 from cnncost.memory.rewrite_joins import merge_joins
 
@@ -221,6 +222,8 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
             alike.append(op)
             continue
         through[op.index] = Value(same, 0)
+        if op.type == "Square" and op.phase == UPDATE and op.layer != same.layer:
+            same.attrs[SEVERAL] = True
         if count[same.index] == 1:  # its one reader was passed by above, and may have an equal now
             for reader in graph.ops[same.index + 1 : op.index]:
                 if reader.inputs and reader.inputs[0].op is same and reader.index not in through:
@@ -239,7 +242,7 @@ def _equal(op: Op, other: Op) -> bool:
 
 
 def _without_gradient(attrs: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attrs.items() if name != "gradient"}
+    return {name: value for name, value in attrs.items() if name not in ("gradient", SEVERAL)}
 
 
 def _merged(through: dict[int, Value], value: Value) -> Value:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.opgraph import Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
 from cnncost.memory.sparse import SPARSE, apply, dense, is_sparse, rows
@@ -122,6 +123,8 @@ class Updates:
             return self.op("Square", a)
         if a not in self.squares:
             self.squares[a] = self.op("Square", a)
+        else:
+            self.squares[a].op.attrs[SEVERAL] = True
         return self.squares[a]
 
     def mean(self, a: Value, axis: int, keepdims: bool = False) -> Value:

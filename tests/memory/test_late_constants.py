@@ -9,9 +9,9 @@ import pytest
 import cnncost
 from cnncost.memory.constants import push_constants
 from cnncost.memory.graph_mode import _Simulation
-from cnncost.memory.late_constants import FREED, MADE_OF, SIZE, TOLD, Late
+from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, SIZE, TOLD, Late
 from cnncost.memory.names import Names
-from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Spec
+from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Spec
 
 GELU: dict[str, Any] = {"kernel_size": 1, "activation": "gelu"}
 
@@ -104,3 +104,22 @@ def test_a_constant_that_the_update_has_too_bears_its_name() -> None:
                    and any(value.op.type == "Const" for value in op.inputs))  # fmt: skip
         epsilon = next(value.op for value in add.inputs if value.op.type == "Const")
         assert names.operand(epsilon, add)[0] == name
+
+
+def test_squares_of_a_gradient_that_weights_share_are_several_until_the_second_round() -> None:
+    """Two normalizations behind one sum have one gradient of beta; each one's update squares it. In TensorFlow's step
+    (nodes of this network, Adam) its readers are ba's Sub and Square, then bb's Sub."""
+    branch = {"filters": 8, "kernel_size": 3, "use_bias": False}
+    layers = [
+        {"Conv2D": branch, "name": "stem"},
+        {"Conv2D": branch, "name": "ca", "inputs": ["stem"]}, {"BatchNormalization": {}, "name": "ba"},
+        {"Conv2D": branch, "name": "cb", "inputs": ["stem"]}, {"BatchNormalization": {}, "name": "bb"},
+        {"Add": None, "inputs": ["ba", "bb"]}, "ReLU",
+    ]  # fmt: skip
+    nodes = simulated(*layers, shape=(16, 16, 3), optimizer="adam").nodes
+    assert nodes is not None
+    square = next(op for op in nodes.ops if SEVERAL in op.attrs)
+    shared = square.inputs[0].op
+    found = [nodes.ops[place] for place in nodes.order if place < len(nodes.ops)]
+    update = [(op.layer, op.type) for op in found if op.phase == UPDATE and shared in [v.op for v in op.inputs]]
+    assert update == [("ba", "Sub"), ("ba", "Square"), ("bb", "Sub")]
