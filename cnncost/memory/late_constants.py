@@ -1,10 +1,13 @@
-"""Constants that grappler folds in the second of its rounds alone (TensorFlow 2.21).
+"""Constants that are several, or none yet, until the second of grappler's rounds (TensorFlow 2.21).
 
 Of several constants in a tree of products (``constants``) the lowest product becomes one. It is folded at once where
 what it was before, a product of the layer's shape, is not larger than 100 KiB (constant_folding.cc: kMaxConstantSize;
 seen with 102,400 and 108,800 bytes); otherwise it goes through the first round as an op, which reads both constants,
 and is another node than an equal constant that was folded in time. What waited for the product, as the gradient of
 ``erfc`` does, waits for it until the dependency optimizer sorts last: the remapper's walk comes to it from there.
+
+What the first round makes behind its own merging of equal nodes, equal or not, is a node each until the second merges
+it: reciprocals of divisors, begins of slices, shapes of noise, squares of a gradient that weights share.
 """
 
 from __future__ import annotations
@@ -33,9 +36,9 @@ class Late(NamedTuple):
 
     def first(self, sources: Sources) -> Sources:
         """What each node waits for when the second round begins."""
-        found = self.second(sources)
-        if found is sources and self.own:
-            found = list(sources)
+        if not (self.own or self.made):
+            return sources
+        found = list(self.second(sources))
         for place, read in {**self.own, **self.made}.items():
             found[place] = read
         return found
@@ -43,7 +46,7 @@ class Late(NamedTuple):
     def second(self, sources: Sources) -> Sources:
         """The same when all are folded, and equal ones are one."""
         if not self.freed:
-            return list(sources) if self.made else sources
+            return sources
         found = list(sources)
         for place, constant in self.freed.items():
             found[place] = [*sources[place], constant]

@@ -149,9 +149,8 @@ class Names:
                 self.moments.add(op.layer)
             if op.phase == FORWARD and op.name == "mul_1":
                 self.batched.add(op.layer)
-        for op in ops:  # each variable's update has its own, the last of which is walked to last
             if op.type == "Const" and op.phase == UPDATE and not op.controls:
-                self.first.setdefault(number(op), op)
+                self.first.setdefault(number(op), op)  # each variable's update has its own: the last is walked to last
         for place in walk:
             op = ops[place]
             if op.type == "Const" and not op.controls:

@@ -228,6 +228,12 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
         late.made[place] = [constant(number(part)) for part in parts]
         return place
 
+    def instead(place: int, key: Any, waits: Sequence[int] = ()) -> int:
+        """A node of the first round, which the second makes one with ``place``."""
+        own = constant(key, waits)
+        late.equal.setdefault(place, []).append(own)
+        return own
+
     shared: dict[int, int] = {}  # how often each was read
 
     def apart(op: Op, places: list[int]) -> None:
@@ -236,11 +242,8 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
 
     def other(place: int) -> int:
         shared[place] += 1
-        if shared[place] == 1:
-            return place
-        again = constant((SEVERAL, place, shared[place]), edges.sources[place])
-        late.equal.setdefault(place, []).append(again)
-        return again
+        again = shared[place]
+        return place if again == 1 else instead(place, (SEVERAL, place, again), edges.sources[place])
 
     data, unknown = convolved(ops), unsized(ops)
     stay = late_ops(ops)
@@ -280,21 +283,22 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
                 if place is None:
                     place = numbers[source.index, inverted] = numbered(source, inverted)
                 places.append(place)
+        own = []
         if INVERTED in op.attrs:
-            which = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
-            several = constant((INVERTED, op.index))
-            late.equal.setdefault(places[which], []).append(several)
-            first = places[:which] + places[which + 1 :]
-            late.own[op.index] = [several, *first] if KEPT in op.attrs else [*first, several]
+            slot = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
+            reciprocal = [instead(places[slot], (INVERTED, op.index))]
+            factor = [*places[:slot], *places[slot + 1 :]]
+            own = reciprocal + factor if KEPT in op.attrs else factor + reciprocal
         if steered:
             steer(op, places, constant, data, names, unknown)
             if TOLD in op.attrs:
                 slot = 1 if op.type == "Slice" else 0
-                several = constant((TOLD, op.attrs[TOLD]))
-                late.equal.setdefault(places[slot], []).append(several)
-                late.own[op.index] = [*places[:slot], several, *places[slot + 1 :]]
+                own = [*places[:slot], instead(places[slot], (TOLD, op.attrs[TOLD])), *places[slot + 1 :]]
         if op.controls:
-            places += [source.index for source in waited_for(op, stay)]
+            waits = [source.index for source in waited_for(op, stay)]
+            places, own = places + waits, own and own + waits
+        if own:
+            late.own[op.index] = own
         apart(op, places)
         found.append(places)
     return found + behind, folded, late
