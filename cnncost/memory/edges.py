@@ -18,13 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from cnncost.memory.edge_set import FEWEST, slot_order
+from cnncost.memory.edge_set import FEWEST, FULL, slot_order
 
 NODE = 200  # bytes
 EDGE = 32  # bytes
 _BLOCK = 8192  # bytes
 _HEADER = 16  # bytes between two blocks, malloc's own
 _FIRST = 2 * NODE + EDGE  # bytes: what a graph begins with
+_EDGES = _BLOCK // EDGE  # in a block
+_BUCKET = 72  # bytes of eight slots of a table
+_LARGE = 1024  # slots of the smallest table that does not fit where a block was
+_SHORTEST, _LONGEST = 10, 64  # blocks that were seen one behind the other
 
 
 class Heap:
@@ -42,6 +46,11 @@ class Heap:
         """As malloc's are: a multiple of 16."""
         self.state = _mixed(self.state)
         return self.state & -16
+
+    def number(self, below: int) -> int:
+        """One of the numbers below it."""
+        self.state = _mixed(self.state)
+        return self.state % below
 
 
 class Read:
@@ -124,14 +133,40 @@ class Addresses:
     def __init__(self, copy: Copied, heap: Heap) -> None:
         self.copy, self.start = copy, heap.block()
         self.first = (self.start if copy.one else heap.block()) + 2 * NODE
+        self.blocks: list[int] = []  # of edges alone
+        self.following = self._following(heap)
 
     def __call__(self, edge: int) -> int:
         """Number 0 is the copies' first from source to sink."""
         beside = self.copy.beside
         if edge < beside:
             return self.start + self.copy.used + EDGE * edge
-        block, place = divmod(edge - beside, _BLOCK // EDGE)
-        return self.start + (1 + block) * (_BLOCK + _HEADER) + EDGE * place
+        block, place = divmod(edge - beside, _EDGES)
+        while block >= len(self.blocks):
+            self.blocks.append(next(self.following))
+        return self.blocks[block] + EDGE * place
+
+    def _following(self, heap: Heap) -> Iterator[int]:
+        """Where the blocks of edges are. A table of the source's stands behind the block that was the last when it was
+        made, and what has grown out of it leaves room for others."""
+        copy, room = self.copy, _BLOCK + _HEADER
+        place, left = self.start + room, heap.number(_SHORTEST)
+        slots, holes, table = _LARGE, list[int](), range(0)
+        made = copy.beside  # edges for which there is a place
+        while True:
+            # The source's edges: one to the sink for each copy and one more, then those that follow all others.
+            while copy.edges + int(slots // 2 * FULL) - copy.copies - 1 < made:
+                holes += table[: 1 - room : room]
+                table = range(place, place + slots // 8 * _BUCKET + _HEADER)
+                place, slots = table.stop, 2 * slots
+            if holes:
+                yield holes.pop(0)
+            else:
+                if not left:
+                    place, left = heap.block(), _SHORTEST + heap.number(_LONGEST - _SHORTEST)
+                yield place
+                place, left = place + room, left - 1
+            made += _EDGES
 
     def source_order(self, count: int) -> list[int]:
         """``count`` edges from the source, made last, in the order of their slots."""

@@ -243,7 +243,7 @@ def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[l
     def other(place: int) -> int:
         shared[place] += 1
         again = shared[place]
-        return place if again == 1 else instead(place, (SEVERAL, place, again), edges.sources[place])
+        return place if again == 1 else instead(place, (SEVERAL, place, again), found[place])
 
     data, unknown = convolved(ops), unsized(ops)
     stay = late_ops(ops)
