@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cnncost.measure.records import Change
+from cnncost.measure.records import SMALL, Change
 from cnncost.subsequence import length
 
-SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 LARGE = 65536  # bytes; what a peak is made of
 ORDER = (
     "what is ready together runs in the order of addresses in memory, which is another in each process; one of those "
@@ -26,6 +25,15 @@ class Shares(NamedTuple):
 
     matched: int
     large_matched: int
+
+
+class Share(NamedTuple):
+    """Of one measured process: how many allocations there were, and match."""
+
+    matched: int
+    total: int
+    large_matched: int
+    large_total: int
 
 
 class Closest(NamedTuple):
@@ -50,10 +58,12 @@ class Matching(NamedTuple):
     reason: str | None = None
     closest: Closest | None = None  # None: no other order was looked at
     by_layer: Shares | None = None  # of the same layer too
+    processes: tuple[Share, ...] = ()  # where several were measured, each of them
 
     def to_dict(self) -> dict[str, Any]:
         parts = {"closest": self.closest, "by_layer": self.by_layer}
-        return self._asdict() | {name: part and part._asdict() for name, part in parts.items()}
+        named = {name: part and part._asdict() for name, part in parts.items()}
+        return self._asdict() | named | {"processes": [share._asdict() for share in self.processes]}
 
 
 class Order:
@@ -69,11 +79,13 @@ class Order:
 class Allocations:
     """The real step's, of ``SMALL`` bytes or more in order, by layer and size, to hold simulated ones against; ``rows``
     has a row's name for Keras's, ``calls`` for the rows of a layer's further calls the first one's: a profile does not
-    tell them apart."""
+    tell them apart. ``sequences``: the sizes in each of several processes."""
 
     def __init__(
-        self, changes: tuple[Change, ...], rows: Mapping[str, str], calls: Mapping[str, str] | None = None
-    ) -> None:
+        self, changes: tuple[Change, ...], rows: Mapping[str, str], calls: Mapping[str, str] | None = None,
+        sequences: Sequence[Sequence[int]] = (),
+    ) -> None:  # fmt: skip
+        self.sequences = sequences if len(sequences) > 1 else ()
         self.rows, self.calls, self.known = rows, calls or {}, frozenset(rows.values())
         self.real = [change for change in changes if change.bytes >= SMALL]
         self.pairs = [(_row(change, rows), change.bytes) for change in self.real]
@@ -111,7 +123,7 @@ class Allocations:
         named = Shares(length(order.pairs, self.pairs), length(_large(order.pairs), _large(self.pairs)))
         return Matching(
             shares.matched, len(self.real), len(order.pairs), text, shares.large_matched, len(self.large), scratch,
-            reason, self.closest, named,
+            reason, self.closest, named, tuple(_share(order, sizes) for sizes in self.sequences),
         )  # fmt: skip
 
     def _shares(self, order: Order) -> Shares:
@@ -147,6 +159,11 @@ def _medoids(sequences: Sequence[list[int]]) -> list[int]:
             sums[place] += common
             sums[beside] += common
     return [place for place, total in enumerate(sums) if total == max(sums)]
+
+
+def _share(order: Order, sizes: Sequence[int]) -> Share:
+    large = [size for size in sizes if size >= LARGE]
+    return Share(length(order.sizes, sizes), len(sizes), length(order.large, large), len(large))
 
 
 def _large(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -8,10 +8,10 @@ from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cnncost.alignment import SMALL, Allocations, Matching
+from cnncost.alignment import Allocations, Matching
 from cnncost.errors import CnncostError
 from cnncost.measure.checks import Claim, LayerCheck, checks, further_calls, rows
-from cnncost.measure.records import Job, Measurement
+from cnncost.measure.records import SMALL, Job, Measurement
 from cnncost.results import Analysis
 from cnncost.scratch import Apart, apart
 from cnncost.thinning import highest
@@ -210,7 +210,7 @@ def compare(
     a kernel took for itself and the simulation has not, or the other way round, if the peaks agree without it: it
     depends on the processor, and of a tiny model it can be the most.
     """
-    real = Allocations(measured.changes, _named(analysis, job), further_calls(analysis, job))
+    real = Allocations(measured.changes, _named(analysis, job), further_calls(analysis, job), measured.sequences)
     on_tensorflow = job.backend == "tensorflow"  # whose allocations are simulated
     requested, unpredicted = simulated(analysis, job, look=real.look if on_tensorflow else None)
     prediction = requested

@@ -32,7 +32,8 @@ def markdown(rows: dict[Case, dict[str, Any]], all_cases: Sequence[Case], now: d
         "weights and input of one step, inter-op threads 1; in graph mode unless the step says xla. A peak is that of "
         "one process, or the median of several. Percentages are of absolute errors; chunks are what TensorFlow's "
         "allocator makes of requests. Of the allocations of a step of 1 KiB or more, the share that follows the "
-        "predicted ones in order and size, the mean over the steps. The predicted order is the one of sixteen "
+        "predicted ones in order and size, the mean over the steps, of each over its processes whose allocations "
+        "are stored. The predicted order is the one of sixteen "
         "simulated that agrees best with the others; the closest is the one that the run follows best, which no "
         "prediction can name. (Where the run is stored no more, sizes had to agree by layer too, and the order is that "
         "of the predicted peak.)",
@@ -91,16 +92,22 @@ def _summary(title: str, own: list[dict[str, Any]]) -> str:
 
 def _share(counts: list[dict[str, Any]], part: str, whole: str) -> str:
     """The mean over the steps that have any."""
-    shares = [count[part] / count[whole] for count in counts if count[whole]]
+    shares = [own for count in counts if (own := _matched(count, part, whole)) is not None]
     return f"{mean(shares):.1%}" if shares else ""
 
 
+def _matched(count: dict[str, Any], part: str, whole: str) -> float | None:
+    """Of a step's processes the mean; None where there was nothing to match."""
+    processes = count.get("processes") or [count]
+    return mean(own[part] / own[whole] for own in processes) if count[whole] else None
+
+
 def _other(counts: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """The same held against another order, or by layer too; nothing where no row has it. A row that has it not counts
-    as it is."""
+    """The same held against another order, or by layer too, which one process was; nothing where no row has it. A row
+    that has it not counts as it is."""
     if not any(count.get(name) for count in counts):
         return []
-    return [count | (count.get(name) or {}) for count in counts]
+    return [count | {"processes": []} | (count.get(name) or {}) for count in counts]
 
 
 def _row(case: Case, row: dict[str, Any]) -> str:
@@ -108,7 +115,8 @@ def _row(case: Case, row: dict[str, Any]) -> str:
     expected = "" if peak["predicted_bytes"] is None else f"{peak['predicted_bytes']:,}"
     measured = "" if peak["measured_bytes"] is None else f"{peak['measured_bytes']:,}"
     error = "" if peak["error"] is None else f"{peak['error']:+.2%}"
-    share = "" if found["matched"] is None or not found["total"] else f"{found['matched'] / found['total']:.1%}"
+    part = None if found["matched"] is None else _matched(found, "matched", "total")
+    share = "" if part is None else f"{part:.1%}"
     seconds = row["step_seconds"]["median"]
     several = ""
     if peak["processes"] > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from cnncost.errors import OutsideError
 Data = Mapping[str, Any]
 PREFIX = "cnncost-"  # of the name of a run's folder
 FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+SMALL = 1024  # bytes; allocations below it are scalars and short vectors, whose order says nothing
 STARTING, IMPORTING = "starting Python", "importing"  # what a run does before it knows of the model
 
 
@@ -79,6 +80,7 @@ class Measurement:
     layer_seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     runs: tuple[tuple[int | None, int | None], ...] = ()  # (peak, chunks) of each process, where there were several
+    sequences: tuple[tuple[int, ...], ...] = ()  # then also the allocations of each: bytes, of SMALL or more, in order
 
     @staticmethod
     def from_dict(data: Data) -> Measurement:
@@ -97,11 +99,21 @@ class Measurement:
                 layer_seconds={str(k): float(v) for k, v in data["layer_seconds"].items()},
                 notes=tuple(str(x) for x in data["notes"]),
                 runs=tuple((_maybe(peak), _maybe(chunks)) for peak, chunks in data.get("runs", ())),
+                sequences=tuple(tuple(int(size) for size in own) for own in data.get("sequences", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise OutsideError(
                 f"the real run's answer is not whole: {type(error).__name__}", nearest="run it again"
             ) from error
+
+
+def sequence(changes: Iterable[Change]) -> tuple[int, ...]:
+    """The allocations of ``SMALL`` bytes or more: bytes, in order.
+
+    >>> sequence((Change("a", None, None, "", 2048), Change("", None, None, "", -2048), Change("b", None, None, "", 4)))
+    (2048,)
+    """
+    return tuple(change.bytes for change in changes if change.bytes >= SMALL)
 
 
 def _maybe(value: Any) -> int | None:

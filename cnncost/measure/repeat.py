@@ -8,7 +8,7 @@ from statistics import median_low
 
 from cnncost.errors import OutsideError
 from cnncost.measure.child import run
-from cnncost.measure.records import Job, Measurement
+from cnncost.measure.records import Job, Measurement, sequence
 
 Runner = Callable[[Job, float], Measurement]
 
@@ -33,9 +33,11 @@ def run_often(
 def merged(found: Sequence[Measurement]) -> Measurement:
     """One measurement of several, each of one process or merged before: the first one's layers and times, the median
     peaks of all processes (of an even number the lower of the middle two, which one process really had), and of the
-    timelines that are there the one whose peak is nearest to the median."""
+    timelines that are there the one whose peak is nearest to the median; of all of them the sequences."""
     first = found[0]
     runs = tuple(run for one in found for run in one.runs or ((one.peak_bytes, one.chunk_bytes),))
+    timelines = (one.sequences or (sequence(one.changes),) for one in found)
+    sequences = tuple(own for timeline in timelines for own in timeline if own)
     requested = [peak for peak, _ in runs if peak is not None]
     chunks = [chunk for _, chunk in runs if chunk is not None]
     middle, nearest = median_low(requested) if requested else None, first
@@ -44,6 +46,7 @@ def merged(found: Sequence[Measurement]) -> Measurement:
     return replace(
         first, peak_bytes=middle, chunk_bytes=median_low(chunks) if chunks else None,
         changes=nearest.changes, process_bytes=max(one.process_bytes for one in found), runs=runs,
+        sequences=sequences if len(sequences) > 1 else (),
     )  # fmt: skip
 
 

@@ -19,6 +19,10 @@ _ACTIVATIONS = {
     "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
 }
+# Those that are looked for behind an addition.
+_PLAIN = frozenset({"Relu", "Relu6", "Elu"})
+TRIED = {"Conv2D": _ACTIVATIONS["_FusedConv2D"], "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN}
+_ADDED = frozenset({"AddV2", "AddN"})
 _ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
@@ -64,20 +68,46 @@ def fuse_single(add: Op, readers: Readers) -> None:
 
 
 def refused(activation: Op, readers: Readers) -> bool:
-    """Whether the remapper fails here. It takes an addition and its activation into a convolution without a look at who
+    """Whether the remapper fails here. It takes an addition and its activation into a contraction without a look at who
     else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout exists
-    for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation). Matrix products
-    were not seen to fail."""
+    for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation)."""
     if activation.type not in _ACTIVATIONS["_FusedConv2D"] or activation.inputs[0].op.type != "AddV2":
         return False
     add = activation.inputs[0].op
     if all(reader is activation or reader is None for reader in readers[add.index]):
         return False
-    sides = [value.op for value in add.inputs if value.op.type == "BiasAdd"]
-    return any(
-        side.inputs[0].op.type == "Conv2D" and only_reader(side, readers) is add and _takes_addend(side, add, readers)
-        for side in sides
-    )
+    taking = taker(add, readers)
+    return taking is not None and activation.type in TRIED[taking.type]
+
+
+def lost(sums: Op, readers: Readers) -> bool:
+    """Whether a sum goes into a node without an op. The remapper takes an addition, and an activation behind it, into
+    any contraction with a bias, but gives the node that it makes an op for some of them alone: not for a depthwise
+    convolution, nor for a matrix product with an activation (AddFusedContractionNode). Then "Node ... does not specify
+    an operation", and all of grappler's work is ignored ("Ignoring multi-device function optimization failure"). Seen
+    for each of these contractions and activations, alone and in pairs, at inference and in training."""
+    if sums.type not in _ADDED or len(sums.inputs) != 2:
+        return False
+    taking, last = taker(sums, readers), only_reader(sums, readers)
+    if taking is None or taking.type == "Conv2D":
+        return False
+    return taking.type != "MatMul" or (last is not None and last.type in TRIED["MatMul"])
+
+
+def taker(add: Op, readers: Readers) -> Op | None:
+    """The contraction that takes an addition of two equal shapes, and an activation behind it: of two the first by
+    name, as commutative operands are sorted."""
+    a, b = add.inputs
+    if UNKNOWN in add.attrs or a.spec != b.spec:
+        return None
+    found = [value.op.inputs[0].op for value in (a, b) if _with_bias(value.op, add, readers)]
+    return min(found, key=lambda contraction: contraction.layer, default=None)
+
+
+def _with_bias(bias: Op, add: Op, readers: Readers) -> bool:
+    if bias.type != "BiasAdd" or only_reader(bias, readers) is not add:
+        return False
+    return bias.inputs[0].op.type in TRIED and only_reader(bias.inputs[0].op, readers) is bias
 
 
 def merge_bias(bias: Op, readers: Readers) -> None:

@@ -28,6 +28,7 @@ _FIRST = 2 * NODE + EDGE  # bytes: what a graph begins with
 _EDGES = _BLOCK // EDGE  # in a block
 _BUCKET = 72  # bytes of eight slots of a table
 _LARGE = 1024  # slots of the smallest table that does not fit where a block was
+_FOLLOWS = 3  # seen of 65 blocks of the source's edges in a graph that was read: 23
 _SHORTEST, _LONGEST = 10, 64  # blocks that were seen one behind the other
 
 
@@ -90,7 +91,9 @@ class Read:
 
     def source_order(self, places: Places) -> list[int]:
         """The edges from the source in the order of their slots."""
-        linked = [places(2 * NODE), *map(places, self.places[self.linked : -1])]
+        own = self.places[self.linked : -1]
+        places.follow(own)
+        linked = [places(2 * NODE), *map(places, own)]
         return [edge - 1 for edge in slot_order(linked) if edge]
 
 
@@ -99,6 +102,22 @@ class Places:
 
     def __init__(self, heap: Heap) -> None:
         self.heap, self.blocks = heap, dict[int, int]()
+
+    def follow(self, linked: Sequence[int]) -> None:
+        """The source's edges are made one after another: of each ``_FOLLOWS`` of their blocks one stands behind the one
+        before it, or behind the table that the source got meanwhile."""
+        tables, between = _large_tables(), 0
+        edge, size = next(tables)
+        last = linked[0] // _BLOCK if linked else 0
+        for number, place in enumerate(linked, 1):
+            block = place // _BLOCK
+            if block != last:
+                if not self.heap.number(_FOLLOWS):
+                    self.blocks[block] = self(last * _BLOCK) + _BLOCK + _HEADER + between
+                last, between = block, 0
+            if number == edge:
+                between = size
+                edge, size = next(tables)
 
     def __call__(self, place: int) -> int:
         block, offset = divmod(place, _BLOCK)
@@ -151,14 +170,16 @@ class Addresses:
         made, and what has grown out of it leaves room for others."""
         copy, room = self.copy, _BLOCK + _HEADER
         place, left = self.start + room, heap.number(_SHORTEST)
-        slots, holes, table = _LARGE, list[int](), range(0)
+        tables, holes, old = _large_tables(), list[int](), range(0)
+        edge, size = next(tables)
         made = copy.beside  # edges for which there is a place
         while True:
             # The source's edges: one to the sink for each copy and one more, then those that follow all others.
-            while copy.edges + int(slots // 2 * FULL) - copy.copies - 1 < made:
-                holes += table[: 1 - room : room]
-                table = range(place, place + slots // 8 * _BUCKET + _HEADER)
-                place, slots = table.stop, 2 * slots
+            while copy.edges + edge - copy.copies - 1 < made:
+                holes += old[: 1 - room : room]
+                old = range(place, place + size)
+                place = old.stop
+                edge, size = next(tables)
             if holes:
                 yield holes.pop(0)
             else:
@@ -197,6 +218,15 @@ class Addresses:
             source: [own[slot][1] for slot in slot_order([self(edge) for edge, _ in own], len(own))]
             for source, own in made.items()
         }
+
+
+def _large_tables() -> Iterator[tuple[int, int]]:
+    """Of a node's edges the one, counted from 0, that each larger table is made for, and its bytes with malloc's own:
+    those that do not fit where a block was."""
+    slots = _LARGE
+    while True:
+        yield int(slots // 2 * FULL), slots // 8 * _BUCKET + _HEADER
+        slots *= 2
 
 
 def _mixed(number: int) -> int:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from cnncost.memory.as_written import rewrite_as_written
 from cnncost.memory.compiled import read_inside
 from cnncost.memory.construction import constructed
 from cnncost.memory.edges import Heap
@@ -34,6 +35,11 @@ ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
 )
+NOT_OPTIMIZED = (
+    "TensorFlow ignores its graph optimizer's work on this model and runs it as it was written, without a fusion: "
+    "where a Dense layer, an addition and a ReLU, or a depthwise convolution and an addition follow one another, the "
+    "node that it makes of them has no op; it would have one without the layer's bias"
+)
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 
 
@@ -42,19 +48,17 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
         swept = simulation.typical()
+        written = simulation.graph is not None and simulation.graph.written
         simulation.untie()
-    notes = (
-        (ONE_CHANNEL,)
-        if any(event.op.type in _CONVOLUTIONS and _one_channel(event.op) for event in swept.events)
-        else ()
-    )
+    notes = [ONE_CHANNEL] if any(map(_one_channel, swept.events)) else []
+    notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, notes
+        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, tuple(notes)
     )
 
 
-def _one_channel(convolution: Op) -> bool:
-    return convolution.inputs[1].shape[2] == 1
+def _one_channel(event: Event) -> bool:
+    return event.op.type in _CONVOLUTIONS and event.op.inputs[1].shape[2] == 1
 
 
 def interval(
@@ -128,7 +132,9 @@ class _Simulation:
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
-            self.nodes = nodes = self.nodes or sorted_nodes(edges, results, kept, names, on.fused, graph.mapped)
+            self.nodes = nodes = self.nodes or sorted_nodes(
+                edges, results, kept, names, on.fused, graph.mapped, graph.written
+            )
             places = nodes.places(passing)
             if process:
                 self.executed = self.executed or Executed(nodes)
@@ -165,19 +171,32 @@ class _Simulation:
         graph = lower(self.analysis, training=False).graph
         read_inside(graph)
         rewrite(graph)
+        if graph.ignored:
+            graph = lower(self.analysis, training=False).graph
+            graph.written = True
+            read_inside(graph)
+            rewrite_as_written(graph)
         return self.accumulated(graph)
 
     def training_graph(self) -> OpGraph:
         from cnncost.memory.optimizers import optimizer
-        from cnncost.memory.rewrite_training import rewrite_training
+        from cnncost.memory.rewrite_training import layout, rewrite_training
         from cnncost.memory.training import training_step
 
         def rewriting(graph: OpGraph) -> None:
-            rewrite(graph, last=False)
-            rewrite_training(graph, self.names(graph))
+            if graph.written:
+                rewrite_as_written(graph)
+                layout(graph)
+            else:
+                rewrite(graph, last=False)
+                rewrite_training(graph, self.names(graph))
 
-        graph = training_step(self.analysis, optimizer(self.optimizer), rewriting).graph
-        regroup_rates(graph, self.names(graph))
+        chosen = optimizer(self.optimizer)
+        graph = training_step(self.analysis, chosen, rewriting).graph
+        if graph.ignored:
+            graph = training_step(self.analysis, chosen, rewriting, written=True).graph
+        if not graph.written:
+            regroup_rates(graph, self.names(graph))
         return self.accumulated(graph)
 
     def names(self, graph: OpGraph) -> Names:
@@ -185,7 +204,7 @@ class _Simulation:
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
         edges = wires(graph.ops)
-        self.wires = None if accumulate_sums(graph, edges=edges) else edges
+        self.wires = None if not graph.written and accumulate_sums(graph, edges=edges) else edges
         return graph
 
 

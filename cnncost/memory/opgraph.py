@@ -17,9 +17,10 @@ from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
 from cnncost.processors import AVX512
 
-__all__ = ["BACKWARD", "FORWARD", "LOSS", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
+__all__ = ["BACKWARD", "FORWARD", "LOSS", "UNTOLD", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
+UNTOLD = "untold"  # of a constant whose value the model does not tell: it is no other's equal
 
 
 class Scoped(str):
@@ -123,6 +124,8 @@ class OpGraph:
         self.processor = AVX512  # whose kernels run it
         self.mapped = True  # whether grappler's remapper does its work
         self.shaped = True  # whether it knows all shapes
+        self.ignored = False  # whether TensorFlow ignores what grappler makes of it
+        self.written = False  # whether it is the graph that then runs, as it was written (``as_written``)
         self.layer = ""
         self.phase = FORWARD
         self.scopes: dict[str, str] = {}  # of layers whose ops are not named LAYER_1/… (``names.entered``)

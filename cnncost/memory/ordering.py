@@ -28,24 +28,19 @@ under the name of the first.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
-from cnncost.memory.compiled import COMPILED, unsized
-from cnncost.memory.constants import INVERTED, KEPT
+from cnncost.memory.compiled import COMPILED
 from cnncost.memory.edges import Heap
-from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, TOLD, Late
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
-from cnncost.memory.names import Names, number
+from cnncost.memory.names import Names
+from cnncost.memory.node_sources import node_sources
 from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
-from cnncost.memory.reduction import late_ops, waited_for
-from cnncost.memory.regroup import REGROUPED
-from cnncost.memory.steering import STEERED, convolved, steer
 from cnncost.memory.walks import breadth_first, depth_first, last_first
 from cnncost.memory.wires import Wires, wires
 from cnncost.processors import AVX512
 
-_COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 _MERGED = "Conv2DBackpropFilterWithBias"
 _RESULT = ("identity_RetVal", 0)
 _BEHIND = 1 << 40
@@ -92,11 +87,13 @@ def graph_order(
 
 def sorted_nodes(
     edges: Wires, results: Sequence[Value], kept: Sequence[Op], names: Names,
-    fused: Container[str] = AVX512.fused, mapped: bool = True,
+    fused: Container[str] = AVX512.fused, mapped: bool = True, written: bool = False,
 ) -> Sorted:  # fmt: skip
     """Steps 1 to 3, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces;
-    ``mapped``: whether grappler's remapper runs, and does not fail."""
+    ``mapped``: whether grappler's remapper runs, and does not fail; ``written``: the order is that of creation."""
     ops = edges.ops
+    if written:
+        return _as_created(edges, len(results), names, fused)
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
@@ -105,7 +102,7 @@ def sorted_nodes(
     found, beyond = [value.op.index for value in results], _ends(ops, names, used)
     names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
     biases = _biases(ops)
-    made, folded, late = _sources(edges, names, biases)
+    made, folded, late = node_sources(edges, names, biases)
     sources = without_workspaces(ops, made)
     walked = _turned(ops, sources)
     first, second = late.first(sources), late.second(sources)
@@ -117,6 +114,22 @@ def sorted_nodes(
     ends = (len(results) + len(last), 1) if last else (1,) * len(results)
     layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), ends)
     return Sorted(ops, _turned(ops, made), order, biases, layout, ends)
+
+
+def _as_created(edges: Wires, results: int, names: Names, fused: Container[str]) -> Sorted:
+    """Without grappler: as the ops were made, each constant when it is first read."""
+    ops = edges.ops
+    biases = _biases(ops)
+    made, _, _ = node_sources(edges, names, biases)
+    sources = without_workspaces(ops, made)
+    found: dict[int, None] = {}
+    for op in ops:
+        if op.type != "Const":
+            found.update(dict.fromkeys(place for place in sources[op.index] if place >= len(ops)))
+            found[op.index] = None
+    order = list(found)
+    layout = LayoutPass(ops, sources, order, biases, replaced_nodes(ops, len(sources), fused), (1,) * results)
+    return Sorted(ops, made, order, biases, layout, (1,) * results)
 
 
 def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
@@ -196,115 +209,3 @@ def _biases(ops: Sequence[Op]) -> dict[int, int]:
     of the biases', behind the ops, by the filters'."""
     merged = [op.index for op in ops if op.type == _MERGED]
     return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
-
-
-def _sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[list[int]], set[int], Late]:
-    """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
-    TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them. Beside it, which of
-    them were folded and wait, and which are folded late."""
-    ops = edges.ops
-    found: list[list[int]] = []
-    constants: dict[Any, int] = {}
-    numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
-    behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
-    folded: set[int] = set()
-    late = Late({}, {}, {}, {})
-
-    def constant(key: Any, waits: Sequence[int] = (), last: bool = False) -> int:
-        place = constants.get(key)
-        if place is None:
-            place = constants[key] = len(ops) + len(behind)
-            behind.append(list(waits))
-            if last:
-                folded.add(place)
-        return place
-
-    def numbered(source: Op, inverted: bool = False) -> int:
-        key = number(source, inverted)
-        parts = source.attrs.get(MADE_OF)
-        if parts is None:
-            return constant(key)
-        place = constant((*key, MADE_OF))
-        late.made[place] = [constant(number(part)) for part in parts]
-        return place
-
-    def instead(place: int, key: Any, waits: Sequence[int] = ()) -> int:
-        """A node of the first round, which the second makes one with ``place``."""
-        own = constant(key, waits)
-        late.equal.setdefault(place, []).append(own)
-        return own
-
-    shared: dict[int, int] = {}  # how often each was read
-
-    def apart(op: Op, places: list[int]) -> None:
-        if shared and not shared.keys().isdisjoint(places):
-            late.own[op.index] = [other(place) if place in shared else place for place in places]
-
-    def other(place: int) -> int:
-        shared[place] += 1
-        again = shared[place]
-        return place if again == 1 else instead(place, (SEVERAL, place, again), found[place])
-
-    data, unknown = convolved(ops), unsized(ops)
-    stay = late_ops(ops)
-    written = {op.index for op in ops if op.type == "Const"}
-    for op, own in zip(ops, edges.sources, strict=True):
-        if biases and not biases.keys().isdisjoint(own):
-            own = _own(op, own, biases)
-        if SEVERAL in op.attrs:
-            shared[op.index] = 0
-        if FREED in op.attrs:
-            late.freed[op.index] = numbered(op.attrs[FREED])
-        steered = op.type in STEERED
-        if op.controls:
-            own = own[: len(op.inputs)] + [source.index for source in waited_for(op, stay)]
-        if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
-            apart(op, own)
-            found.append(own)
-            continue
-        places = []
-        read = list(op.inputs)
-        regrouped = op.type == "AddV2" and op.name == REGROUPED
-        if len(read) > 1 and op.type in _COMMUTATIVE and not (regrouped or KEPT in op.attrs):
-            if len(read) == 2:
-                one, two = names.operand(read[0].op, op), names.operand(read[1].op, op)
-                if two < one:
-                    read.reverse()
-            else:
-                read.sort(key=lambda value: names.operand(value.op, op))
-        for source, index in read:
-            if source.type != "Const":
-                places.append(biases.get(source.index, source.index) if index else source.index)
-            elif source.controls:
-                places.append(constant(source.index, [control.index for control in source.controls]))
-            else:
-                inverted = INVERTED in op.attrs
-                place = numbers.get((source.index, inverted))
-                if place is None:
-                    place = numbers[source.index, inverted] = numbered(source, inverted)
-                places.append(place)
-        own = []
-        if INVERTED in op.attrs:
-            slot = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
-            reciprocal = [instead(places[slot], (INVERTED, op.index))]
-            factor = [*places[:slot], *places[slot + 1 :]]
-            own = reciprocal + factor if KEPT in op.attrs else factor + reciprocal
-        if steered:
-            steer(op, places, constant, data, names, unknown)
-            if TOLD in op.attrs:
-                slot = 1 if op.type == "Slice" else 0
-                own = [*places[:slot], instead(places[slot], (TOLD, op.attrs[TOLD])), *places[slot + 1 :]]
-        if op.controls:
-            waits = [source.index for source in waited_for(op, stay)]
-            places, own = places + waits, own and own + waits
-        if own:
-            late.own[op.index] = own
-        apart(op, places)
-        found.append(places)
-    return found + behind, folded, late
-
-
-def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:
-    """What an op waits for, with a bias's gradient apart from the filter's."""
-    places = [biases.get(source.index, source.index) if index else source.index for source, index in op.inputs]
-    return places + own[len(places) :]

@@ -19,13 +19,15 @@ from cnncost.memory.contraction import (
     fuse_bias,
     fuse_pad,
     fuse_single,
+    lost,
     merge_bias,
     only_reader,
     refused,
 )
 from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.monotonic import postpone_monotonic
-from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value
+from cnncost.memory.names import number
+from cnncost.memory.opgraph import BACKWARD, UNTOLD, UPDATE, Op, OpGraph, Value
 from cnncost.memory.regroup import regroup
 from cnncost.memory.rewrite_joins import merge_joins
 
@@ -36,7 +38,7 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     """The ops that run, in the order of creation, renumbered. Changes the graph's ops. ``last``: no other pass follows
     that prunes what the fusions left over."""
     _bypass(graph)
-    _merge_equals(graph, prune(graph))
+    merge_equals(graph, prune(graph))
     if merge_joins(graph):
         prune(graph)  # what is left over is no reader
     postpone_monotonic(graph)
@@ -48,6 +50,8 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
         if op.type == "AddV2":
             op.attrs[UNKNOWN] = True
     graph.mapped = not any(refused(op, readers) for op in graph.ops)
+    if graph.mapped and any(lost(op, readers) and op.outputs[0].dtype in fused for op in graph.ops):
+        graph.ignored = all(op.type != "While" for op in graph.ops)
     rules = _RULES if graph.mapped else _UNMAPPED
     for op in graph.ops:
         rule = rules.get(op.type)
@@ -202,7 +206,7 @@ def _packed(op: Op) -> Value | None:
     return stack.inputs[place]
 
 
-def _merge_equals(graph: OpGraph, count: list[int]) -> None:
+def merge_equals(graph: OpGraph, count: list[int]) -> None:
     """Common subexpressions: an op that does what an earlier one did, to the same values, becomes that one. ``count``:
     how often each op is read, or more."""
     first: dict[Any, list[Op]] = {}  # by type and inputs
@@ -216,7 +220,7 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
             continue
         if count[op.inputs[0].op.index] < 2:
             continue
-        alike = first.setdefault((op.type, *op.inputs), [])
+        alike = first.setdefault(_key(op), [])
         same = next((other for other in alike if _equal(op, other)), None) if alike else None
         if same is None:
             alike.append(op)
@@ -227,16 +231,32 @@ def _merge_equals(graph: OpGraph, count: list[int]) -> None:
         if count[same.index] == 1:  # its one reader was passed by above, and may have an equal now
             for reader in graph.ops[same.index + 1 : op.index]:
                 if reader.inputs and reader.inputs[0].op is same and reader.index not in through:
-                    first.setdefault((reader.type, *reader.inputs), []).append(reader)
+                    first.setdefault(_key(reader), []).append(reader)
         for source, _ in op.inputs:
             count[source.index] -= 1
         count[same.index] += count[op.index]
     graph.results = [_merged(through, value) for value in graph.results]
 
 
+def _key(op: Op) -> tuple[Any, ...]:
+    """An op's type and inputs; equal constants are one."""
+    for value in op.inputs:
+        if value.op.type == "Const":
+            return (op.type, *map(_constant, op.inputs))
+    return (op.type, *op.inputs)
+
+
+def _constant(value: Value) -> Any:
+    known = value.op.type == "Const" and not value.op.controls and UNTOLD not in value.op.attrs
+    return number(value.op) if known else value
+
+
 def _equal(op: Op, other: Op) -> bool:
-    """Whether two ops of one type and the same inputs do the same."""
+    """Whether two ops of one type and the same inputs do the same. The sizes of a convolution's filter are a constant
+    that waits for what the layer reads, its own filter too: the gradients of two layers' filters are never one."""
     if op.outputs != other.outputs:
+        return False
+    if op.type in _FILTERS and op.layer != other.layer and op.inputs[0].op.phase != BACKWARD:
         return False
     return op.attrs == other.attrs or _without_gradient(op.attrs) == _without_gradient(other.attrs)
 
@@ -267,6 +287,7 @@ def _neutral(op: Op) -> Value | None:
     return None
 
 
+_FILTERS = frozenset({"Conv2DBackpropFilter", "Conv3DBackpropFilterV2"})
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _ELEMENTS = frozenset({"_SliceView", "StridedSlice"})

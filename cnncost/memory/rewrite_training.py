@@ -27,6 +27,11 @@ def rewrite_training(graph: OpGraph, names: Names | None = None) -> list[Op]:
     _bypass(graph)
     prune(graph)  # what regrouping left over reads nothing any more
     push_constants(graph, names or Names("functional", "sgd"))
+    return layout(graph)
+
+
+def layout(graph: OpGraph) -> list[Op]:
+    """oneDNN's pass alone."""
     _keep_workspaces(graph)
     _fuse_bias_gradients(graph)
     prune(graph)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from cnncost.memory.as_written import handed_on
 from cnncost.memory.compiled import calls_compiled, read_inside
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
@@ -27,12 +28,12 @@ class TrainingStep(NamedTuple):
 
 
 def training_step(
-    analysis: Analysis, choice: Optimizer, rewriting: Callable[[OpGraph], object] | None = None
+    analysis: Analysis, choice: Optimizer, rewriting: Callable[[OpGraph], object] | None = None, written: bool = False
 ) -> TrainingStep:
     """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known.
 
     ``rewriting``: what grappler's passes make of the graph. They leave most optimizers' updates as they are, which are
-    half of the ops: those are added when the rest has been rewritten.
+    half of the ops: those are added when the rest has been rewritten. ``written``: grappler's work is ignored.
     """
     choice = with_loss_scaling(choice, policies(analysis))
     lowered = lower(analysis, training=True)
@@ -48,6 +49,9 @@ def training_step(
     if rewriting is not None:
         read_inside(graph)
     early = rewriting is not None and is_settled(choice, grads) and all(op.type != "While" for op in graph.ops)
+    graph.written = written
+    if written:
+        early, grads = False, handed_on(graph, grads)
     if rewriting is not None and early:
         grads = _rewritten(graph, trained, grads, rewriting)
     apply_updates(graph, choice, trained, grads, early)

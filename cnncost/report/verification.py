@@ -127,6 +127,9 @@ def figures(result: Verification) -> list[tuple[str, str]]:
         if found.large_matched is not None and found.large_total:
             pairs.append(("", f"{found.large_matched:,} of {found.large_total:,} of those of 64 KiB or more "
                               f"({found.large_matched / found.large_total:.1%})"))  # fmt: skip
+        shares = [own.large_matched / own.large_total for own in found.processes if own.large_total]
+        if len(shares) > 1:
+            pairs.append(("", f"{min(shares):.1%} to {max(shares):.1%} of those in each of {len(shares)} processes"))
         if found.closest and found.closest.large_matched > (found.large_matched or 0):
             share = found.closest.large_matched / found.large_total
             pairs.append(("", f"{share:.1%} of those in the closest of {found.closest.orders} simulated orders"))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnncost
-from cnncost.alignment import LARGE, ORDER, SCRATCH, Allocations, Closest, Shares, commonest
+from cnncost.alignment import LARGE, ORDER, SCRATCH, Allocations, Closest, Share, Shares, commonest
 from cnncost.compare import Verification, compare
 from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
@@ -547,6 +547,15 @@ def test_of_orders_that_agree_as_well_the_small_allocations_decide() -> None:
     assert commonest(held.orders).sizes == [LARGE, 4096, 2048]
 
 
+def test_each_process_is_held_against_the_same_order() -> None:
+    a, b = LARGE, LARGE + 4
+    real, sequences = _measured(a, b, 4096), ((a, b, 4096), (b, a, 4096), (4096,))
+    found = Allocations(real, {"c": "c"}, sequences=sequences).match(_allocating(a, b, 4096))
+    assert found.processes == (Share(3, 3, 2, 2), Share(2, 3, 1, 2), Share(1, 1, 0, 0))
+    assert found.to_dict()["processes"][1] == {"matched": 2, "total": 3, "large_matched": 1, "large_total": 2}
+    assert not Allocations(real, {"c": "c"}, sequences=sequences[:1]).match(_allocating(a)).processes
+
+
 def test_a_kernels_scratch_is_a_reason() -> None:
     found = Allocations(_measured(8192, region="temp"), {"c": "c"}).match(_allocating(4096))
     assert found.reason == SCRATCH and found.scratch == 1
@@ -562,3 +571,5 @@ def test_the_reason_and_the_closest_order_are_told(simulate) -> None:
     assert "the order is the commonest of 16 simulated" in text
     told = told._replace(matched=2, by_layer=Shares(1, 0))
     assert "1 of the same layer too" in render(replace(whole, allocations=told), "table")
+    told = told._replace(processes=(Share(9, 9, 1, 4), Share(9, 9, 3, 4)))
+    assert "25.0% to 75.0% of those in each of 2 processes" in render(replace(whole, allocations=told), "table")

@@ -32,13 +32,22 @@ def test_the_first_is_whole_and_the_others_measure_memory_alone() -> None:
     assert asked == [(7, 60), (0, 60), (0, 60)]
     assert found.step_seconds == (0.5,) and found.peak_bytes == 20 and found.chunk_bytes == 40
     assert found.changes[0].bytes == 20 and found.process_bytes == 1030
-    assert found.runs == ((30, 60), (10, 20), (20, 40))
+    assert found.runs == ((30, 60), (10, 20), (20, 40)) and found.sequences == ()  # less than 1 KiB each
     assert Measurement.from_dict(asdict(found)) == found
+
+
+def test_the_sequences_of_all_processes_are_kept() -> None:
+    two = merged([one(3000, None), one(2000, None)])
+    assert two.sequences == ((3000,), (2000,)) and two.changes[0].bytes == 2000
+    assert Measurement.from_dict(asdict(two)) == two
+    assert merged([two, one(2500, None)]).sequences == ((3000,), (2000,), (2500,))
+    assert merged([two, one(None, None)]).sequences == ((3000,), (2000,))  # one that told no allocations
 
 
 def test_one_process_is_itself() -> None:
     found = run_often(Job({}, ()), 60, 1, runner=lambda job, timeout: one(5, None, (0.1,)))
     assert (found.peak_bytes, found.chunk_bytes, found.step_seconds, found.runs) == (5, None, (0.1,), ((5, None),))
+    assert found.sequences == ()
 
 
 def test_a_process_that_fails_costs_the_others_nothing() -> None:

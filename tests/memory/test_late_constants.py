@@ -11,6 +11,7 @@ from cnncost.memory.constants import push_constants
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, SIZE, TOLD, Late
 from cnncost.memory.names import Names
+from cnncost.memory.node_sources import node_sources
 from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Spec
 
 GELU: dict[str, Any] = {"kernel_size": 1, "activation": "gelu"}
@@ -104,6 +105,29 @@ def test_a_constant_that_the_update_has_too_bears_its_name() -> None:
                    and any(value.op.type == "Const" for value in op.inputs))  # fmt: skip
         epsilon = next(value.op for value in add.inputs if value.op.type == "Const")
         assert names.operand(epsilon, add)[0] == name
+
+
+def test_each_square_of_a_shared_gradient_of_biases_waits_for_it_alone() -> None:
+    """Two convolutions behind one sum have one gradient of the bias. In TensorFlow's step (nodes of this network, Adam)
+    its readers are ca's Sub and Square, then cb's Sub; of the filters' gradients each has its own."""
+    conv = {"filters": 8, "kernel_size": 3}
+    layers = [
+        {"Conv2D": conv, "name": "stem"}, {"Conv2D": conv, "name": "ca", "inputs": ["stem"]},
+        {"Conv2D": conv, "name": "cb", "inputs": ["stem"]}, {"Add": None, "inputs": ["ca", "cb"]}, "ReLU",
+    ]  # fmt: skip
+    simulation = simulated(*layers, shape=(16, 16, 3), optimizer="adam")
+    nodes, edges, graph = simulation.nodes, simulation.wires, simulation.graph
+    assert nodes is not None and edges is not None and graph is not None
+    square = next(op for op in nodes.ops if SEVERAL in op.attrs)
+    sources, _, late = node_sources(edges, simulation.names(graph), nodes.biases)
+    assert [sources[place] for place in late.equal[square.index]] == [sources[square.index]]
+    assert sources[square.index] == [nodes.biases[square.inputs[0].op.index]]
+    shared = square.inputs[0]
+    found = [nodes.ops[place] for place in nodes.order if place < len(nodes.ops)]
+    update = [(op.layer, op.type) for op in found if op.phase == UPDATE and shared in op.inputs]
+    assert update == [("ca", "Sub"), ("ca", "Square"), ("cb", "Sub")]
+    filters = [op.layer for op in found if op.type.startswith("Conv2DBackpropFilter")]
+    assert sorted(filters) == ["ca", "cb", "stem"]
 
 
 def test_squares_of_a_gradient_that_weights_share_are_several_until_the_second_round() -> None:

@@ -302,3 +302,13 @@ def test_the_report_names_what_is_left_out(report) -> None:
     assert "- not run yet, training, sgd, batch 2: zoo:d\n" in text
     shown = report.distribution(rows, cases, 10)
     assert "-2.00%  zoo:a" in shown and "no peak    zoo:b" in shown and "zoo:c training" in shown
+
+
+def test_of_several_processes_the_mean_counts(report) -> None:
+    from verification_tables import _summary
+
+    found = row(0.01)
+    counts = [{"matched": n, "total": 10, "large_matched": n, "large_total": 10} for n in (6, 10)]
+    found["allocations"] |= {"processes": counts, "large_total": 10, "large_matched": 10}
+    cells = _summary("step", [found]).split(" | ")
+    assert cells[9:13] == ["80.0%", "80.0%", "0.0%", "10.0%"]

@@ -16,7 +16,7 @@ from cnncost.memory.lowering.einsum import einsum
 from cnncost.memory.lowering.merging import ops_add
 from cnncost.memory.lowering.normalization import unit
 from cnncost.memory.lowering.shaping import repeat
-from cnncost.memory.opgraph import Spec, Value
+from cnncost.memory.opgraph import UNTOLD, Spec, Value
 from cnncost.results import LayerCost
 from cnncost.tensor import DTYPES
 
@@ -49,7 +49,9 @@ def _operands(step: Step, kind: Any, inputs: list[Value]) -> list[Value]:
             found.append(value if alike else step.cast(value, widest))
         else:
             indices = kind.row == "Take" and place == 1
-            found.append(step.graph.constant(0.5, Spec(operand, "int32" if indices else widest)))
+            constant = step.graph.constant(0.5, Spec(operand, "int32" if indices else widest))
+            constant.op.attrs[UNTOLD] = True
+            found.append(constant)
     return found
 
 
