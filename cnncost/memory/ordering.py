@@ -117,14 +117,20 @@ def sorted_nodes(
 
 
 def _as_created(edges: Wires, results: int, names: Names, fused: Container[str]) -> Sorted:
-    """Without grappler: as the ops were made, each constant when it is first read."""
+    """Without grappler: as the ops were made, a bias's gradient before those of its convolution, and each constant when
+    it is first read."""
     ops = edges.ops
     biases = _biases(ops)
     made, _, _ = node_sources(edges, names, biases)
     sources = without_workspaces(ops, made)
+    gradients = {(ops[both].inputs[1].op, ops[both].layer): bias for both, bias in biases.items()}
     found: dict[int, None] = {}
     for op in ops:
         if op.type != "Const":
+            for source, _ in op.inputs:
+                bias = gradients.get((source, op.layer))
+                if bias is not None:
+                    found[bias] = None
             found.update(dict.fromkeys(place for place in sources[op.index] if place >= len(ops)))
             found[op.index] = None
     order = list(found)

@@ -91,3 +91,25 @@ def test_a_residual_network_of_dense_layers(mode: str, optimizer: str | None, me
 
 def test_what_is_optimized_says_nothing() -> None:
     assert NOT_OPTIMIZED not in predict(cnncost.analyze({"input": [24], "layers": [{"Dense": 3}]})).notes
+
+
+def test_a_convolutions_input_has_its_gradient_before_the_filter() -> None:
+    """As in all real processes of this network (SGD, batch 8), whose 39 allocations of 1 KiB and more then follow."""
+    spec = {
+        "input": [64, 64, 3],
+        "layers": [
+            {"Conv2D": {"filters": 32, "kernel_size": 3, "padding": "same", "strides": 2}}, "BatchNormalization",
+            {"ReLU": None, "name": "x"}, {**DEPTHWISE, "name": "d"}, {"Add": None, "inputs": ["x", "d"]}, "ReLU",
+            {"Conv2D": {"filters": 64, "kernel_size": 1, "strides": 2}, "name": "c"}, "BatchNormalization",
+            {"ReLU": None, "name": "y"}, {"DepthwiseConv2D": {"kernel_size": 5, "padding": "same"}, "name": "e"},
+            {"Add": None, "inputs": ["y", "e"]}, "BatchNormalization", "ReLU",
+            {"Conv2D": {"filters": 96, "kernel_size": 3, "padding": "same"}, "name": "f"}, "ReLU",
+            "GlobalAveragePooling2D", {"Dense": 10},
+        ],
+    }  # fmt: skip
+    found = predict(cnncost.analyze(spec, batch=8, mode="training"), "training", "sgd")
+    assert abs(found.peak_bytes - 6_826_288) < 1024
+    order = [(event.op.layer, event.op.type) for event in found.events]
+    for layer in ("c", "f"):
+        image, filters = (order.index((layer, f"Conv2DBackprop{kind}")) for kind in ("Input", "FilterWithBias"))
+        assert image < filters
