@@ -21,7 +21,9 @@ from cnncost.memory.wires import Wires
 _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", "NotEqual", "LogicalAnd", "LogicalOr"))
 
 
-def node_sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[list[list[int]], set[int], Late]:
+def node_sources(
+    edges: Wires, names: Names, biases: dict[int, int], written: bool = False
+) -> tuple[list[list[int]], set[int], Late]:
     """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
     TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them. Beside it, which of
     them were folded and wait, and which are folded late."""
@@ -113,7 +115,7 @@ def node_sources(edges: Wires, names: Names, biases: dict[int, int]) -> tuple[li
             factor = [*places[:slot], *places[slot + 1 :]]
             own = reciprocal + factor if KEPT in op.attrs else factor + reciprocal
         if steered:
-            steer(op, places, constant, data, names, unknown)
+            steer(op, places, constant, data, names, unknown, written)
             if TOLD in op.attrs:
                 slot = 1 if op.type == "Slice" else 0
                 own = [*places[:slot], instead(places[slot], (TOLD, op.attrs[TOLD])), *places[slot + 1 :]]

@@ -121,7 +121,7 @@ def _as_created(edges: Wires, results: int, names: Names, fused: Container[str])
     it is first read."""
     ops = edges.ops
     biases = _biases(ops)
-    made, _, _ = node_sources(edges, names, biases)
+    made, _, _ = node_sources(edges, names, biases, written=True)
     sources = without_workspaces(ops, made)
     gradients = {(ops[both].inputs[1].op, ops[both].layer): bias for both, bias in biases.items()}
     found: dict[int, None] = {}

@@ -32,10 +32,11 @@ _TABLE = "table"  # of them
 
 def steer(
     op: Op, places: list[int], constant: Callable[..., int], data: dict[tuple[int, str], list[Op]], names: Names,
-    unsized: Container[Op] = (),
+    unsized: Container[Op] = (), written: bool = False,
 ) -> None:  # fmt: skip
     """Put the constants that steer an op among the places of what it reads. ``unsized``: ops whose output's shape
-    grappler does not know; what reads it is told by an op of its own (ShapeN), which reads the same."""
+    grappler does not know; what reads it is told by an op of its own (ShapeN), which reads the same. ``written``:
+    without grappler one such op tells both gradients of a convolution."""
     steering = _STEERING.get(op.type)
     if steering is not None:
         place, attribute = steering
@@ -56,7 +57,9 @@ def steer(
         places += [constant((_VECTOR, *op.attrs["block"])), constant((_TABLE, *op.attrs["sides"]))]
     else:
         operands = data.get((op.inputs[1].op.index, op.layer), ()) if op.phase == BACKWARD else ()
-        if op.type == "Conv2DBackpropInput" and operands and operands[0] in unsized:
+        if written and operands:
+            sizes = constant((operands[-1].index, "ShapeN"), [operand.index for operand in operands])
+        elif op.type == "Conv2DBackpropInput" and operands and operands[0] in unsized:
             sizes = constant((op.index, "ShapeN"), [operand.index for operand in operands])
         elif operands:
             waits = [operand.index for operand in sorted(operands, key=names.of)]
