@@ -72,7 +72,7 @@ def node_sources(
 
     data, unknown = convolved(ops), unsized(ops)
     stay = late_ops(ops)
-    written = {op.index for op in ops if op.type == "Const"}
+    literals = {op.index for op in ops if op.type == "Const"}
     for op, own in zip(ops, edges.sources, strict=True):
         if biases and not biases.keys().isdisjoint(own):
             own = _own(op, own, biases)
@@ -83,7 +83,7 @@ def node_sources(
         steered = op.type in STEERED
         if op.controls:
             own = own[: len(op.inputs)] + [source.index for source in waited_for(op, stay)]
-        if not steered and written.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
+        if not steered and literals.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
             apart(op, own)
             found.append(own)
             continue
