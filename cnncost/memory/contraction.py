@@ -22,7 +22,7 @@ _ACTIVATIONS = {
 # Those that are looked for behind an addition.
 _PLAIN = frozenset({"Relu", "Relu6", "Elu"})
 TRIED = {"Conv2D": _ACTIVATIONS["_FusedConv2D"], "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN}
-_ADDED = frozenset({"AddV2", "AddN"})
+_ADDED, _ADDED_IN = frozenset({"AddV2", "AddN"}), frozenset({"float32", "bfloat16", "float16"})
 _ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
 
 
@@ -98,7 +98,7 @@ def taker(add: Op, readers: Readers) -> Op | None:
     """The contraction that takes an addition of two equal shapes, and an activation behind it: of two the first by
     name, as commutative operands are sorted."""
     a, b = add.inputs
-    if UNKNOWN in add.attrs or a.spec != b.spec:
+    if UNKNOWN in add.attrs or a.spec != b.spec or a.dtype not in _ADDED_IN:
         return None
     found = [value.op.inputs[0].op for value in (a, b) if _with_bias(value.op, add, readers)]
     return min(found, key=lambda contraction: contraction.layer, default=None)
@@ -126,7 +126,7 @@ def merge_bias(bias: Op, readers: Readers) -> None:
 def _takes_addend(bias: Op, add: Op, readers: Readers) -> bool:
     """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
     a, b = add.inputs
-    if UNKNOWN in add.attrs or a.spec != b.spec or bias.inputs[0].op.type not in _ADDING:
+    if UNKNOWN in add.attrs or a.spec != b.spec or bias.inputs[0].op.type not in _ADDING or a.dtype not in _ADDED_IN:
         return False
     if a.op is bias:
         return True

@@ -29,7 +29,9 @@ _EDGES = _BLOCK // EDGE  # in a block
 _BUCKET = 72  # bytes of eight slots of a table
 _LARGE = 1024  # slots of the smallest table that does not fit where a block was
 _FOLLOWS = 3  # seen of 65 blocks of the source's edges in a graph that was read: 23
-_SHORTEST, _LONGEST = 10, 64  # blocks that were seen one behind the other
+# How many of a copy's blocks were seen one behind the other, from and below: small gaps are filled first. Behind the
+# last nodes' block, then by place.
+_PIECES = (range(1), range(1, 9), range(2, 22), range(10, 64))
 
 
 class Heap:
@@ -169,7 +171,9 @@ class Addresses:
         """Where the blocks of edges are. A table of the source's stands behind the block that was the last when it was
         made, and what has grown out of it leaves room for others."""
         copy, room = self.copy, _BLOCK + _HEADER
-        place, left = self.start + room, heap.number(_SHORTEST)
+        place, pieces = self.start + room, iter(_PIECES)
+        lengths = next(pieces)
+        left = _one_of(lengths, heap)
         tables, holes, old = _large_tables(), list[int](), range(0)
         edge, size = next(tables)
         made = copy.beside  # edges for which there is a place
@@ -184,7 +188,8 @@ class Addresses:
                 yield holes.pop(0)
             else:
                 if not left:
-                    place, left = heap.block(), _SHORTEST + heap.number(_LONGEST - _SHORTEST)
+                    lengths = next(pieces, lengths)
+                    place, left = heap.block(), _one_of(lengths, heap)
                 yield place
                 place, left = place + room, left - 1
             made += _EDGES
@@ -218,6 +223,10 @@ class Addresses:
             source: [own[slot][1] for slot in slot_order([self(edge) for edge, _ in own], len(own))]
             for source, own in made.items()
         }
+
+
+def _one_of(numbers: range, heap: Heap) -> int:
+    return numbers[heap.number(len(numbers))]
 
 
 def _large_tables() -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from cnncost.memory.edges import Heap
 from cnncost.memory.executed import Executed
 from cnncost.memory.lowering import lower
 from cnncost.memory.names import Names
-from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import Sorted, sorted_nodes
 from cnncost.memory.prediction import MemoryPrediction
@@ -31,6 +31,7 @@ ORDERS = 15  # alternative orders that the interval looks at, beside the predict
 PROCESSES = 15  # whose orders are looked at for the point, at most
 FEWEST_PROCESSES = 5  # fewer say little of the others
 EFFORT = 20_000  # ops of all of them together
+AGREEING, NEAR = 3, 0.01  # how many peaks of a larger step must agree, and how far
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
@@ -108,14 +109,28 @@ class _Simulation:
 
     def typical(self) -> Sweep:
         """Of a small step, the order with the median of several processes' peaks: where a step has two, the commoner
-        one. Of a large one and of one with loops, the order in which all variables are read first: it was found to be
-        as good."""
+        one. Of a large one and of one with loops, the order in which all variables are read first, which was found to
+        be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
+        orders have (``agreed``)."""
         swept = self.run()
         processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
         if processes < FEWEST_PROCESSES:
-            return swept
+            return self.agreed(swept) if self.graph and _has_slots(self.graph) else swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]
         return self.run(1 + peaks.index(sorted(peaks)[(len(peaks) - 1) // 2]))
+
+    def agreed(self, first: Sweep) -> Sweep:
+        """The middle one of the first ``AGREEING`` peaks that lie within ``NEAR`` of one of them, beginning with that
+        of ``first``; where there are none, the median."""
+        found = [first]
+        for process in range(1, PROCESSES + 1):
+            found.append(self.run(process))
+            self.peaks[process] = found[-1].peak
+            for one in found:
+                near = [other for other in found if abs(other.peak - one.peak) <= NEAR * one.peak]
+                if len(near) >= AGREEING:
+                    return _middle(near)
+        return _middle(found)
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:
@@ -206,6 +221,15 @@ class _Simulation:
         edges = wires(graph.ops)
         self.wires = None if not graph.written and accumulate_sums(graph, edges=edges) else edges
         return graph
+
+
+def _middle(found: Sequence[Sweep]) -> Sweep:
+    return sorted(found, key=lambda swept: swept.peak)[(len(found) - 1) // 2]
+
+
+def _has_slots(graph: OpGraph) -> bool:
+    """Whether there are variables of the optimizer's beside its numbers."""
+    return any(variable.handle.phase == UPDATE and variable.spec.shape for variable in graph.variables.values())
 
 
 def _ends(graph: OpGraph) -> tuple[list[Value], list[Op]]:

@@ -80,9 +80,9 @@ RESIDUAL = {
     [("inference", None, 49_152), ("training", "sgd", 4_823_392), ("training", "adam", 5_795_996)],
 )
 def test_a_residual_network_of_dense_layers(mode: str, optimizer: str | None, measured: int) -> None:
-    """Five processes each; optimized it would be 32,768 bytes and 2.2 MB: all gradients are alive at once."""
+    """The median of five processes each; optimized it would be 32,768 bytes and 2.2 MB: all gradients live at once."""
     found = predict(cnncost.analyze(RESIDUAL, batch=8, mode=mode, optimizer=optimizer), mode, optimizer)
-    assert abs(found.peak_bytes - measured) < 1024
+    assert abs(found.peak_bytes / measured - 1) < 0.001
     assert NOT_OPTIMIZED in found.notes
     if mode == "training":
         at_once = sum(event.op.type.startswith("MatMul") and event.bytes > 500_000 for event in found.events)
@@ -116,3 +116,19 @@ def test_a_convolutions_input_has_its_gradient_before_the_filter() -> None:
             image, filters = (order.index((layer, f"Conv2DBackprop{kind}")) for kind in ("Input", "FilterWithBias"))
             ahead.append(image < filters)
     assert sum(ahead) > 0.6 * len(ahead)  # in the others the walk began elsewhere
+
+
+@pytest.mark.parametrize(("mode", "measured"), [("inference", 393_216), ("training", 5_399_296)])
+def test_the_factor_of_a_swish_stays(mode: str, measured: int) -> None:
+    """As measured, with all 9 and 34 allocations in order."""
+    spec = {**RESIDUAL, "layers": [_with_silu(layer) for layer in RESIDUAL["layers"]]}
+    simulation = _Simulation(cnncost.analyze(spec, batch=64, mode=mode), mode, "sgd")
+    assert simulation.typical().peak == measured
+    scaled = [op for op in simulation.built().ops if op.name == "mul"]
+    readers = [sum(op in (value.op for value in other.inputs) for other in simulation.built().ops) for op in scaled]
+    assert readers == ([1, 1, 1] if mode == "inference" else [2, 2, 2])
+
+
+def _with_silu(layer: Any) -> Any:
+    dense = layer.get("Dense") if isinstance(layer, dict) else None
+    return {**layer, "Dense": {**dense, "activation": "silu"}} if isinstance(dense, dict) else layer

@@ -73,9 +73,14 @@ def test_blocks_are_filled_as_a_real_process_filled_them() -> None:
 
 
 def test_edges_of_a_copy_stand_side_by_side_in_blocks_one_behind_the_other() -> None:
-    addresses = Copied(369, 624).addresses(Heap(5))
-    steps = [after - before for before, after in pairwise(addresses(edge) for edge in range(600))]
-    assert {edge: step for edge, step in enumerate(steps) if step != 32} == {198: 72, 454: 48}  # 24 bytes were left
+    """The first block behind that of the last nodes lies elsewhere, and now and then another one does."""
+    beside = 0
+    for process in range(40):
+        addresses = Copied(369, 624).addresses(Heap(process))
+        steps = [after - before for before, after in pairwise(addresses(edge) for edge in range(600))]
+        assert {edge for edge, step in enumerate(steps) if step != 32} == {198, 454}
+        beside += steps[454] == 48
+    assert 20 < beside < 40
 
 
 # Of executors' graphs of real processes under Adam (NASNetMobile at 96 x 96, DenseNet121 and MobileNetV2 at 64 x 64):
