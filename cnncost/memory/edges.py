@@ -9,9 +9,11 @@ when all else is there, to the arguments first, in their order, then to the cons
 FixupSourceAndSinkEdges).
 
 Where malloc puts the blocks is a matter of the process's memory: of a graph that is read anywhere, since each is asked
-for between other small things; of a copy one behind the other, since nothing else is asked for. (Read from the memory
-of real processes with a debugger; with the addresses found there, three of three peaks of a step of VGG19, which has
-two, were predicted to the byte.)
+for between other small things, but the source's edges, which now and then lie in blocks one behind the other; of a copy
+one behind the other, as far as the gap that they fill goes, small gaps first. The source's table of edges grows
+meanwhile: one of 1,024 slots and more stands between two blocks, and leaves room there for others when it has grown out
+of it (in all of 24 processes). (Read from the memory of real processes with a debugger; with the addresses found there,
+three of three peaks of a step of VGG19, which has two, were predicted to the byte.)
 """
 
 from __future__ import annotations
