@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 
 Sources = Sequence[Sequence[int]]
+_COMING = 1 << 60  # the turn of what still has to get one
 
 
 def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -> list[int]:
@@ -28,23 +29,24 @@ def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -
     for number, place in enumerate(places):
         rank[place] = number
     turn = rank[:]
-    coming = bytearray(len(sources))
     for place in order:
-        coming[place] = 1
+        turn[place] = _COMING
     for place in order:
         own = latest = rank[place]
-        coming[place] = 0
         for source in sources[place]:
-            if coming[source]:
-                return _one_by_one(places, sources, rank)
             if turn[source] > latest:
                 latest = turn[source]
-        if latest > own >= 0:
-            turn[place] = latest
-            for source in sources[place]:
-                if turn[source] == latest > rank[source] > own:
-                    return _one_by_one(places, sources, rank)
-    return sorted(places, key=lambda place: turn[place] * 2 + (turn[place] > rank[place]))
+        if latest == _COMING:
+            return _one_by_one(places, sources, rank)
+        if latest == own or own < 0:
+            turn[place] = own
+            continue
+        turn[place] = latest
+        for source in sources[place]:
+            if turn[source] == latest > rank[source] > own:
+                return _one_by_one(places, sources, rank)
+    keys = [2 * last + (last > own) for last, own in zip(turn, rank, strict=True)]
+    return sorted(places, key=keys.__getitem__)
 
 
 def _one_by_one(places: Sequence[int], sources: Sources, rank: list[int]) -> list[int]:

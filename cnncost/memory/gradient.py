@@ -91,32 +91,35 @@ class _Reverse:
         stack, seen, uses, taped = list(last), {op.index for op in last}, self.uses, self.taped
         while stack:
             op = stack.pop()
-            for value in op.inputs:
-                key = (value.op.index, value.index)
+            for source, index in op.inputs:
+                place = source.index
+                key = (place, index)
                 if key in uses:
                     uses[key] += 1
                     continue
                 uses[key] = 1
-                if taped[key[0]]:
-                    self.missing[key[0]] = self.missing.get(key[0], 0) + 1
-                    if key[0] not in seen:
-                        seen.add(key[0])
-                        stack.append(value.op)
+                if taped[place]:
+                    self.missing[place] = self.missing.get(place, 0) + 1
+                    if place not in seen:
+                        seen.add(place)
+                        stack.append(source)
 
     def _run(self, last: Sequence[Op]) -> None:
         ready = deque(last)
+        uses, missing, taped = self.uses, self.missing, self.taped
         while ready:
             op = ready.popleft()
-            for value, grad in zip(op.inputs, self._gradients(op), strict=True):
-                key = (value.op.index, value.index)
+            for (source, index), grad in zip(op.inputs, self._gradients(op), strict=True):
+                place = source.index
+                key = (place, index)
                 if grad is not None:
                     self._keep(key, grad)
-                self.uses[key] -= 1
-                if self.uses[key] or not self.taped[key[0]]:
+                left = uses[key] = uses[key] - 1
+                if left or not taped[place]:
                     continue
-                self.missing[key[0]] -= 1
-                if not self.missing[key[0]]:
-                    ready.append(value.op)
+                left = missing[place] = missing[place] - 1
+                if not left:
+                    ready.append(source)
 
     def _keep(self, key: Key, grad: Value) -> None:
         grads = self.found.setdefault(key, [])
@@ -150,9 +153,11 @@ class _Reverse:
             return nothing
         if op.type in _SEVERAL:
             return _SEVERAL[op.type](self.graph, op, values)
-        skip = frozenset(i for i, value in enumerate(op.inputs) if not self.taped[value.op.index])
+        skip = [place for place, (source, _) in enumerate(op.inputs) if not self.taped[source.index]]
         first = values[0]
-        return nothing if first is None else gradient_of(op)(self.graph, op, first, skip)
+        if first is None:
+            return nothing
+        return gradient_of(op)(self.graph, op, first, frozenset(skip) if skip else _NOTHING)
 
     def _cast_rows(self, op: Op, grad: Value) -> Value:
         source, (values, indices) = op.inputs[0].spec, grad.op.inputs
@@ -193,6 +198,7 @@ def _unpack(graph: OpGraph, op: Op, values: Sequence[Value | None]) -> Sequence[
     return (graph.add("Pack", _zeros(graph, op, values), (op.inputs[0].spec,), **op.attrs),)
 
 
+_NOTHING: frozenset[int] = frozenset()
 _LEAVES = frozenset(("_Arg", "TensorListGetItem"))
 _SEVERAL = {
     "IdentityN": _identity_n,

@@ -32,6 +32,7 @@ PROCESSES = 15  # whose orders are looked at for the point, at most
 FEWEST_PROCESSES = 5  # fewer say little of the others
 EFFORT = 20_000  # ops of all of them together
 AGREEING, NEAR = 3, 0.01  # how many peaks of a larger step must agree, and how far
+MOST = 20_000  # ops of a step that is looked at in more than one order for the point
 ONE_CHANNEL = (
     "oneDNN lays an input of one channel out anew for a convolution, in a scratch that depends on the processor: that "
     f"of {THREADS} threads with AVX-512 is counted"
@@ -51,15 +52,15 @@ def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -
         swept = simulation.typical()
         written = simulation.graph is not None and simulation.graph.written
         simulation.untie()
-    notes = [ONE_CHANNEL] if any(map(_one_channel, swept.events)) else []
+    notes = [ONE_CHANNEL] if any(map(_one_channel, swept.actors)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, tuple(notes)
     )
 
 
-def _one_channel(event: Event) -> bool:
-    return event.op.type in _CONVOLUTIONS and event.op.inputs[1].shape[2] == 1
+def _one_channel(op: Op) -> bool:
+    return op.type in _CONVOLUTIONS and op.inputs[1].shape[2] == 1
 
 
 def interval(
@@ -111,11 +112,12 @@ class _Simulation:
         """Of a small step, the order with the median of several processes' peaks: where a step has two, the commoner
         one. Of a large one and of one with loops, the order in which all variables are read first, which was found to
         be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
-        orders have (``agreed``)."""
+        orders have (``agreed``), up to ``MOST`` ops."""
         swept = self.run()
-        processes = min(PROCESSES, EFFORT // len(self.graph.ops)) if self.graph else 0
+        ops = len(self.graph.ops) if self.graph else MOST + 1
+        processes = min(PROCESSES, EFFORT // ops)
         if processes < FEWEST_PROCESSES:
-            return self.agreed(swept) if self.graph and _has_slots(self.graph) else swept
+            return self.agreed(swept) if ops <= MOST and self.graph and _has_slots(self.graph) else swept
         peaks = [self.peak(process) for process in range(1, processes + 1)]
         return self.run(1 + peaks.index(sorted(peaks)[(len(peaks) - 1) // 2]))
 

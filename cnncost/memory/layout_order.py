@@ -26,7 +26,7 @@ _REPLACED = frozenset(
      "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
 )  # fmt: skip
 _POOLED = frozenset(("MaxPoolGrad", "MaxPool3DGrad"))
-Sources = list[list[int]]
+Sources = list[Sequence[int]]
 
 
 def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list[bool]:
@@ -57,7 +57,7 @@ class LayoutPass:
         self.order, self.replaced, self.biases = order, replaced, biases
         self.ends = ends
         leads = bytearray(replaced)  # to one of them: the walk passes the others by
-        loops = any(op.type == "Merge" for op in ops)
+        loops = "Merge" in [op.type for op in ops]
         for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
             if leads[place]:
                 for source in sources[place]:
@@ -68,9 +68,11 @@ class LayoutPass:
         self.roots = [place for place in order if not sources[place]]
         self.readers: list[list[int]] = [[] for _ in sources]
         for place in order:
-            for source in sources[place]:
-                if leads[place] or source in self.changed:
-                    self.readers[source].append(place)
+            own = sources[place]
+            if leads[place] or not self.changed.isdisjoint(own):
+                for source in own:
+                    if leads[place] or source in self.changed:
+                        self.readers[source].append(place)
         self.merges: Merges | None = None  # made when they are first needed
 
     def replaced_order(self, heap: Heap | None = None) -> list[int]:

@@ -72,6 +72,7 @@ class Names:
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
+        self.updating = (f"{self.scopes[UPDATE]}Const", 0)  # the name of a constant of the update
 
     def layer(self, op: Op) -> str:
         """The scope of the op's layer."""
@@ -128,18 +129,21 @@ class Names:
             return ("Cast", 0) if op.type == "Const" else ("Add", 0)
         if op.type != "Const":
             return self.of(op)
-        key = self.numbers.get(id(op))
-        if key is None:
-            key = self.numbers[id(op)] = number(op)
-        first = self.first.get(key, op)
+        first = self.first.get(self.number(op), op)
         if first.phase == UPDATE != reader.phase:
-            return f"{self.scopes[UPDATE]}Const", 0
+            return self.updating
         scope = self._scope(first)
         if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
             return "", op.index
         others = {value.op.type for value in reader.inputs}
         behind = not others.isdisjoint(_AHEAD) or (reader.type == "Mul" and "Squeeze" in others)
         return f"{scope}{self.layer(first)}", first.index + (2 * _BEFORE if behind else -_BEFORE)
+
+    def number(self, constant: Op) -> Any:
+        key = self.numbers.get(id(constant))
+        if key is None:
+            key = self.numbers[id(constant)] = number(constant)
+        return key
 
     def learn(self, ops: Sequence[Op], walk: Iterable[int]) -> None:
         """What of the whole graph decides names: which layers have moments, and equal constants. Of those the one that
@@ -150,11 +154,11 @@ class Names:
             if op.phase == FORWARD and op.name == "mul_1":
                 self.batched.add(op.layer)
             if op.type == "Const" and op.phase == UPDATE and not op.controls:
-                self.first.setdefault(number(op), op)  # each variable's update has its own: the last is walked to last
+                self.first.setdefault(self.number(op), op)  # each variable's update has its own; the last is walked to last
         for place in walk:
             op = ops[place]
             if op.type == "Const" and not op.controls:
-                self.first.setdefault(number(op), op)
+                self.first.setdefault(self.number(op), op)
 
     def end(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
         """The name of an op with a state, as far as it decides: a bias is read before a kernel."""

@@ -12,7 +12,7 @@ from cnncost.memory.compiled import unsized
 from cnncost.memory.constants import INVERTED, KEPT
 from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, TOLD, Late
 from cnncost.memory.names import Names, number
-from cnncost.memory.opgraph import Op
+from cnncost.memory.opgraph import Op, Value
 from cnncost.memory.reduction import late_ops, waited_for
 from cnncost.memory.regroup import REGROUPED
 from cnncost.memory.steering import STEERED, convolved, steer
@@ -23,113 +23,130 @@ _COMMUTATIVE = frozenset(("AddV2", "Mul", "AddN", "SquaredDifference", "Equal", 
 
 def node_sources(
     edges: Wires, names: Names, biases: dict[int, int], written: bool = False
-) -> tuple[list[list[int]], set[int], Late]:
+) -> tuple[list[Sequence[int]], set[int], Late]:
     """What each op waits for, in the order of its inputs. The gradients of biases follow the ops, then the constants:
     TensorFlow's steering numbers are nodes too, equal ones but one, and walks pass through them. Beside it, which of
     them were folded and wait, and which are folded late."""
-    ops = edges.ops
-    found: list[list[int]] = []
-    constants: dict[Any, int] = {}
-    numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
-    behind = [[ops[filters].inputs[1].op.index] for filters in biases]  # what those that follow wait for
-    folded: set[int] = set()
-    late = Late({}, {}, {}, {})
+    found = _Found(edges, names, biases, written)
+    found.all()
+    return found.ops + found.behind, found.folded, found.late
 
-    def constant(key: Any, waits: Sequence[int] = (), last: bool = False) -> int:
-        place = constants.get(key)
+
+class _Found:
+    """``ops``: what each op waits for; ``behind``: what those do that follow."""
+
+    def __init__(self, edges: Wires, names: Names, biases: dict[int, int], written: bool) -> None:
+        self.edges, self.names, self.biases, self.written = edges, names, biases, written
+        ops = edges.ops
+        self.ops: list[Sequence[int]] = []
+        self.behind: list[Sequence[int]] = [[ops[filters].inputs[1].op.index] for filters in biases]
+        self.folded: set[int] = set()
+        self.late = Late({}, {}, {}, {})
+        self.constants: dict[Any, int] = {}
+        self.numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
+        self.shared: dict[int, int] = {}  # how often each was read
+        self.data, self.unknown, self.stay = convolved(ops), unsized(ops), late_ops(ops)
+
+    def all(self) -> None:
+        """Most ops wait for just what ``edges`` says: they read no constant, and nothing sorts their operands."""
+        ops, found, shared, biases = self.edges.ops, self.ops, self.shared, self.biases
+        special = {op.index for op in ops if op.type == "Const"}.union(biases)
+        for op, own in zip(ops, self.edges.sources, strict=True):
+            attrs, kind = op.attrs, op.type
+            if attrs:
+                if SEVERAL in attrs:
+                    shared[op.index] = 0
+                if FREED in attrs:
+                    self.late.freed[op.index] = self.numbered(attrs[FREED])
+            if (
+                op.controls
+                or kind in STEERED
+                or not special.isdisjoint(own)
+                or (kind in _COMMUTATIVE and len(op.inputs) > 1)
+            ):
+                own = self.places(op)
+            if shared and not shared.keys().isdisjoint(own):
+                self.late.own[op.index] = [self.other(place) if place in shared else place for place in own]
+            found.append(own)
+
+    def places(self, op: Op) -> list[int]:
+        """With constants, gradients of biases, the order of operands, and controls as far as they are left."""
+        attrs = op.attrs
+        read = self.operands(op)
+        places = [self.place(op, source, index) for source, index in read]
+        own: list[int] = []
+        if INVERTED in attrs:
+            own = self.inverted(op, read, places)
+        if op.type in STEERED:
+            steer(op, places, self.constant, self.data, self.names, self.unknown, self.written)
+            if TOLD in attrs:
+                slot = 1 if op.type == "Slice" else 0
+                own = [*places[:slot], self.instead(places[slot], (TOLD, attrs[TOLD])), *places[slot + 1 :]]
+        if op.controls:
+            waits = [source.index for source in waited_for(op, self.stay)]
+            places, own = places + waits, own and own + waits
+        if own:
+            self.late.own[op.index] = own
+        return places
+
+    def operands(self, op: Op) -> list[Value]:
+        """What an op reads; commutative ones sort it by name, unless grappler has put it so."""
+        read = op.inputs
+        if len(read) < 2 or op.type not in _COMMUTATIVE or KEPT in op.attrs:
+            return read
+        if op.type == "AddV2" and op.name == REGROUPED:
+            return read
+        operand = self.names.operand
+        if len(read) > 2:
+            return sorted(read, key=lambda value: operand(value.op, op))
+        one, two = read
+        first, second = operand(one.op, op), operand(two.op, op)
+        return [two, one] if second < first else read
+
+    def place(self, op: Op, source: Op, index: int) -> int:
+        if source.type != "Const":
+            return self.biases.get(source.index, source.index) if index else source.index
+        if source.controls:
+            return self.constant(source.index, [control.index for control in source.controls])
+        key = (source.index, INVERTED in op.attrs)
+        place = self.numbers.get(key)
         if place is None:
-            place = constants[key] = len(ops) + len(behind)
-            behind.append(list(waits))
-            if last:
-                folded.add(place)
+            place = self.numbers[key] = self.numbered(source, key[1])
         return place
 
-    def numbered(source: Op, inverted: bool = False) -> int:
+    def inverted(self, op: Op, read: list[Value], places: list[int]) -> list[int]:
+        """What a product that was a division reads in the first round: the reciprocal is a node of its own."""
+        slot = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
+        reciprocal = [self.instead(places[slot], (INVERTED, op.index))]
+        factor = [*places[:slot], *places[slot + 1 :]]
+        return reciprocal + factor if KEPT in op.attrs else factor + reciprocal
+
+    def constant(self, key: Any, waits: Sequence[int] = (), last: bool = False) -> int:
+        place = self.constants.get(key)
+        if place is None:
+            place = self.constants[key] = len(self.edges.ops) + len(self.behind)
+            self.behind.append(list(waits))
+            if last:
+                self.folded.add(place)
+        return place
+
+    def numbered(self, source: Op, inverted: bool = False) -> int:
         key = number(source, inverted)
         parts = source.attrs.get(MADE_OF)
         if parts is None:
-            return constant(key)
-        place = constant((*key, MADE_OF))
-        late.made[place] = [constant(number(part)) for part in parts]
+            return self.constant(key)
+        place = self.constant((*key, MADE_OF))
+        self.late.made[place] = [self.constant(number(part)) for part in parts]
         return place
 
-    def instead(place: int, key: Any, waits: Sequence[int] = ()) -> int:
+    def instead(self, place: int, key: Any, waits: Sequence[int] = ()) -> int:
         """A node of the first round, which the second makes one with ``place``."""
-        own = constant(key, waits)
-        late.equal.setdefault(place, []).append(own)
+        own = self.constant(key, waits)
+        self.late.equal.setdefault(place, []).append(own)
         return own
 
-    shared: dict[int, int] = {}  # how often each was read
-
-    def apart(op: Op, places: list[int]) -> None:
-        if shared and not shared.keys().isdisjoint(places):
-            late.own[op.index] = [other(place) if place in shared else place for place in places]
-
-    def other(place: int) -> int:
-        shared[place] += 1
-        again = shared[place]
-        return place if again == 1 else instead(place, (SEVERAL, place, again), found[place])
-
-    data, unknown = convolved(ops), unsized(ops)
-    stay = late_ops(ops)
-    literals = {op.index for op in ops if op.type == "Const"}
-    for op, own in zip(ops, edges.sources, strict=True):
-        if biases and not biases.keys().isdisjoint(own):
-            own = _own(op, own, biases)
-        if SEVERAL in op.attrs:
-            shared[op.index] = 0
-        if FREED in op.attrs:
-            late.freed[op.index] = numbered(op.attrs[FREED])
-        steered = op.type in STEERED
-        if op.controls:
-            own = own[: len(op.inputs)] + [source.index for source in waited_for(op, stay)]
-        if not steered and literals.isdisjoint(own) and (len(own) < 2 or op.type not in _COMMUTATIVE):
-            apart(op, own)
-            found.append(own)
-            continue
-        places = []
-        read = list(op.inputs)
-        regrouped = op.type == "AddV2" and op.name == REGROUPED
-        if len(read) > 1 and op.type in _COMMUTATIVE and not (regrouped or KEPT in op.attrs):
-            if len(read) == 2:
-                one, two = names.operand(read[0].op, op), names.operand(read[1].op, op)
-                if two < one:
-                    read.reverse()
-            else:
-                read.sort(key=lambda value: names.operand(value.op, op))
-        for source, index in read:
-            if source.type != "Const":
-                places.append(biases.get(source.index, source.index) if index else source.index)
-            elif source.controls:
-                places.append(constant(source.index, [control.index for control in source.controls]))
-            else:
-                inverted = INVERTED in op.attrs
-                place = numbers.get((source.index, inverted))
-                if place is None:
-                    place = numbers[source.index, inverted] = numbered(source, inverted)
-                places.append(place)
-        own = []
-        if INVERTED in op.attrs:
-            slot = next(slot for slot, value in enumerate(read) if value.op.type == "Const")
-            reciprocal = [instead(places[slot], (INVERTED, op.index))]
-            factor = [*places[:slot], *places[slot + 1 :]]
-            own = reciprocal + factor if KEPT in op.attrs else factor + reciprocal
-        if steered:
-            steer(op, places, constant, data, names, unknown, written)
-            if TOLD in op.attrs:
-                slot = 1 if op.type == "Slice" else 0
-                own = [*places[:slot], instead(places[slot], (TOLD, op.attrs[TOLD])), *places[slot + 1 :]]
-        if op.controls:
-            waits = [source.index for source in waited_for(op, stay)]
-            places, own = places + waits, own and own + waits
-        if own:
-            late.own[op.index] = own
-        apart(op, places)
-        found.append(places)
-    return found + behind, folded, late
-
-
-def _own(op: Op, own: list[int], biases: dict[int, int]) -> list[int]:
-    """What an op waits for, with a bias's gradient apart from the filter's."""
-    places = [biases.get(source.index, source.index) if index else source.index for source, index in op.inputs]
-    return places + own[len(places) :]
+    def other(self, place: int) -> int:
+        """Another node for each time that it is read."""
+        self.shared[place] += 1
+        again = self.shared[place]
+        return place if again == 1 else self.instead(place, (SEVERAL, place, again), self.ops[place])

@@ -51,7 +51,7 @@ class Sorted(NamedTuple):
     gradients of biases (``biases``: their places by those of the filters), then the constants that steer ops."""
 
     ops: list[Op]
-    sources: list[list[int]]
+    sources: list[Sequence[int]]
     order: list[int]
     biases: dict[int, int]
     layout: LayoutPass
@@ -146,22 +146,28 @@ def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
 
 
 def _ports(
-    ops: Sequence[Op], sources: list[list[int]], biases: dict[int, int], freed: dict[int, int]
-) -> dict[tuple[int, int], int]:  # fmt: skip
-    """Where an op reads an output that is not the first of another's, by both; what has no data stands behind all."""
-    constants = range(len(ops) + len(biases), len(sources))
-    found = {(place, source): _BEHIND for place in constants for source in sources[place]}
-    found |= dict.fromkeys(freed.items(), _BEHIND)
-    for op in ops:
-        for source, index in op.inputs:
-            if index and source.index not in biases:
-                found[op.index, source.index] = index
-        for source in op.controls:
-            found[op.index, source.index] = _BEHIND
+    ops: Sequence[Op], sources: Sequence[Sequence[int]], biases: dict[int, int], freed: dict[int, int]
+) -> dict[int, dict[int, int]]:  # fmt: skip
+    """Where an op reads an output that is not the first of another's, by that one, then by the reader; what has no data
+    stands behind all."""
+    found: dict[int, dict[int, int]] = {}
+    for place in range(len(ops) + len(biases), len(sources)):
+        for source in sources[place]:
+            found.setdefault(source, {})[place] = _BEHIND
+    for place, constant in freed.items():
+        found.setdefault(constant, {})[place] = _BEHIND
+    several = {op.index for op in ops if len(op.outputs) > 1}
+    for op, own in zip(ops, sources, strict=False):
+        if not several.isdisjoint(own):
+            for source, index in op.inputs:
+                if index and source.index not in biases:
+                    found.setdefault(source.index, {})[op.index] = index
+        for before in op.controls:
+            found.setdefault(before.index, {})[op.index] = _BEHIND
     return found
 
 
-def _turned(ops: Sequence[Op], sources: list[list[int]]) -> list[list[int]]:
+def _turned(ops: Sequence[Op], sources: list[Sequence[int]]) -> list[Sequence[int]]:
     """The sources with the edges that lead back to a loop's next iteration, which a topological order leaves out."""
     back = [op for op in ops if op.type == "Merge"]
     if not back:

@@ -63,17 +63,23 @@ class _Regrouping:
             if op.type in _SUMS and len(set(op.inputs)) == 1:
                 self.multiply(op)
                 continue
-            members, leaves = self.tree(op)
-            if members:
-                self.done.update(member.index for member in members)
-                if op.type in _SUMS:
-                    _sum(self, op, leaves)
-                else:
-                    _product(self, op, leaves, members)
+            kinds = _TREES[op.type]
+            if any(source.type in kinds and self.reads[source.index] == 1 for source, _ in op.inputs):
+                self.regrow(op)
             if op.type in _SUMS:
                 self.hoist(op)
         if self.before:
             self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
+
+    def regrow(self, root: Op) -> None:
+        """What a root becomes that has a tree."""
+        members, leaves = self.tree(root)
+        if members:
+            self.done.update(member.index for member in members)
+            if root.type in _SUMS:
+                _sum(self, root, leaves)
+            else:
+                _product(self, root, leaves, members)
 
     def tree(self, root: Op) -> tuple[list[Op], list[Value]]:
         """The ops below the root that belong to its tree, and the tree's leaves from left to right."""

@@ -73,19 +73,16 @@ def prune(graph: OpGraph) -> list[int]:
         needed[value.op.index] += 1
     for op in graph.kept:
         needed[op.index] += 1
-    late: list[Op] = []
+    passed: list[Op] = []
     for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
-        place = op.index
-        if needed[place]:
+        if needed[op.index]:
             for source, _ in op.inputs:
-                index = source.index
-                if index > place and not needed[index]:
-                    late.append(source)
-                needed[index] += 1
-            for source in op.controls:
-                if source.index > place and not needed[source.index]:
-                    late.append(source)
                 needed[source.index] += 1
+            for source in op.controls:
+                needed[source.index] += 1
+        else:
+            passed.append(op)
+    late = [op for op in passed if needed[op.index]]
     while late:
         op = late.pop()
         for source in (*(value.op for value in op.inputs), *op.controls):

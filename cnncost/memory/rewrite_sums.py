@@ -13,7 +13,8 @@ nothing is done in place, and an op's operands are freed when the next op has it
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
+from operator import sub
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 from cnncost.memory.walks import breadth_first
@@ -44,10 +45,11 @@ def accumulate_sums(graph: OpGraph, memory: int = MEMORY, edges: Wires | None = 
 def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
     """What grappler takes for the most bytes that are alive at once, and the values that are."""
     ops, first, reads, _ = edges
-    known: dict[Spec, int] = {}
-    sizes = [known.get(spec) or known.setdefault(spec, spec.bytes) for op in ops for spec in op.outputs]
+    known: dict[int, int] = {}
+    sizes = [known.get(id(spec)) or known.setdefault(id(spec), spec.bytes) for op in ops for spec in op.outputs]
     turns = _turns(edges)
-    made = [turn for op, turn in zip(ops, turns, strict=True) for _ in op.outputs]
+    counts = map(sub, first[1:], first)
+    made = list(chain.from_iterable(map(repeat, turns, counts)))
     last = made[:]  # the turn of each value's last reader; its own where nobody reads it
     for values, turn in zip(reads, turns, strict=True):
         for value in values:

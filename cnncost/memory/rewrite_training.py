@@ -83,11 +83,9 @@ def _fuse_bias_gradients(graph: OpGraph) -> None:
     biases: list[Op] = []
     filters: dict[Value, list[Op]] = {}
     for op in graph.ops:
-        if op.outputs and op.outputs[0].dtype not in fused:
-            continue
-        if op.type == "BiasAddGrad":
+        if op.type == "BiasAddGrad" and op.outputs[0].dtype in fused:
             biases.append(op)
-        elif op.type in _FILTERS and len(op.outputs) == 1:
+        elif op.type in _FILTERS and len(op.outputs) == 1 and op.outputs[0].dtype in fused:
             filters.setdefault(op.inputs[1], []).append(op)
     moved: dict[int, Value] = {}
     for bias in biases:

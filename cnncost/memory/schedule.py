@@ -39,6 +39,7 @@ from cnncost.memory.wires import Wires, readers_of, wires
 ROOM = 1024  # tasks in a worker's queue
 CROWD = 500  # expensive ops that are ready at once and are queued in one task
 Task = int | tuple[int, ...]
+_SILENT = frozenset(SILENT)
 
 
 def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = None) -> list[Op]:
@@ -48,19 +49,21 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
 
     Constants that wait for nothing stand nowhere: they are left out of the order.
     """
-    types = table()
     numbered, _, _, sources = edges or wires(ops)
+    kinds = [op.type for op in numbered]
     places = [op.index for op in ops]
     readers = readers_of(sources, places)
     pending = list(map(len, sources))
-    for op in ops:
-        if op.type == "Const" and not pending[op.index]:
-            for reader in readers[op.index]:
-                pending[reader] -= 1
-            readers[op.index] = []
-    expensive = [types[op.type].expensive for op in numbered]
-    silent = {op.index for op in ops if op.type in SILENT}
-    roots = [op.index for op in ops if not pending[op.index] and op.type != "Const"]
+    for place in [place for place in places if not pending[place] and kinds[place] == "Const"]:
+        for reader in readers[place]:
+            pending[reader] -= 1
+        readers[place] = []
+    roots = [place for place in places if not pending[place] and kinds[place] != "Const"]
+    costly = {name for name, row in table().items() if row.expensive}
+    if tables is not None:
+        costly |= READS
+    expensive = list(map(costly.__contains__, kinds))
+    silent = set() if _SILENT.isdisjoint(kinds) else {op.index for op in ops if op.type in _SILENT}
     queue: deque[Task] = deque()
     unqueued: deque[int] = deque()  # roots that begin when all else has run, one by one
     for op in ops if silent else ():  # inside a loop a read waits its turn in any case
@@ -70,34 +73,35 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
         inline: deque[int] = deque()
         unqueued = deque(_inputs_last(numbered, roots))
     else:
-        expensive = [costs or op.type in READS for costs, op in zip(expensive, numbered, strict=True)]
         _tabled(readers, tables.readers)
         inline = deque(_linked(numbered, sources, roots, tables.roots))
-    order: list[Op] = []
+    order: list[int] = []
     interrupted: list[tuple[deque[int], deque[Task]]] = []  # what runs inline next, once the tasks have been queued
     while True:
         while inline:
             index = inline.popleft()
-            order.append(numbered[index])
-            crowd: list[int] = []
+            order.append(index)
+            crowd: list[int] | None = None
             last = -1
             ready = readers[index]
             for reader in ready:  # grows by the readers of what is no op
-                pending[reader] -= 1
-                if pending[reader]:
-                    continue
-                if not expensive[reader]:
-                    if reader in silent:
-                        order.append(numbered[reader])
+                left = pending[reader] - 1
+                if left:
+                    pending[reader] = left
+                elif not expensive[reader]:
+                    if silent and reader in silent:
+                        order.append(reader)
                         ready += readers[reader]
                     else:
                         inline.append(reader)
-                    continue
-                if last >= 0:
-                    crowd.append(last)
-                last = reader
+                else:
+                    if last >= 0:
+                        crowd = crowd or []
+                        crowd.append(last)
+                    last = reader
             if last >= 0:
                 if inline:
+                    crowd = crowd or []
                     crowd.append(last)
                 else:
                     inline.append(last)
@@ -126,7 +130,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
         elif unqueued:
             task = unqueued.popleft()
         else:
-            return order
+            return [numbered[index] for index in order]
         if isinstance(task, tuple):
             interrupted.append((deque(), deque(task)))
         elif task is not None:
@@ -138,7 +142,7 @@ def _inputs_last(ops: list[Op], roots: list[int]) -> list[int]:
     return sorted(roots, key=lambda index: 0 if "variable" in ops[index].attrs else 1 + (ops[index].type == "_Arg"))
 
 
-def _linked(ops: list[Op], sources: list[list[int]], roots: list[int], slots: list[int]) -> list[int]:
+def _linked(ops: list[Op], sources: Sequence[Sequence[int]], roots: list[int], slots: list[int]) -> list[int]:
     """The roots in the order of the edges that lead to them: to the arguments first, then to the constants, in place of
     which those are taken that wait for nothing else."""
     roots = sorted(roots, key=lambda index: (bool(sources[index]), "variable" in ops[index].attrs, index))

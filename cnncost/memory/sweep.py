@@ -13,7 +13,7 @@ variable gives up is freed with its last reader (resource_variable_ops.cc, dense
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -36,12 +36,23 @@ class Event(NamedTuple):
     buffer: int
 
 
-class Sweep(NamedTuple):
-    """The timeline and its peak. ``at`` is the event that reached it."""
+class Sweep:
+    """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: each event's op, and the
+    buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of each buffer."""
 
-    events: list[Event]
-    peak: int
-    at: int
+    def __init__(self, actors: list[Op], marks: list[int], sizes: list[int]) -> None:
+        self.actors, self.marks = actors, marks
+        self.changes = [sizes[mark] if mark >= 0 else -sizes[~mark] for mark in marks]
+        self.lives = list(accumulate(self.changes))
+        peak = max(self.lives, default=0)
+        self.peak = max(peak, 0)
+        self.at = self.lives.index(peak) if peak > 0 else -1
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """Made when they are first asked for: of most orders that are looked at only the peak is wanted."""
+        buffers = [mark if mark >= 0 else ~mark for mark in self.marks]
+        return list(map(_event, zip(self.actors, self.changes, self.lives, buffers, strict=True)))
 
 
 def sweep(
@@ -50,7 +61,7 @@ def sweep(
     """Run the order on paper. ``ops`` and ``edges`` as ``schedule`` took them; ``on``: whose kernels run."""
     run = _Run(edges or wires(ops), results, on)
     run.all(order)
-    return run.timeline()
+    return Sweep(run.actors, run.marks, run.bytes)
 
 
 class _Run:
@@ -76,62 +87,50 @@ class _Run:
         self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
 
     def all(self, order: list[Op]) -> None:
+        """Most ops are plain: they have one output, an input's buffer or a new one, and no scratch."""
         plain = {
             name: kind.forwards
             for name, kind in self.types.items()
             if kind.allocates and not kind.shares and kind.scratch is None and not kind.into and name not in _EFFECTS
         }
+        first, reads, readers = self.first, self.reads, self.readers
+        buffers, references, sizes = self.buffers, self.references, self.sizes
+        actor, mark = self.actors.append, self.marks.append
         for op in order:
             forwards = plain.get(op.type)
-            if forwards is not None and len(op.outputs) == 1:
-                self.plain(op, forwards)
-            elif op.type != "_Arg":
-                _EFFECTS.get(op.type, _Run.step)(self, op)
-
-    def timeline(self) -> Sweep:
-        """The events with the live bytes after each, and the first that reaches the peak."""
-        sizes = self.bytes
-        changes = [sizes[mark] if mark >= 0 else -sizes[~mark] for mark in self.marks]
-        lives = list(accumulate(changes))
-        peak = max(lives, default=0)
-        buffers = [mark if mark >= 0 else ~mark for mark in self.marks]
-        events = list(map(_event, zip(self.actors, changes, lives, buffers, strict=True)))
-        return Sweep(events, max(peak, 0), lives.index(peak) if peak > 0 else -1)
-
-    def plain(self, op: Op, forwards: tuple[int, ...]) -> None:
-        """``step`` for most ops: one output, an input's buffer or a new one, and no scratch."""
-        buffers, references = self.buffers, self.references
-        values, place = self.reads[op.index], self.first[op.index]
-        taken = _FOREIGN
-        if forwards:
-            taken = self.forwarded(op, op.outputs[0], forwards, values)
-        count = self.readers[place]
-        if taken >= 0:
-            made = taken
-            references[made] = count
-        else:
-            spec = op.outputs[0]
-            made = len(references)
-            size = self.sizes.get(spec)
-            self.bytes.append(self.size(spec) if size is None else size)
-            references.append(count)
-            self.actors.append(op)
-            self.marks.append(made)
-        buffers[place] = made
-        if not count:
-            self.free(op, made)
-        for value in values:
-            buffer = buffers[value]
-            if buffer < 0:
+            if forwards is None or len(op.outputs) != 1:
+                if op.type != "_Arg":
+                    _EFFECTS.get(op.type, _Run.step)(self, op)
                 continue
-            if buffer == taken:
-                taken = _FOREIGN  # that reference went to the output
-            elif references[buffer] == 1:
-                references[buffer] = 0
-                self.actors.append(op)
-                self.marks.append(~buffer)
+            index = op.index
+            values, place = reads[index], first[index]
+            taken = self.forwarded(op, op.outputs[0], forwards, values) if forwards else _FOREIGN
+            made, count = taken, readers[place]
+            if taken >= 0:
+                references[made] = count
             else:
-                references[buffer] -= 1
+                spec = op.outputs[0]
+                made = len(references)
+                size = sizes.get(spec)
+                self.bytes.append(self.size(spec) if size is None else size)
+                references.append(count)
+                actor(op)
+                mark(made)
+            buffers[place] = made
+            if not count:
+                self.free(op, made)
+            for value in values:
+                buffer = buffers[value]
+                if buffer < 0:
+                    continue
+                if buffer == taken:
+                    taken = _FOREIGN  # that reference went to the output
+                elif references[buffer] == 1:
+                    references[buffer] = 0
+                    actor(op)
+                    mark(~buffer)
+                else:
+                    references[buffer] -= 1
 
     def step(self, op: Op) -> None:
         """An op that writes no variable."""

@@ -5,8 +5,9 @@ edge; what is left out of ``start`` is no node of the graph.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
-Sources = list[list[int]]
+Sources = list[Sequence[int]]
 
 
 def depth_first(sources: Sources, ends: list[int]) -> list[int]:
@@ -41,17 +42,22 @@ def breadth_first(sources: Sources, start: list[int]) -> list[int]:
     return order
 
 
-def last_first(sources: Sources, start: Sequence[int], ports: Mapping[tuple[int, int], int]) -> list[int]:
+def last_first(sources: Sources, start: Sequence[int], ports: Mapping[int, Mapping[int, int]]) -> list[int]:
     """Reverse post-order of a walk down the edges from what waits for nothing, the last of ``start`` first, and the
     last reader first (graph_view.cc: SortTopologically). A node's readers stand by the output that they read, those
-    without data last: ``ports`` has the outputs behind the first, by reader and source."""
-    readers: Sources = [[] for _ in sources]
+    without data last: ``ports`` has the outputs behind the first, by source and reader."""
+    readers: list[list[int]] = [[] for _ in sources]
     for place in start:
         for source in sources[place]:
             readers[source].append(place)
-    for source in {source for _, source in ports}:
-        readers[source].sort(key=lambda place: ports.get((place, source), 0))
+    for source, behind in ports.items():
+        if len(readers[source]) > 1:
+            readers[source].sort(key=partial(_port, behind))
     return post_order([place for place in start if not sources[place]], readers)[::-1]
+
+
+def _port(behind: Mapping[int, int], reader: int) -> int:
+    return behind.get(reader, 0)
 
 
 def post_order(starts: Sequence[int], readers: Sources) -> list[int]:

@@ -4,6 +4,7 @@ by the node order, by the executor's order and by the sweep.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -20,8 +21,8 @@ class Wires(NamedTuple):
 
     ops: list[Op]
     first: list[int]
-    reads: list[list[int]]
-    sources: list[list[int]]
+    reads: list[tuple[int, ...]]
+    sources: list[Sequence[int]]
 
 
 def wires(ops: list[Op]) -> Wires:
@@ -32,28 +33,31 @@ def wires(ops: list[Op]) -> Wires:
     >>> x = graph.argument("x", Spec((4,), "float32"))
     >>> y = graph.add("Mul", [x, graph.add("Exp", [x])], (x.spec,))
     >>> wires(graph.ops)[1:]
-    ([0, 1, 2, 3], [[], [0], [0, 1]], [[], [0], [0, 1]])
+    ([0, 1, 2, 3], [(), (0,), (0, 1)], [(), (0,), (0, 1)])
     """
     for place, op in enumerate(ops):
         op.index = place
     first = list(accumulate([len(op.outputs) for op in ops], initial=0))
-    reads: list[list[int]] = []
-    sources: list[list[int]] = []
+    reads: list[tuple[int, ...]] = []
+    sources: list[Sequence[int]] = []
     for op in ops:
-        values: list[int] = []
-        places: list[int] = []
-        for source, index in op.inputs:
+        own = op.inputs
+        if len(own) == 1:  # most ops: nothing is built up for them
+            ((source, index),) = own
             place = source.index
-            places.append(place)
-            values.append(first[place] + index)
+            places: tuple[int, ...] = (place,)
+            values: tuple[int, ...] = (first[place] + index if index else first[place],)
+        else:
+            places = tuple([source.index for source, _ in own])
+            values = tuple([first[source.index] + index if index else first[source.index] for source, index in own])
         if op.controls:
-            places += [source.index for source in op.controls]
+            places += tuple([source.index for source in op.controls])
         reads.append(values)
         sources.append(places)
     return Wires(ops, first, reads, sources)
 
 
-def readers_of(sources: list[list[int]], order: list[int] | None = None) -> list[list[int]]:
+def readers_of(sources: Sequence[Sequence[int]], order: Sequence[int] | None = None) -> list[list[int]]:
     """For each op the ops that wait for it, one for each edge, as they stand in ``order`` (by number if none)."""
     readers: list[list[int]] = [[] for _ in sources]
     if order is None:

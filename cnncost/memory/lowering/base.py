@@ -34,6 +34,7 @@ class Step:
         self.graph = OpGraph()
         self.graph.processor = analysis.processor
         self.add = self.graph.add
+        self.stored: dict[str, str] = {}  # the dtype of each layer's weights
         self.moved: dict[str, Op] = {}  # the last assignment to a seed generator
         self.masks: dict[tuple[int, int], Value] = {}  # by op and output
 
@@ -65,7 +66,9 @@ class Step:
         layer = row.layer
         first = row if layer.shares is None else self.analysis.layers[layer.shares]
         weight = next(weight for weight in row.weights if weight.name == name)
-        dtype = weight.dtype or _storage(first)
+        dtype = weight.dtype or self.stored.get(first.name)
+        if dtype is None:
+            dtype = self.stored[first.name] = _storage(first)
         return self.graph.variable(
             f"{first.name}/{name}", Spec(weight.shape, dtype), weight.trainable and (layer.trainable or self.eager)
         )
