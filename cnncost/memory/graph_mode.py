@@ -45,17 +45,24 @@ NOT_OPTIMIZED = (
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
 
 
-def predict_graph(analysis: Analysis, mode: str, optimizer: str | None = None) -> MemoryPrediction:
-    """Raises UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
+Look = Callable[[Sequence[Event]], object]
+
+
+def predict_graph(
+    analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = 0, look: Look | None = None
+) -> MemoryPrediction:
+    """``orders``: bound the peak by those of as many processes as well (``_Simulation.peaks_of``). Raises
+    UnsupportedLayer, naming the layer, where a layer or its gradient is not known."""
     with no_collection():
         simulation = _Simulation(analysis, mode, optimizer)
         swept = simulation.typical()
         written = simulation.graph is not None and simulation.graph.written
+        peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
     notes = [ONE_CHANNEL] if any(map(_one_channel, swept.actors)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, swept.peak, swept.peak, tuple(swept.events), swept.at, tuple(notes)
+        mode, "graph", "requested", swept.peak, min(peaks), max(peaks), tuple(swept.events), swept.at, tuple(notes)
     )
 
 
@@ -64,13 +71,11 @@ def _one_channel(op: Op) -> bool:
 
 
 def interval(
-    analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS,
-    look: Callable[[Sequence[Event]], object] | None = None,
-) -> tuple[int, int]:  # fmt: skip
+    analysis: Analysis, mode: str, optimizer: str | None = None, orders: int = ORDERS, look: Look | None = None
+) -> tuple[int, int]:
     """The lowest and the highest peak, in bytes, over orders that TensorFlow's processes may take: the predicted one,
     and those of ``orders`` processes at least. Their edges lie elsewhere in memory (``edges``): the place where
     oneDNN's pass begins (``ordering``) and the order in which arguments are read (``schedule``) follow from that.
-    ``look`` is shown the events of each of these orders.
 
     >>> import cnncost
     >>> conv = {"Conv2D": {"filters": 8, "kernel_size": 3}}
@@ -78,20 +83,8 @@ def interval(
     >>> low == high
     True
     """
-    with no_collection():
-        simulation = _Simulation(analysis, mode, optimizer)
-        swept = simulation.typical()
-        peaks = [swept.peak]
-        if look is None:
-            peaks += [simulation.peak(process) for process in range(1, orders + 1)]
-        else:
-            look(swept.events)
-            for process in range(1, orders + 1):
-                swept = simulation.run(process)
-                look(swept.events)
-                peaks.append(swept.peak)
-    peaks += simulation.peaks.values()
-    return min(peaks), max(peaks)
+    found = predict_graph(analysis, mode, optimizer, orders, look)
+    return found.low_bytes, found.high_bytes
 
 
 class _Simulation:
@@ -133,6 +126,19 @@ class _Simulation:
                 if len(near) >= AGREEING:
                     return _middle(near)
         return _middle(found)
+
+    def peaks_of(self, point: Sweep, orders: int, look: Look | None) -> list[int]:
+        """Those of the point, of processes 1 to ``orders``, and of all that were looked at for the point. ``look`` is
+        shown the events of the point and of these processes."""
+        if look is None:
+            return [point.peak, *map(self.peak, range(1, orders + 1)), *self.peaks.values()]
+        look(point.events)
+        peaks = [point.peak, *self.peaks.values()]
+        for process in range(1, orders + 1):
+            swept = self.run(process)
+            look(swept.events)
+            peaks.append(swept.peak)
+        return peaks
 
     def peak(self, process: int) -> int:
         if process not in self.peaks:

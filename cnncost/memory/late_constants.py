@@ -22,7 +22,7 @@ MADE_OF = "made of"  # of a constant that is folded late: those that it was made
 SEVERAL = "several"  # of what weights that share a gradient make of it: one op for each reader in the first round
 TOLD = "told"  # what a steering constant was made from, by ops that the first round folds
 FREED = "freed"  # of an op: the late constant that it waited for
-Sources = list[Sequence[int]]
+Sources = Sequence[Sequence[int]]
 
 
 class Late(NamedTuple):

@@ -26,7 +26,7 @@ _REPLACED = frozenset(
      "BatchMatMulV2", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "Softmax", "Transpose")
 )  # fmt: skip
 _POOLED = frozenset(("MaxPoolGrad", "MaxPool3DGrad"))
-Sources = list[Sequence[int]]
+Sources = Sequence[Sequence[int]]
 
 
 def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list[bool]:
@@ -117,7 +117,7 @@ class Merges:
                     self.led[source].append((edge, place))
                 edge += 1
 
-    def merged(self, readers: Sources, heap: Heap) -> list[int]:
+    def merged(self, readers: list[list[int]], heap: Heap) -> list[int]:
         """The roots in their order; the readers are changed to what they are after the merges."""
         layout, places = self.layout, Places(heap)
         roots = [layout.roots[edge] for edge in self.read.source_order(places)]

@@ -154,7 +154,7 @@ class Names:
             if op.phase == FORWARD and op.name == "mul_1":
                 self.batched.add(op.layer)
             if op.type == "Const" and op.phase == UPDATE and not op.controls:
-                self.first.setdefault(self.number(op), op)  # each variable's update has its own; the last is walked to last
+                self.first.setdefault(self.number(op), op)  # each update has its own; the last is walked to last
         for place in walk:
             op = ops[place]
             if op.type == "Const" and not op.controls:

@@ -51,7 +51,7 @@ class Sorted(NamedTuple):
     gradients of biases (``biases``: their places by those of the filters), then the constants that steer ops."""
 
     ops: list[Op]
-    sources: list[Sequence[int]]
+    sources: Sequence[Sequence[int]]
     order: list[int]
     biases: dict[int, int]
     layout: LayoutPass
@@ -159,15 +159,15 @@ def _ports(
     several = {op.index for op in ops if len(op.outputs) > 1}
     for op, own in zip(ops, sources, strict=False):
         if not several.isdisjoint(own):
-            for source, index in op.inputs:
-                if index and source.index not in biases:
-                    found.setdefault(source.index, {})[op.index] = index
+            for read, index in op.inputs:
+                if index and read.index not in biases:
+                    found.setdefault(read.index, {})[op.index] = index
         for before in op.controls:
             found.setdefault(before.index, {})[op.index] = _BEHIND
     return found
 
 
-def _turned(ops: Sequence[Op], sources: list[Sequence[int]]) -> list[Sequence[int]]:
+def _turned(ops: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
     """The sources with the edges that lead back to a loop's next iteration, which a topological order leaves out."""
     back = [op for op in ops if op.type == "Merge"]
     if not back:

@@ -71,10 +71,12 @@ def _predicted(
     analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str,
     interval: bool = False, look: Look | None = None,
 ) -> MemoryPrediction:  # fmt: skip
-    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer)
+    runner = _runner(executor)
+    made: MemoryPrediction
     if interval and executor == "graph":
-        low, high = import_module("cnncost.memory.graph_mode").interval(analysis, mode, optimizer, look=look)
-        made = replace(made, low_bytes=low, high_bytes=high)
+        made = runner(analysis, mode, optimizer, orders=import_module("cnncost.memory.graph_mode").ORDERS, look=look)
+    else:
+        made = runner(analysis, mode, optimizer)
     used = policies(analysis)
     if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))

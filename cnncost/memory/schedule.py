@@ -85,9 +85,9 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
             last = -1
             ready = readers[index]
             for reader in ready:  # grows by the readers of what is no op
-                left = pending[reader] - 1
-                if left:
-                    pending[reader] = left
+                waits = pending[reader] - 1
+                if waits:
+                    pending[reader] = waits
                 elif not expensive[reader]:
                     if silent and reader in silent:
                         order.append(reader)

@@ -37,8 +37,8 @@ class Event(NamedTuple):
 
 
 class Sweep:
-    """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: each event's op, and the
-    buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of each buffer."""
+    """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: each event's op, and
+    the buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of each buffer."""
 
     def __init__(self, actors: list[Op], marks: list[int], sizes: list[int]) -> None:
         self.actors, self.marks = actors, marks
@@ -185,7 +185,7 @@ class _Run:
             found = self.sizes[spec] = spec.bytes
         return found
 
-    def forwarded(self, op: Op, output: Spec, forwards: tuple[int, ...], values: list[int]) -> int:
+    def forwarded(self, op: Op, output: Spec, forwards: tuple[int, ...], values: tuple[int, ...]) -> int:
         """The buffer of the first input that an output may take over."""
         for place in forwards:
             if place >= len(values):

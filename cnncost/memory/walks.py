@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-Sources = list[Sequence[int]]
+Sources = Sequence[Sequence[int]]
 
 
 def depth_first(sources: Sources, ends: list[int]) -> list[int]:

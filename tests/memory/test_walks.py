@@ -96,4 +96,4 @@ def test_the_last_root_is_walked_first_and_readers_without_data_stand_last() -> 
     """0 and 1 wait for nothing; 2, 3 and 4 read 0, 4 without data; 5 reads 1 and 2."""
     sources = [[], [], [0], [0], [0], [1, 2]]
     assert last_first(sources, [0, 1, 4, 2, 3, 5], {}) == [0, 4, 2, 3, 1, 5]
-    assert last_first(sources, [0, 1, 4, 2, 3, 5], {(4, 0): 1}) == [0, 2, 3, 4, 1, 5]
+    assert last_first(sources, [0, 1, 4, 2, 3, 5], {0: {4: 1}}) == [0, 2, 3, 4, 1, 5]
