@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from cnncost.memory.apart import Apart, apart
 from cnncost.memory.as_written import rewrite_as_written
 from cnncost.memory.compiled import read_inside
 from cnncost.memory.construction import constructed
@@ -97,6 +98,7 @@ class _Simulation:
         self.optimizer = optimizer or "sgd"
         self.graph: OpGraph | None = None
         self.wires: Wires | None = None
+        self.apart: Apart | None = None
         self.nodes: Sorted | None = None
         self.executed: Executed | None = None
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
@@ -145,10 +147,27 @@ class _Simulation:
             self.peaks[process] = self.run(process).peak
         return self.peaks[process]
 
+    def first(self, apart: Apart) -> Sweep:
+        """``run(0)`` of a large step, without walking what its optimizer does to each weight."""
+        graph, edges = self.built(), apart.wires
+        walked = apart.walked()
+        nodes = sorted_nodes(
+            walked, graph.results, graph.kept, self.names(graph), graph.processor.fused, graph.mapped, apart=apart
+        )
+        ops = nodes.passed(nodes.places())
+        order = [place for place in nodes.order if place < len(walked.ops)]
+        places = constructed([op.index for op in ops], walked.sources, order)
+        ops = apart.ordered([edges.ops[place] for place in places])
+        return sweep(ops, schedule(ops, edges), graph.results, edges, graph.processor)
+
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
         passing = Heap(2 * process + 1) if process else None
         graph = self.built()
+        if self.apart is not None:
+            if not process:
+                return self.first(self.apart)
+            self.apart = None  # the ops will be numbered anew
         names = self.names(graph)
         on = graph.processor
         flat = flatten(graph)
@@ -226,8 +245,14 @@ class _Simulation:
         return Names(self.analysis.graph.name, self.optimizer if self.training else "", graph.scopes)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
-        edges = wires(graph.ops)
-        self.wires = None if not graph.written and accumulate_sums(graph, edges=edges) else edges
+        found = apart(graph) if len(graph.ops) > MOST else None
+        edges = wires(graph.ops) if found is None else found.wires
+        if not graph.written and accumulate_sums(graph, edges=edges):
+            self.apart = found and apart(graph)
+        elif found is None:
+            self.wires = edges
+        else:
+            self.apart = found
         return graph
 
 

@@ -103,6 +103,17 @@ class Variable(NamedTuple):
         return self.spec.bytes
 
 
+class Stamps(NamedTuple):
+    """Updates that are alike, in the order of creation: ``first`` that of one weight, ``others`` those of the others, op
+    by op the same; ``weights``: their arguments, the first's in front; ``gradients``: which of the ops read the
+    gradient, by place."""
+
+    first: Sequence[Op]
+    others: list[Sequence[Op]]
+    weights: list[Op]
+    gradients: list[int]
+
+
 class OpGraph:
     """Ops in the order of creation; ``layer`` and ``phase`` are stamped on what is added.
 
@@ -126,6 +137,7 @@ class OpGraph:
         self.shaped = True  # whether it knows all shapes
         self.ignored = False  # whether TensorFlow ignores what grappler makes of it
         self.written = False  # whether it is the graph that then runs, as it was written (``as_written``)
+        self.stamps: Stamps | None = None  # of what an optimizer does to each weight
         self.layer = ""
         self.phase = FORWARD
         self.scopes: dict[str, str] = {}  # of layers whose ops are not named LAYER_1/… (``names.entered``)

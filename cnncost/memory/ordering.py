@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
+from cnncost.memory.apart import Apart
 from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED
 from cnncost.memory.edges import Heap
@@ -87,33 +88,40 @@ def graph_order(
 
 def sorted_nodes(
     edges: Wires, results: Sequence[Value], kept: Sequence[Op], names: Names,
-    fused: Container[str] = AVX512.fused, mapped: bool = True, written: bool = False,
+    fused: Container[str] = AVX512.fused, mapped: bool = True, written: bool = False, apart: Apart | None = None,
 ) -> Sorted:  # fmt: skip
     """Steps 1 to 3, which are the same in every process. ``fused``: the dtypes whose ops oneDNN's pass replaces;
-    ``mapped``: whether grappler's remapper runs, and does not fail; ``written``: the order is that of creation."""
+    ``mapped``: whether grappler's remapper runs, and does not fail; ``written``: the order is that of creation;
+    ``apart``: the ops that ``edges`` leaves out."""
     ops = edges.ops
     if written:
         return _as_created(edges, len(results), names, fused)
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    used = _used(ops)
-    awaiting, last = _awaited(ops, kept, names, used)
-    found, beyond = [value.op.index for value in results], _ends(ops, names, used)
-    names.learn(ops, depth_first(edges.sources, found + awaiting + beyond))
+    created = ops if apart is None else apart.created
+    used = _used(created)
+    awaiting, last = _awaited(created, kept, names, used)
+    found, beyond = [value.op.index for value in results], _ends(created, names, used)
+
+    def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
+        return [*found, *waiting, *beyond] if apart is None else apart.ends(sources, [*found, *waiting, *beyond])
+
+    names.learn(ops, depth_first(edges.sources, ends(edges.sources, awaiting)))
     biases = _biases(ops)
     made, folded, late = node_sources(edges, names, biases)
     sources = without_workspaces(ops, made)
     walked = _turned(ops, sources)
     first, second = late.first(sources), late.second(sources)
-    walk = _folded_last(folded, depth_first(_turned(ops, first), found + last + beyond))
+    turned = _turned(ops, first)
+    walk = _folded_last(folded, depth_first(turned, ends(turned, last)))
     order = late.merged(breadth_first(first, walk), sources, len(ops))
     if mapped:
         order = breadth_first(sources, last_first(second, order, _ports(ops, sources, biases, late.freed)))
     # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
-    ends = (len(results) + len(last), 1) if last else (1,) * len(results)
-    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), ends)
-    return Sorted(ops, _turned(ops, made), order, biases, layout, ends)
+    returned = (len(results) + len(last), 1) if last else (1,) * len(results)
+    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), returned)
+    return Sorted(ops, _turned(ops, made), order, biases, layout, returned)
 
 
 def _as_created(edges: Wires, results: int, names: Names, fused: Container[str]) -> Sorted:

@@ -47,7 +47,7 @@ def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
     ops, first, reads, _ = edges
     known: dict[int, int] = {}
     sizes = [known.get(id(spec)) or known.setdefault(id(spec), spec.bytes) for op in ops for spec in op.outputs]
-    turns = _turns(edges)
+    turns = _turns(edges, [op.index for op in graph.ops])
     counts = map(sub, first[1:], first)
     made = list(chain.from_iterable(map(repeat, turns, counts)))
     last = made[:]  # the turn of each value's last reader; its own where nobody reads it
@@ -69,10 +69,10 @@ def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
     return peak, {Value(ops[owner], value - first[owner]) for owner, value in zip(owners, alive, strict=True)}
 
 
-def _turns(edges: Wires) -> list[int]:
+def _turns(edges: Wires, created: list[int]) -> list[int]:
     """At which turn each op runs, first come, first served: when all that it waits for has run, readers in the order of
     creation."""
-    order = breadth_first(edges.sources, list(range(len(edges.sources))))
+    order = breadth_first(edges.sources, created)
     turns = [0] * len(edges.sources)
     for turn, place in enumerate(order):
         turns[place] = turn

@@ -10,6 +10,7 @@ from cnncost.memory.opgraph import UPDATE, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer
 from cnncost.memory.sparse import is_sparse
 from cnncost.memory.spec import Spec
+from cnncost.memory.stamps import Stamp
 from cnncost.memory.update_ops import Updates
 from cnncost.memory.update_rules import RULES, momentum_schedule
 
@@ -46,7 +47,7 @@ def apply_updates(
     if choice.accumulation:
         pairs = _accumulated(updates, pairs)
     if not choice.between:
-        _update(updates, pairs)
+        _update(updates, pairs, rewritten)
         if choice.accumulation:
             _reset(updates, trained, eager)
     graph.layer = ""
@@ -60,18 +61,28 @@ def apply_updates(
     return [total for _, total in pairs] if choice.accumulation else []
 
 
-def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> None:
-    """The weights' decay, then every weight's own rule."""
+def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]], alike: bool) -> None:
+    """The weights' decay, then every weight's own rule; ``alike``: nothing will change the ops."""
     if u.choice.weight_decay:
         for weight, _ in pairs:
             _decay(u, weight)
     if u.choice.kind == "nadam" and pairs:
         momentum_schedule(u, pairs[0][0])
-    rule = RULES[u.choice.kind]
+    rule, ops = RULES[u.choice.kind], u.graph.ops
+    stamp: Stamp | None = None
+    met: set[str] = set()  # dtypes: the first weight's update makes the constants that others share
     for weight, grad in pairs:
         u.graph.layer = weight.handle.layer
-        u.dtype = weight.spec.dtype
+        dtype = u.dtype = weight.spec.dtype
+        plain = alike and Stamp.suits(u, weight, grad)
+        if stamp is not None and plain and stamp.fits(weight):
+            stamp.update(weight, grad)
+            continue
+        begin = len(ops)
         rule(u, weight, u.cast(grad))
+        if stamp is None and plain and dtype in met:
+            stamp = Stamp(u, weight, grad, ops[begin:])
+        met.add(dtype)
 
 
 def _accumulated(u: Updates, pairs: Sequence[tuple[Variable, Value]]) -> list[tuple[Variable, Value]]:
