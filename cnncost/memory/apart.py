@@ -71,6 +71,14 @@ class Apart:
         ops, first, reads, sources = self.wires
         return Wires(ops[: self.count], first, reads[: self.count], sources[: self.count])
 
+    def used(self, used: dict[int, str]) -> dict[int, str]:
+        """What first reads each variable (``ordering``), of the walked update's ops, and so of those of the others."""
+        first = [(place, self.stamps.first[place].index) for place in self.left]
+        kinds = {place: used[index] for place, index in first if index in used}
+        for own in self.stamps.others:
+            used.update((own[place].index, kind) for place, kind in kinds.items())
+        return used
+
     def ends(self, sources: Sequence[Sequence[int]], ends: Iterable[int]) -> list[int]:
         """Where a walk begins, last first, that begins at ``ends``: instead of what is left out, at the nodes that the
         walk comes to from there. ``sources``: what each node of the walk waits for."""

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from cnncost.memory.contraction import fuse_pad, merge_bias
 from cnncost.memory.opgraph import FORWARD, Op, OpGraph, Spec, Value
-from cnncost.memory.rewrite import merge_equals, prune, readers_of
+from cnncost.memory.pruning import prune, readers_of
+from cnncost.memory.rewrite import merge_equals
 
 
 def handed_on(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value | None]:

@@ -41,15 +41,18 @@ def reduced(entries: Iterable[tuple[T, bool]]) -> list[T]:
 
 
 def stateful(ops: Sequence[Op]) -> list[Op]:
-    """Reads and assignments of variables; none where the step branches or loops (the optimizer's remainder: of
-    accumulated steps), where nothing is known of the order.
-    Nobody waits for a step's counter; all but the last assignment of a variable, and reads, lead to others."""
+    """Reads and assignments of variables. Nobody waits for a step's counter; all but the last assignment of a variable,
+    and reads, lead to others."""
+    return [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
+
+
+def branches(ops: Sequence[Op]) -> bool:
+    """Whether the step branches or loops (the optimizer's remainder: of accumulated steps): nothing is known of the
+    order then."""
     types = [op.type for op in ops]
     if not _BRANCHES.isdisjoint(types):
-        return []
-    if "FloorMod" in types and any(op.type == "FloorMod" and op.phase == UPDATE for op in ops):
-        return []
-    return [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
+        return True
+    return "FloorMod" in types and any(op.type == "FloorMod" and op.phase == UPDATE for op in ops)
 
 
 def passed_by(ops: Sequence[Op]) -> set[int]:

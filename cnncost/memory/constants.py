@@ -17,6 +17,7 @@ from cnncost.memory.compiled import rankless
 from cnncost.memory.late_constants import FREED, MADE_OF, made_late
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value
+from cnncost.memory.pruning import prune
 
 INVERTED = "inverted"  # of a product that was a division: by the reciprocal of the constant that stands there
 BELL = "bell"  # of exp(-x²), which waits for the gradient that it is multiplied with
@@ -24,22 +25,18 @@ KEPT = "kept"  # of a product whose operands stand as they were put: nothing sor
 _POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
 
-def push_constants(graph: OpGraph, names: Names) -> None:
-    """Change the products of the reverse pass in place; ``names`` sort operands. Nobody reads what is left over."""
-    for place, op in enumerate(graph.ops):
-        op.index = place
-    reads = [0] * len(graph.ops)
+def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None) -> None:
+    """Change the products of the reverse pass in place; ``names`` sort operands. Nobody reads what is left over.
+    ``reads``: how often each op is needed, as ``prune`` counts."""
+    if reads is None:
+        reads = prune(graph)
     for op in graph.ops:
-        for value in op.inputs:
-            reads[value.op.index] += 1
-        if op.controls:  # nobody waits for a constant that is there
-            op.controls = [source for source in op.controls if source.type != "Const" or source.controls]
-            for awaited in op.controls:
-                if BELL not in op.attrs:
-                    reads[awaited.index] += 2  # what others wait for stays as it is
-    for value in graph.results:
-        reads[value.op.index] += 1
-    for op in graph.ops:
+        if op.controls:
+            own = op.controls
+            for awaited in own:
+                reads[awaited.index] += -1 if BELL in op.attrs else 1  # what others wait for stays as it is
+            # nobody waits for a constant that is there
+            op.controls = [source for source in own if source.type != "Const" or source.controls]
         if op.type == "RealDiv" and _plain(op.inputs[1]) and op.inputs[0].spec == op.outputs[0]:
             op.type, op.inputs = "Mul", [op.inputs[1], op.inputs[0]]
             op.attrs[INVERTED] = True

@@ -104,8 +104,8 @@ class Variable(NamedTuple):
 
 
 class Stamps(NamedTuple):
-    """Updates that are alike, in the order of creation: ``first`` that of one weight, ``others`` those of the others, op
-    by op the same; ``weights``: their arguments, the first's in front; ``gradients``: which of the ops read the
+    """Updates that are alike, in the order of creation: ``first`` that of one weight, ``others`` those of the others,
+    op by op the same; ``weights``: their arguments, the first's in front; ``gradients``: which of the ops read the
     gradient, by place."""
 
     first: Sequence[Op]
@@ -170,7 +170,7 @@ class OpGraph:
         """The variable ``name``, declared at its first use: a function takes its captures in that order."""
         found = self.variables.get(name)
         if found is None:
-            handle = self.add("_Arg", (), (Spec((), "resource"),), name).op
+            handle = self.add("_Arg", (), _HANDLE, name).op
             found = self.variables[name] = Variable(handle, spec, name, trainable, constant)
             handle.attrs["variable"] = found
         return found
@@ -198,4 +198,5 @@ class OpGraph:
         return op
 
 
+_HANDLE = (Spec((), "resource"),)
 _first_of: Callable[[tuple[Op, int]], Value] = partial(tuple.__new__, Value)  # half the time of Value(op, 0)

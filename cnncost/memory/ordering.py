@@ -27,11 +27,12 @@ under the name of the first.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from cnncost.memory.apart import Apart
-from cnncost.memory.awaited import READS, passed_by, reduced, stateful, stepped
+from cnncost.memory.awaited import READS, branches, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED
 from cnncost.memory.edges import Heap
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
@@ -100,9 +101,10 @@ def sorted_nodes(
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
     created = ops if apart is None else apart.created
-    used = _used(created)
-    awaiting, last = _awaited(created, kept, names, used)
-    found, beyond = [value.op.index for value in results], _ends(created, names, used)
+    used = _used(ops) if apart is None else apart.used(_used(ops))
+    states = stateful(created)
+    awaiting, last = _awaited(created, states, kept, names, used)
+    found, beyond = [value.op.index for value in results], _ends(states, names, used)
 
     def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
         return [*found, *waiting, *beyond] if apart is None else apart.ends(sources, [*found, *waiting, *beyond])
@@ -158,20 +160,20 @@ def _ports(
 ) -> dict[int, dict[int, int]]:  # fmt: skip
     """Where an op reads an output that is not the first of another's, by that one, then by the reader; what has no data
     stands behind all."""
-    found: dict[int, dict[int, int]] = {}
+    found: dict[int, dict[int, int]] = defaultdict(dict)
     for place in range(len(ops) + len(biases), len(sources)):
         for source in sources[place]:
-            found.setdefault(source, {})[place] = _BEHIND
+            found[source][place] = _BEHIND
     for place, constant in freed.items():
-        found.setdefault(constant, {})[place] = _BEHIND
+        found[constant][place] = _BEHIND
     several = {op.index for op in ops if len(op.outputs) > 1}
     for op, own in zip(ops, sources, strict=False):
         if not several.isdisjoint(own):
             for read, index in op.inputs:
                 if index and read.index not in biases:
-                    found.setdefault(read.index, {})[op.index] = index
+                    found[read.index][op.index] = index
         for before in op.controls:
-            found.setdefault(before.index, {})[op.index] = _BEHIND
+            found[before.index][op.index] = _BEHIND
     return found
 
 
@@ -187,20 +189,22 @@ def _turned(ops: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Seq
 
 
 def _awaited(
-    ops: Sequence[Op], kept: Sequence[Op], names: Names, used: dict[int, str]
+    ops: Sequence[Op], states: Sequence[Op], kept: Sequence[Op], names: Names, used: dict[int, str]
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
-    states = stateful(ops) if names.optimizer else []
-    if not states:
+    if not states or not names.optimizer or branches(ops):
         waiting = sorted(kept, key=names.of)
-        named = [op.index for op in waiting]
+        places = [op.index for op in waiting]
         if names.optimizer:
-            return named, named
-        return named, reduced((op.index, op.type in READS) for op in waiting)
+            return places, places
+        return places, reduced((op.index, op.type in READS) for op in waiting)
     passed, steps = passed_by(ops), stepped(ops)
     led = {*READS, COMPILED}  # what these make is read
-    keys = [(names.state(op, used, steps), op.index, op.type in led or op.index in passed) for op in states]
-    keys.sort()
+    named: dict[str, list[tuple[int, int, bool]]] = {}  # most names are one op's: strings are sorted, and few numbers
+    for op in states:
+        name, number = names.state(op, used, steps)
+        named.setdefault(name, []).append((number, op.index, op.type in led or op.index in passed))
+    keys = [key for name in sorted(named) for key in sorted(named[name])]
     return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
 
 
@@ -215,9 +219,8 @@ def _used(ops: Sequence[Op]) -> dict[int, str]:
     return used
 
 
-def _ends(ops: Sequence[Op], names: Names, used: dict[int, str]) -> list[int]:
+def _ends(states: Sequence[Op], names: Names, used: dict[int, str]) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
-    states = [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
     if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
         states = [op for op in states if op.phase != UPDATE]
     keys = [(names.end(op, used), op.index) for op in states]

@@ -8,7 +8,6 @@ TensorFlow 2.21, and the optimized graphs of captured steps.
 
 from __future__ import annotations
 
-from itertools import compress
 from typing import Any
 
 from cnncost.memory.compiled import shapeless
@@ -28,6 +27,7 @@ from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.names import number
 from cnncost.memory.opgraph import BACKWARD, UNTOLD, UPDATE, Op, OpGraph, Value
+from cnncost.memory.pruning import prune, readers_of
 from cnncost.memory.regroup import regroup
 from cnncost.memory.rewrite_joins import merge_joins
 
@@ -60,52 +60,6 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     if last:
         prune(graph)
     return graph.ops
-
-
-def prune(graph: OpGraph) -> list[int]:
-    """Drop what neither a result nor an assignment needs. Returns how often each op that stays is needed: the edges
-    that read it, the results and effects that it is."""
-    ops = graph.ops
-    for place, op in enumerate(ops):
-        op.index = place
-    needed = [0] * len(ops)
-    for value in graph.results:
-        needed[value.op.index] += 1
-    for op in graph.kept:
-        needed[op.index] += 1
-    passed: list[Op] = []
-    for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
-        if needed[op.index]:
-            for source, _ in op.inputs:
-                needed[source.index] += 1
-            for source in op.controls:
-                needed[source.index] += 1
-        else:
-            passed.append(op)
-    late = [op for op in passed if needed[op.index]]
-    while late:
-        op = late.pop()
-        for source in (*(value.op for value in op.inputs), *op.controls):
-            if not needed[source.index]:
-                late.append(source)
-            needed[source.index] += 1
-    if 0 not in needed:
-        return needed
-    graph.ops = list(compress(ops, needed))
-    for place, op in enumerate(graph.ops):
-        op.index = place
-    return [count for count in needed if count]
-
-
-def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
-    """For each op the ops that read it, one entry per edge, in the order of creation; None for the caller."""
-    readers: list[list[Op | None]] = [[] for _ in ops]
-    for op in ops:
-        for value in op.inputs:
-            readers[value.op.index].append(op)
-    for value in results:
-        readers[value.op.index].append(None)
-    return readers
 
 
 def _fold_transpose(product: Op, readers: list[list[Op | None]]) -> None:

@@ -12,9 +12,8 @@ nothing is done in place, and an op's operands are freed when the next op has it
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import accumulate, chain, repeat
-from operator import sub
+from itertools import accumulate
+from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 from cnncost.memory.walks import breadth_first
@@ -30,10 +29,10 @@ def accumulate_sums(graph: OpGraph, memory: int = MEMORY, edges: Wires | None = 
     sums = [op for op in graph.ops if op.type == "AddN" and len(op.inputs) > 2]
     if not sums:
         return []
-    peak, alive = expected_peak(graph, edges or wires(graph.ops))
-    if peak <= SHARE * memory:
+    expected = expected_peak(graph, edges or wires(graph.ops))
+    if expected.bytes <= SHARE * memory:
         return []
-    found = [op for op in sums if not alive.isdisjoint(op.inputs)]
+    found = [op for op in sums if any(map(expected.alive, op.inputs))]
     made = {op.index: _accumulation(op) for op in found}
     if made:
         graph.ops = [new for op in graph.ops for new in (*made.get(op.index, ()), op)]
@@ -42,41 +41,47 @@ def accumulate_sums(graph: OpGraph, memory: int = MEMORY, edges: Wires | None = 
     return found
 
 
-def expected_peak(graph: OpGraph, edges: Wires) -> tuple[int, set[Value]]:
-    """What grappler takes for the most bytes that are alive at once, and the values that are."""
-    ops, first, reads, _ = edges
-    known: dict[int, int] = {}
-    sizes = [known.get(id(spec)) or known.setdefault(id(spec), spec.bytes) for op in ops for spec in op.outputs]
-    turns = _turns(edges, [op.index for op in graph.ops])
-    counts = map(sub, first[1:], first)
-    made = list(chain.from_iterable(map(repeat, turns, counts)))
-    last = made[:]  # the turn of each value's last reader; its own where nobody reads it
-    for values, turn in zip(reads, turns, strict=True):
-        for value in values:
-            if last[value] < turn:
-                last[value] = turn
+class Expected(NamedTuple):
+    """What grappler expects of a step: the most ``bytes`` that are alive at once, and ``at`` which turn. By value: the
+    turn that makes it (``made``), and that of its last reader, its own where nobody reads it (``last``)."""
+
+    bytes: int
+    at: int
+    first: list[int]  # the number of each op's first value
+    made: list[int]
+    last: list[int]
+
+    def alive(self, value: Value) -> bool:
+        """At the peak. An op's operands are freed when the next op has its outputs."""
+        number = self.first[value.op.index] + value.index
+        return self.made[number] <= self.at < self.last[number] + 2
+
+
+def expected_peak(graph: OpGraph, edges: Wires) -> Expected:
+    """First come, first served: an op's turn comes when all that it waits for has run; its readers stand in the order
+    of creation."""
+    ops, first, reads, sources = edges
+    made = [0] * first[-1]
+    last = made[:]
+    order = breadth_first(sources, [op.index for op in graph.ops])
+    for turn, place in enumerate(order):
+        for value in reads[place]:
+            last[value] = turn
+        value, end = first[place], first[place + 1]
+        while value < end:  # hardly ever more than one
+            made[value] = last[value] = turn
+            value += 1
     for source, index in graph.results:
         last[first[source.index] + index] = len(ops)
+    known: dict[int, int] = {}
+    sizes = [known.get(id(spec)) or known.setdefault(id(spec), spec.bytes) for op in ops for spec in op.outputs]
     changes = [0] * (len(ops) + 3)
     for size, begin, end in zip(sizes, made, last, strict=True):
         changes[begin] += size
-        changes[end + 2] -= size  # freed when the next op has its outputs
+        changes[end + 2] -= size
     lives = list(accumulate(changes[: len(ops)]))
     peak = max(lives, default=0)
-    at = lives.index(peak) if peak > 0 else 0
-    alive = [value for value, turn in enumerate(last) if turn + 2 > at >= made[value]]
-    owners = [bisect_right(first, value) - 1 for value in alive]
-    return peak, {Value(ops[owner], value - first[owner]) for owner, value in zip(owners, alive, strict=True)}
-
-
-def _turns(edges: Wires, created: list[int]) -> list[int]:
-    """At which turn each op runs, first come, first served: when all that it waits for has run, readers in the order of
-    creation."""
-    order = breadth_first(edges.sources, created)
-    turns = [0] * len(edges.sources)
-    for turn, place in enumerate(order):
-        turns[place] = turn
-    return turns
+    return Expected(peak, lives.index(peak) if peak > 0 else 0, first, made, last)
 
 
 def _accumulation(total: Op) -> list[Op]:

@@ -15,7 +15,7 @@ from cnncost.memory.constants import push_constants
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.convolution import workspace
-from cnncost.memory.rewrite import prune
+from cnncost.memory.pruning import prune
 
 _PASSED = frozenset(("Identity", "StopGradient", "PreventGradient"))
 _POOLED = {"MaxPoolGrad": "MaxPool", "MaxPool3DGrad": "MaxPool3D"}
@@ -25,8 +25,8 @@ _FILTERS = {"Conv2DBackpropFilter": "Conv2DBackpropFilterWithBias"}
 def rewrite_training(graph: OpGraph, names: Names | None = None) -> list[Op]:
     """The ops that run, renumbered; after ``rewrite``. ``names``: those of the step, which sort operands."""
     _bypass(graph)
-    prune(graph)  # what regrouping left over reads nothing any more
-    push_constants(graph, names or Names("functional", "sgd"))
+    reads = prune(graph)  # what regrouping left over reads nothing any more
+    push_constants(graph, names or Names("functional", "sgd"), reads)
     return layout(graph)
 
 

@@ -33,9 +33,8 @@ class Stamp:
     def __init__(self, u: Updates, weight: Variable, grad: Value, ops: Sequence[Op]) -> None:
         self.u, self.weight, self.phase = u, weight, ops[0].phase
         self.own = _slots(u, weight)
-        self.suffixes = [
-            op.attrs["variable"].name.removeprefix(self.own) for op in ops if op.type == "_Arg" and "variable" in op.attrs
-        ]
+        slots = [op for op in ops if op.type == "_Arg" and "variable" in op.attrs]
+        self.suffixes = [op.attrs["variable"].name.removeprefix(self.own) for op in slots]
         shared: dict[Value, int] = {}
         places = {Value(op, 0): place for place, op in enumerate(ops)}
         places |= {grad: _GRADIENT, Value(weight.handle, 0): _WEIGHT}

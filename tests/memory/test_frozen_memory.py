@@ -45,7 +45,7 @@ def analysis(frozen: tuple[str, ...], choice: str = "sgd") -> cnncost.Analysis:
 
 def needed(frozen: tuple[str, ...]) -> list[Op]:
     """The ops of the step that a result or an assignment needs."""
-    from cnncost.memory.rewrite import prune
+    from cnncost.memory.pruning import prune
 
     graph = training_step(analysis(frozen), optimizer("sgd")).graph
     prune(graph)

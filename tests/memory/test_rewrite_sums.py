@@ -36,9 +36,9 @@ def test_expected_peak_counts_reads_and_keeps_operands_until_the_next_op() -> No
     graph.results = [graph.add("Relu", [graph.add("Reshape", [y], (ROW,), shape=ROW.shape)])]
     for place, op in enumerate(graph.ops):
         op.index = place
-    peak, alive = expected_peak(graph, wires(graph.ops))
-    assert peak == 3 * MIB  # an op's output beside its operand and the operand of the op before
-    assert len(alive) == 3
+    expected = expected_peak(graph, wires(graph.ops))
+    assert expected.bytes == 3 * MIB  # an op's output beside its operand and the operand of the op before
+    assert sum(expected.alive(op.out()) for op in graph.ops) == 3
 
 
 @pytest.mark.parametrize(("extra", "rewritten"), [(150, 0), (220, 1)])

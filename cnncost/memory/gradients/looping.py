@@ -130,7 +130,7 @@ def _pushed(body: OpGraph, backward: OpGraph, value: Value) -> Value:
 def _prune_pops(backward: OpGraph, loop: Loop) -> None:
     """What the reverse pass does not need after all is not pushed; and of what is pushed, say whose buffer is its own:
     a weight's is the variable's, an element's is the list's, and a state's is counted where it was made."""
-    from cnncost.memory.rewrite import prune
+    from cnncost.memory.pruning import prune
 
     prune(backward)
     wanted = {op.attrs["push"] for op in backward.ops if op.type == "TensorListPopBack"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cnncost.memory.graph_mode import no_collection
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import OpGraph
-from cnncost.memory.rewrite import prune
+from cnncost.memory.pruning import prune
 from cnncost.memory.xla.assign import ALIGNMENT, Buffer, assign, heap_bytes, live_peak, merged, other_heaps
 from cnncost.memory.xla.compile import Compiled, Plan
 from cnncost.memory.xla.creation import creation_order
