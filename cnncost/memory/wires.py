@@ -42,11 +42,19 @@ def wires(ops: list[Op]) -> Wires:
     sources: list[Sequence[int]] = []
     for op in ops:
         own = op.inputs
-        if len(own) == 1:  # most ops: nothing is built up for them
+        count = len(own)
+        if count == 1:  # most ops read one value or two: nothing is built up for them
             ((source, index),) = own
             place = source.index
             places: tuple[int, ...] = (place,)
             values: tuple[int, ...] = (first[place] + index if index else first[place],)
+        elif count == 2:
+            (source, index), (second, other) = own
+            place, after = source.index, second.index
+            places = (place, after)
+            values = (first[place] + index if index else first[place], first[after] + other if other else first[after])
+        elif not count:
+            places = values = ()
         else:
             places = tuple([source.index for source, _ in own])
             values = tuple([first[source.index] + index if index else first[source.index] for source, index in own])
