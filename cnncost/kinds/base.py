@@ -75,6 +75,7 @@ class Kind:
     passive: ClassVar[tuple[str, ...]] = ()  # arguments that Keras takes and that change no cost
     keeps: ClassVar[tuple[str, ...]] = ()  # what the reverse pass needs: "inputs", "outputs", "mask", "statistics"
     keras: ClassVar[bool] = True  # Keras has this layer
+    bare: ClassVar[bool] = False  # an operation of a functional model, no layer
     source: ClassVar[str] = ""  # where a layer that Keras lacks was published
 
     # -- arguments ---------------------------------------------------------------------------------------------

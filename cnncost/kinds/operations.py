@@ -174,6 +174,7 @@ class Operation(Kind):
     '40 × 4 = 160'
     """
 
+    bare = True
     operands: tuple[Operand, ...] = arg(Anything("indices of the inputs, or shapes of constants"))
     parameters: Parameters = arg(Anything("the operation's other arguments"))  # noqa: RUF009
     title: str = arg(Anything("what the source calls it"), "")

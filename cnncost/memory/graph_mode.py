@@ -24,7 +24,6 @@ from cnncost.memory.rewrite_loops import flatten
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Event, Sweep, sweep
-from cnncost.memory.unrolling import unroll
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
@@ -60,10 +59,11 @@ def predict_graph(
         written = simulation.graph is not None and simulation.graph.written
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
+        events = tuple(swept.events)
     notes = [ONE_CHANNEL] if any(map(_one_channel, swept.actors)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, min(peaks), max(peaks), tuple(swept.events), swept.at, tuple(notes)
+        mode, "graph", "requested", swept.peak, min(peaks), max(peaks), events, swept.at, tuple(notes)
     )
 
 
@@ -189,6 +189,8 @@ class _Simulation:
                 ops = [edges.ops[place] for place in places]
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
+            from cnncost.memory.unrolling import unroll
+
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
             places = [op.index for op in ops]

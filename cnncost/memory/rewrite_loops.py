@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cnncost.memory.frames import Flat
-from cnncost.memory.framing import lay
 from cnncost.memory.opgraph import OpGraph
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_training import rewrite_training
@@ -14,6 +13,8 @@ def flatten(graph: OpGraph) -> Flat | None:
     loops = [op for op in graph.ops if op.type == "While"]
     if not loops:
         return None
+    from cnncost.memory.framing import lay
+
     for op in loops:
         body: OpGraph = op.attrs["loop"].graph
         body.processor = graph.processor

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from cnncost.errors import UnsupportedLayer, printable
 from cnncost.graph import Group, Layer, Ref, groups_of
-from cnncost.kinds.operations import Operation
 from cnncost.memory.lowering.base import Lowered, Step
 from cnncost.memory.lowering.masking import made_mask, read_mask, take_away
-from cnncost.memory.lowering.operations import lower_operation
 from cnncost.memory.lowering.registry import rule
 from cnncost.memory.lowering.turns import Turns
 from cnncost.memory.names import entered
@@ -63,7 +61,9 @@ def lower(analysis: Analysis, training: bool = False, eager: bool = False) -> Lo
 def _layer(step: Step, row: LayerCost, layer: Layer, read: list[Value]) -> tuple[Value, ...]:
     """One layer on the values that it reads."""
     try:
-        if isinstance(layer.kind, Operation):
+        if layer.kind.bare:
+            from cnncost.memory.lowering.operations import lower_operation
+
             given, mask, name = read, None, ""
             made = lower_operation(step, row, layer.kind, given)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cnncost.memory.optypes.amx_convolution import amx_scratch
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, given
 from cnncost.memory.optypes.brgemm import THREADS, convolution_scratch
 from cnncost.memory.spec import SIZES, Spec
@@ -60,7 +59,9 @@ def _convolution_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: At
     if len(inputs[1].shape) != 4:
         return (ONEDNN_CONVOLUTION,)
     strides, dilations = attrs.get("strides") or (1, 1), attrs.get("dilations") or (1, 1)
-    scratch = amx_scratch if on.tiles and inputs[0].dtype == "bfloat16" else convolution_scratch
+    scratch = convolution_scratch
+    if on.tiles and inputs[0].dtype == "bfloat16":
+        from cnncost.memory.optypes.amx_convolution import amx_scratch as scratch
     return (scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
 
 

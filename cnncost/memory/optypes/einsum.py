@@ -7,7 +7,6 @@ from math import prod
 from typing import NamedTuple
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs
-from cnncost.memory.optypes.brgemm_matmul import batched_scratch
 from cnncost.memory.spec import Dims, Spec
 from cnncost.processors import Processor
 
@@ -96,6 +95,8 @@ def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) 
 
     def size(names: Iterable[str], *kinds: int) -> int:
         return prod(parsed.sizes[name] for name in dict.fromkeys(names) if parsed.kind(name) in kinds)
+
+    from cnncost.memory.optypes.brgemm_matmul import batched_scratch
 
     first, second = parsed.operands
     batch = size(first + second, _BROADCAST, _BATCH)

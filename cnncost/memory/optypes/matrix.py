@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import prod
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
-from cnncost.memory.optypes.brgemm_matmul import batched_scratch, fused_scratch, product_scratch
 from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.spec import Spec
 from cnncost.processors import Processor
@@ -48,6 +47,8 @@ def _product(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tupl
         return _singles(inputs, result)
     if result.dtype not in _HALF or len(result.shape) != 2:
         return ()
+    from cnncost.memory.optypes.brgemm_matmul import product_scratch
+
     turned = bool(attrs.get("transpose_a"))
     depth = inputs[0].shape[0 if turned else 1]
     return (product_scratch(result.shape[0], depth, result.shape[1], turned, result.dtype, on),)
@@ -60,6 +61,8 @@ def _batched(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tupl
         return _singles(inputs, result)
     if result.dtype not in _HALF | {"float32"}:
         return ()
+    from cnncost.memory.optypes.brgemm_matmul import batched_scratch
+
     turned = bool(attrs.get("transpose_a")), bool(attrs.get("transpose_b"))
     *stack, rows, columns = result.shape
     batch = prod(stack)
@@ -72,7 +75,11 @@ def _batched(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tupl
 
 def _inner_product(inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     result = outputs[0]
-    found = fused_scratch(*result.shape, result.dtype) if result.dtype in _HALF and len(result.shape) == 2 else 0
+    if result.dtype not in _HALF or len(result.shape) != 2:
+        return ()
+    from cnncost.memory.optypes.brgemm_matmul import fused_scratch
+
+    found = fused_scratch(*result.shape, result.dtype)
     return (found,) if found else ()
 
 
