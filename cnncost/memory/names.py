@@ -148,17 +148,19 @@ class Names:
     def learn(self, ops: Sequence[Op], walk: Iterable[int]) -> None:
         """What of the whole graph decides names: which layers have moments, and equal constants. Of those the one that
         stands first in ``walk``, the places of the ops behind the first pruning, gives its name."""
-        for op in ops:
-            if op.phase == FORWARD and op.name == "variance":
+        constants: set[int] = set()
+        for place, op in enumerate(ops):
+            if op.type == "Const":
+                if not op.controls:
+                    constants.add(place)
+                    if op.phase == UPDATE:  # each update has its own; the last is walked to last
+                        self.first.setdefault(self.number(op), op)
+            elif op.name == "variance" and op.phase == FORWARD:
                 self.moments.add(op.layer)
-            if op.phase == FORWARD and op.name == "mul_1":
+            elif op.name == "mul_1" and op.phase == FORWARD:
                 self.batched.add(op.layer)
-            if op.type == "Const" and op.phase == UPDATE and not op.controls:
-                self.first.setdefault(self.number(op), op)  # each update has its own; the last is walked to last
-        for place in walk:
-            op = ops[place]
-            if op.type == "Const" and not op.controls:
-                self.first.setdefault(self.number(op), op)
+        for place in filter(constants.__contains__, walk):
+            self.first.setdefault(self.number(ops[place]), ops[place])
 
     def end(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
         """The name of an op with a state, as far as it decides: a bias is read before a kernel."""

@@ -113,9 +113,10 @@ def sorted_nodes(
     biases = _biases(ops)
     made, folded, late = node_sources(edges, names, biases)
     sources = without_workspaces(ops, made)
-    walked = _turned(ops, sources)
+    back = [op for op in ops if op.type == "Merge"]
+    walked = _turned(back, sources)
     first, second = late.first(sources), late.second(sources)
-    turned = _turned(ops, first)
+    turned = _turned(back, first)
     walk = _folded_last(folded, depth_first(turned, ends(turned, last)))
     order = late.merged(breadth_first(first, walk), sources, len(ops))
     if mapped:
@@ -123,7 +124,7 @@ def sorted_nodes(
     # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
     returned = (len(results) + len(last), 1) if last else (1,) * len(results)
     layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), returned)
-    return Sorted(ops, _turned(ops, made), order, biases, layout, returned)
+    return Sorted(ops, _turned(back, made), order, biases, layout, returned)
 
 
 def _as_created(edges: Wires, results: int, names: Names, fused: Container[str]) -> Sorted:
@@ -177,9 +178,9 @@ def _ports(
     return found
 
 
-def _turned(ops: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
-    """The sources with the edges that lead back to a loop's next iteration, which a topological order leaves out."""
-    back = [op for op in ops if op.type == "Merge"]
+def _turned(back: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
+    """The sources with the edges that lead back to a loop's next iteration, which a topological order leaves out.
+    ``back``: where a loop begins."""
     if not back:
         return sources
     found = list(sources)

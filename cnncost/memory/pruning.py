@@ -8,8 +8,8 @@ from cnncost.memory.opgraph import Op, OpGraph, Value
 
 
 def prune(graph: OpGraph) -> list[int]:
-    """Drop what neither a result nor an assignment needs. Returns how often each op that stays is needed: the edges
-    that read it, the results and effects that it is."""
+    """Drop what neither a result nor an assignment needs; number what stays. Returns how often each op that stays is
+    needed: the edges that read it, the results and effects that it is."""
     ops = graph.ops
     for place, op in enumerate(ops):
         op.index = place
@@ -39,7 +39,7 @@ def prune(graph: OpGraph) -> list[int]:
     graph.ops = list(compress(ops, needed))
     for place, op in enumerate(graph.ops):
         op.index = place
-    return [count for count in needed if count]
+    return list(filter(None, needed))
 
 
 def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:

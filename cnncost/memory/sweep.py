@@ -12,9 +12,10 @@ variable gives up is freed with its last reader (resource_variable_ops.cc, dense
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
@@ -72,10 +73,8 @@ class _Run:
     def __init__(self, edges: Wires, results: list[Value], on: Processor) -> None:
         self.types = table_on(on)
         _, self.first, self.reads, _ = edges
-        self.readers = readers = [0] * self.first[-1]
-        for own in self.reads:
-            for value in own:
-                readers[value] += 1
+        counts = Counter(chain.from_iterable(self.reads))
+        self.readers = readers = list(map(counts.get, range(self.first[-1]), repeat(0)))
         for source, index in results:
             readers[self.first[source.index] + index] += 1
         self.buffers = [_FOREIGN] * self.first[-1]
