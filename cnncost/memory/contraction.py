@@ -3,6 +3,8 @@ activation, the padding before it (remapper.cc, mkl_layout_pass.cc of TensorFlow
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from cnncost.memory.opgraph import Op
 
 Readers = list[list[Op | None]]
@@ -43,7 +45,7 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
         return
     last, parts, addend = bias, ["BiasAdd"], []
     after = None if ALONE in bias.attrs else only_reader(bias, readers)
-    if after is not None and after.type == "AddV2" and _takes_addend(bias, after, readers):
+    if after is not None and after.type == "AddV2" and taker(after, readers, _ADDING) is sums:
         last = after
         parts.append("Add")
         addend = [after.inputs[1] if after.inputs[0].op is bias else after.inputs[0]]
@@ -94,14 +96,14 @@ def lost(sums: Op, readers: Readers) -> bool:
     return taking.type != "MatMul" or (last is not None and last.type in TRIED["MatMul"])
 
 
-def taker(add: Op, readers: Readers) -> Op | None:
-    """The contraction that takes an addition of two equal shapes, and an activation behind it: of two the first by
-    name, as commutative operands are sorted."""
+def taker(add: Op, readers: Readers, types: Container[str] = TRIED) -> Op | None:
+    """The contraction that takes an addition of two equal shapes, and an activation behind it: of two of these
+    ``types`` the first by name, as commutative operands are sorted."""
     a, b = add.inputs
     if UNKNOWN in add.attrs or a.spec != b.spec or a.dtype not in _ADDED_IN:
         return None
     found = [value.op.inputs[0].op for value in (a, b) if _with_bias(value.op, add, readers)]
-    return min(found, key=lambda contraction: contraction.layer, default=None)
+    return min((sums for sums in found if sums.type in types), key=lambda sums: f"{sums.layer}_1/", default=None)
 
 
 def _with_bias(bias: Op, add: Op, readers: Readers) -> bool:
@@ -121,19 +123,6 @@ def merge_bias(bias: Op, readers: Readers) -> None:
     source = sums.inputs[0].op.index
     readers[source] = [bias if reader is sums else reader for reader in readers[source]]
     fuse_pad(bias, readers)
-
-
-def _takes_addend(bias: Op, add: Op, readers: Readers) -> bool:
-    """Whether an addition of two equal shapes goes into this operand's contraction: the first that can take it does."""
-    a, b = add.inputs
-    if UNKNOWN in add.attrs or a.spec != b.spec or bias.inputs[0].op.type not in _ADDING or a.dtype not in _ADDED_IN:
-        return False
-    if a.op is bias:
-        return True
-    other = a.op
-    return not (
-        other.type == "BiasAdd" and other.inputs[0].op.type in _ADDING and only_reader(other, readers) is add
-    )  # fmt: skip
 
 
 def fuse_pad(convolution: Op, readers: Readers) -> None:

@@ -55,3 +55,22 @@ def test_the_bias_of_a_single_channel_is_one(layer: str, activation: str, parts:
     graph = _Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}), "inference", None).built()
     fused = [op.attrs["fused"] for op in graph.ops if "fused" in op.attrs]
     assert fused == [parts if layer == "Conv2D" or activation == "relu" else ("BiasAdd", "Sigmoid")]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("one", "two", "first"), [("alpha", "zeta", "alpha"), ("zeta", "alpha", "alpha"),
+                                                   ("conv_2", "conv_10", "conv_10"), ("a", "a0", "a0")])  # fmt: skip
+def test_of_two_convolutions_the_first_by_name_takes_the_sum(one: str, two: str, first: str, turned: bool) -> None:
+    """As TensorFlow 2.21 allocates: where "conv_2" and "conv_10" are added, conv_2 has an output of its own."""
+    wide = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}
+    layers: list[Any] = [
+        {**wide, "name": "stem"},
+        {**wide, "name": one},
+        {"Conv2D": {"filters": 8, "kernel_size": 1}, "name": two, "inputs": "stem"},
+        {"Add": None, "inputs": [two, one] if turned else [one, two]},
+        "GlobalAveragePooling2D",
+    ]
+    analysis = cnncost.analyze({"input": [16, 16, 3], "layers": layers}, batch=2)
+    graph = _Simulation(analysis, "inference", None).inference_graph()
+    (taking,) = (op for op in graph.ops if "Add" in op.attrs.get("fused", ()))
+    assert taking.inputs[1].op.layer == first
