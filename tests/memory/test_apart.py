@@ -54,7 +54,7 @@ def test_a_stamped_update_is_the_one_that_the_rule_gives(
             variables,
             [op.index for op in built.kept],
             *(
-                (op.type, op.name, op.layer, op.phase, op.outputs, [(value.op.index, value.index) for value in op.inputs],
+                (op.type, op.name, op.layer, op.phase, op.outputs, [(read.op.index, read.index) for read in op.inputs],
                  sorted(before.index for before in op.controls), getattr(op.attrs.get("variable"), "name", None))
                 for op in built.ops
             ),
