@@ -118,9 +118,12 @@ class _Run:
         for op in self.graph.ops:
             own = self.buffers[op.index]
             made = self.types[op.type].allocates and not self.types[op.type].shares
+            held = self._early(op)
             for buffer in own if made else ():
                 self._change(op, self.bytes[buffer], buffer)
             self._scratch(op)
+            for buffer in held:
+                self._change(op, -self.bytes[buffer], buffer)
             for buffer in gone[op.index]:
                 self._change(op, -self.bytes[buffer], buffer)
         return self.found
@@ -160,6 +163,20 @@ class _Run:
         if value != _FOREIGN:
             self.last[value] = len(self.graph.ops)
             self.variables[name] = value
+
+    def _early(self, op: Op) -> list[int]:
+        """What an op allocates before its outputs and keeps until it has run."""
+        early, held = self.types[op.type].early, []
+        specs = [source.outputs[index] for source, index in op.inputs]
+        for size, stays in () if early is None else early(specs, op.outputs, op.attrs):
+            buffer = len(self.bytes)
+            self.bytes.append(size)
+            self._change(op, size, buffer)
+            if stays:
+                held.append(buffer)
+            else:
+                self._change(op, -size, buffer)
+        return held
 
     def _scratch(self, op: Op) -> None:
         sizes = self.kept.scratch(op, self.types[op.type])

@@ -7,7 +7,7 @@ from ctypes import c_float
 from typing import Any
 
 from cnncost.memory.awaited import READS
-from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Inner, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 
 _BEFORE = 1 << 40
@@ -76,7 +76,9 @@ class Names:
 
     def layer(self, op: Op) -> str:
         """The scope of the op's layer."""
-        return self.layers.get(op.layer) or f"{op.layer}_1/"
+        name = op.layer
+        scope = self.layers.get(name) or f"{name}_1/"
+        return scope + name.part if isinstance(name, Inner) else scope
 
     def of(self, op: Op) -> tuple[str, int]:
         key = id(op)
@@ -109,6 +111,8 @@ class Names:
             return f"{scope}{self.layer(op)}", op.index - _FOREMOST[op.name] * _BEFORE
         if scope and op.phase == BACKWARD and op.layer in self.moments:
             return f"{scope}{self.layer(op)}", op.index + _BEFORE * self._moment(op)
+        if scope and op.type in READS and op.phase == FORWARD and op.name.endswith("bias"):  # Add/ReadVariableOp
+            return f"{scope}{self.layer(op)}", op.index - _BEFORE
         if scope and op.type == "Squeeze" and op.phase == FORWARD:  # moments/Squeeze beside batchnorm/mul
             return f"{scope}{self.layer(op)}", op.index + _BEFORE
         return (f"{scope}{self.layer(op)}", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)

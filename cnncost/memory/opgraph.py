@@ -17,7 +17,20 @@ from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
 from cnncost.processors import AVX512
 
-__all__ = ["BACKWARD", "FORWARD", "LOSS", "UNTOLD", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
+__all__ = [
+    "BACKWARD",
+    "FORWARD",
+    "LOSS",
+    "UNTOLD",
+    "UPDATE",
+    "Inner",
+    "Op",
+    "OpGraph",
+    "Scoped",
+    "Spec",
+    "Value",
+    "Variable",
+]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
 UNTOLD = "untold"  # of a constant whose value the model does not tell: it is no other's equal
@@ -40,6 +53,25 @@ class Scoped(str):
 
     def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return str(self), self.scope
+
+
+class Inner(str):
+    """The name of a layer some of whose ops are a layer's inside it: ``part`` stands behind the outer one's scope.
+
+    >>> name = Inner("attention", "query_1/")
+    >>> name == "attention", name.part
+    (True, 'query_1/')
+    """
+
+    part: str
+
+    def __new__(cls, layer: str, part: str) -> Inner:
+        made = super().__new__(cls, layer)
+        made.part = part
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return str(self), self.part
 
 
 class Op:

@@ -2,7 +2,7 @@
 
 A buffer is held by one reference for each edge that still has to be read, and for ever by what the step returns. An op
 allocates its outputs, unless one may take over the buffer of an input whose last reference is the op's own (same bytes,
-same dtype), or is a view of it; then its scratch; when it has run, the scratch, the outputs that nobody reads and the
+same dtype), or is a view of it; then its scratch (some ops have scratch before that); when it has run, the scratch, the outputs that nobody reads and the
 inputs that it was the last to read are freed. Arguments and constants are not the step's to allocate.
 
 A variable holds a reference to its buffer. Adding to it or subtracting from it happens in place where nobody else holds
@@ -90,7 +90,12 @@ class _Run:
         plain = {
             name: kind.forwards
             for name, kind in self.types.items()
-            if kind.allocates and not kind.shares and kind.scratch is None and not kind.into and name not in _EFFECTS
+            if kind.allocates
+            and not kind.shares
+            and kind.scratch is None
+            and kind.early is None
+            and not kind.into
+            and name not in _EFFECTS
         }
         first, reads, readers = self.first, self.reads, self.readers
         buffers, references, sizes = self.buffers, self.references, self.sizes
@@ -138,6 +143,7 @@ class _Run:
         values = self.reads[op.index]
         inputs = [buffers[value] for value in values]
         taken = _FOREIGN
+        held = self.early(op, kind) if kind.early is not None else ()
         if op.outputs and kind.allocates:
             if kind.shares:
                 self.view(op, kind, inputs, start)
@@ -156,6 +162,8 @@ class _Run:
                     buffers[place] = self.allocate(op, self.size(spec) if size is None else size, count)
         if kind.scratch is not None:
             self.scratch(op, kind)
+        for buffer in held:
+            self.free(op, buffer)
         for place in range(start, first[op.index + 1]):
             if not self.readers[place]:
                 buffer = buffers[place]
@@ -208,6 +216,18 @@ class _Run:
         ]
         for buffer in held:
             self.free(op, buffer)
+
+    def early(self, op: Op, kind: OpType) -> list[int]:
+        """What an op allocates before its outputs and keeps until it has run."""
+        assert kind.early is not None
+        held: list[int] = []
+        for size, stays in kind.early([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs):
+            buffer = self.allocate(op, size, 0)
+            if stays:
+                held.append(buffer)
+            else:
+                self.free(op, buffer)
+        return held
 
     def held(self, op: Op) -> int:
         """The buffer of the variable that an op reads or writes."""

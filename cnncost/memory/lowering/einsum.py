@@ -11,7 +11,7 @@ from typing import Any
 from cnncost.memory.lowering.activation import activate
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.merging import ops_add
-from cnncost.memory.opgraph import Value
+from cnncost.memory.opgraph import Inner, Value
 from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
 
@@ -97,9 +97,15 @@ def _reshaped(step: Step, value: Value, dims: Dims) -> Value:
 
 
 def dense(step: Step, row: LayerCost, equation: str, x: Value, prefix: str = "", use_bias: bool = True) -> Value:
-    """The layer's product with its kernel, and its bias."""
+    """The layer's product with its kernel, and its bias; ``prefix``: those of a layer inside it."""
+    graph = step.graph
+    outer = graph.layer
+    if prefix:
+        graph.layer = Inner(outer, prefix.replace("/", "_1/"))
     y = einsum(step, equation, x, step.weight(row, f"{prefix}kernel"))
-    return ops_add(step, y, step.weight(row, f"{prefix}bias")) if use_bias else y
+    y = ops_add(step, y, step.weight(row, f"{prefix}bias")) if use_bias else y
+    graph.layer = outer
+    return y
 
 
 def _einsum_dense(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Value:

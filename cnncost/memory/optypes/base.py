@@ -19,6 +19,8 @@ Attrs = Mapping[str, Any]
 Infer = Callable[[Specs, Attrs], tuple[Spec, ...]]
 Scratch = Callable[[Specs, Specs, Attrs], tuple[int, ...]]
 ScratchOn = Callable[[Processor, Specs, Specs, Attrs], tuple[int, ...]]
+Early = Callable[[Specs, Specs, Attrs], tuple[tuple[int, bool], ...]]
+EarlyOn = Callable[[Processor, Specs, Specs, Attrs], tuple[tuple[int, bool], ...]]
 FIRST, EACH = "first", "each"
 
 
@@ -39,6 +41,8 @@ class OpType(NamedTuple):
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
     ``scratch_on`` the same where it depends on the processor
+    ``early``      byte counts of buffers that it allocates before its outputs, and whether they stay while it runs
+    ``early_on``   the same where it depends on the processor
     ``compiled``   by XLA: the outputs are allocated from the largest to the smallest
     """
 
@@ -52,6 +56,8 @@ class OpType(NamedTuple):
     into: int = 0
     scratch_on: ScratchOn | None = None
     compiled: bool = False
+    early: Early | None = None
+    early_on: EarlyOn | None = None
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")
@@ -69,14 +75,17 @@ def table() -> dict[str, OpType]:
 
 @lru_cache(maxsize=8)
 def table_on(processor: Processor) -> dict[str, OpType]:
-    """The same with every ``scratch`` as that processor's kernels take it."""
+    """The same with every ``scratch`` and ``early`` as that processor's kernels take it."""
     rows = table().items()
-    return {name: row if row.scratch_on is None else _bound(row, processor) for name, row in rows}
+    return {name: _bound(row, processor) for name, row in rows}
 
 
 def _bound(row: OpType, processor: Processor) -> OpType:
-    assert row.scratch_on is not None
-    return row._replace(scratch=partial(row.scratch_on, processor), scratch_on=None)
+    if row.scratch_on is not None:
+        row = row._replace(scratch=partial(row.scratch_on, processor), scratch_on=None)
+    if row.early_on is not None:
+        row = row._replace(early=partial(row.early_on, processor), early_on=None)
+    return row
 
 
 def op_type(name: str) -> OpType:

@@ -58,9 +58,33 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     return (Spec(tuple(parsed.sizes[name] for name in parsed.result), inputs[0].dtype),)
 
 
+class _Work(NamedTuple):
+    """``copies``: bytes of what is made of the operands; ``turned``: whether the product is transposed, so that it is
+    another tensor than the output; ``own``: oneDNN's scratch while it multiplies, or 0."""
+
+    copies: tuple[int, ...]
+    turned: bool
+    own: int
+
+
+def _early(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[tuple[int, bool], ...]:
+    """The output comes last where the product is transposed: then oneDNN's scratch is gone."""
+    copies, turned, own = _work(on, inputs, outputs, attrs)
+    held = tuple((size, True) for size in copies)
+    if not turned:
+        return held
+    return (*held, (outputs[0].bytes, True), *(((own, False),) if own else ()))
+
+
 def _scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
+    """oneDNN's, where the product is the output."""
+    _, turned, own = _work(on, inputs, outputs, attrs)
+    return () if turned or not own else (own,)
+
+
+def _work(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> _Work:
     """A transposed copy of each operand whose axes are not in the kernel's order (batch, free, contracted; the last two
-    may change places), its sum over axes that it alone has, the product before it is transposed, and oneDNN's own."""
+    may change places), and its sum over axes that it alone has."""
     parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
     order = [name for operand in parsed.operands for name in operand]
     made: list[int] = []
@@ -84,14 +108,12 @@ def _scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tupl
         product += [name for name in kept if parsed.kind(name) < _FREE and name not in product]
         free += [name for name in kept if parsed.kind(name) == _FREE]
     batch = sorted(product, key=lambda name: (parsed.kind(name), order.index(name)))
-    if [*batch, *free] != list(parsed.result):
-        made.append(outputs[0].bytes)
-    return (*made, *_product(on, parsed, turned, outputs[0].dtype))
+    return _Work(tuple(made), [*batch, *free] != list(parsed.result), _product(on, parsed, turned, outputs[0].dtype))
 
 
-def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) -> tuple[int, ...]:
+def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) -> int:
     if len(parsed.operands) != 2 or dtype not in on.onednn:
-        return ()
+        return 0
 
     def size(names: Iterable[str], *kinds: int) -> int:
         return prod(parsed.sizes[name] for name in dict.fromkeys(names) if parsed.kind(name) in kinds)
@@ -100,9 +122,8 @@ def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) 
 
     first, second = parsed.operands
     batch = size(first + second, _BROADCAST, _BATCH)
-    found = batched_scratch(size(first, _FREE), size(first, _CONTRACT), size(second, _FREE), batch,
-                            (turned[0], not turned[1]), dtype, on)  # fmt: skip
-    return (found,) if found else ()
+    return batched_scratch(size(first, _FREE), size(first, _CONTRACT), size(second, _FREE), batch,
+                           (turned[0], not turned[1]), dtype, on)  # fmt: skip
 
 
-ROWS = (OpType("Einsum", _infer, scratch_on=_scratch),)
+ROWS = (OpType("Einsum", _infer, scratch_on=_scratch, early_on=_early),)
