@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cnncost.memory.contraction import fuse_pad, merge_bias
-from cnncost.memory.opgraph import FORWARD, Op, OpGraph, Spec, Value
+from cnncost.memory.opgraph import OpGraph, Value
 from cnncost.memory.pruning import prune, readers_of
 from cnncost.memory.rewrite import merge_equals
+from cnncost.memory.swish import scale_swish
 
 
 def handed_on(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value | None]:
@@ -25,26 +26,6 @@ def handed_on(graph: OpGraph, grads: Sequence[Value | None]) -> list[Value | Non
     every = graph.add("IdentityN", found).op
     values = iter([Value(every, place) for place in range(len(found))])
     return [None if grad is None else next(values) for grad in grads]
-
-
-def _scale_swish(graph: OpGraph) -> None:
-    """``tf.nn.silu`` is x·sigmoid(β·x) with β = 1, and its gradient multiplies by β·x once more: equal ops are one, and
-    so that product lives from the forward pass until then. (Grappler would have dropped the factor.)"""
-    handed = [op.inputs[0].op for op in graph.ops if op.type == "IdentityN" and op.attrs.get("gradient") == "swish"]
-    sigmoids = {value.op for product in handed for value in product.inputs if value.op.type == "Sigmoid"}
-    scaled: dict[Value, Op] = {}
-    ops: list[Op] = []
-    for op in graph.ops:
-        if op in sigmoids:
-            x = op.inputs[0]
-            beta = Op(0, "Const", "beta", op.layer, FORWARD, [], (Spec((), x.dtype),), {"value": 1.0})
-            scaled[x] = Op(0, "Mul", "mul", op.layer, FORWARD, [Value(beta, 0), x], (x.spec,), {})
-            op.inputs = [Value(scaled[x], 0)]
-            ops += [beta, scaled[x]]
-        elif op.type == "Mul" and "outside" in op.attrs and op.inputs[0] in scaled and op.inputs[1].op.type == "Sub":
-            op.inputs = [Value(scaled[op.inputs[0]], 0), op.inputs[1]]
-        ops.append(op)
-    graph.ops = ops
 
 
 def rewrite_as_written(graph: OpGraph) -> None:
@@ -60,7 +41,7 @@ def rewrite_as_written(graph: OpGraph) -> None:
         op.inputs = [source(value) for value in op.inputs]
         op.controls = [source(Value(waited, 0)).op for waited in op.controls]
     graph.results = [source(value) for value in graph.results]
-    _scale_swish(graph)
+    scale_swish(graph)
     merge_equals(graph, prune(graph))
     prune(graph)
     readers = readers_of(graph.ops, graph.results)

@@ -8,9 +8,10 @@ TensorFlow 2.21, and the optimized graphs of captured steps.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
-from cnncost.memory.compiled import shapeless
+from cnncost.memory.compiled import rankless, shapeless
 from cnncost.memory.constants import INVERTED
 from cnncost.memory.contraction import (
     ALONE,
@@ -30,6 +31,7 @@ from cnncost.memory.opgraph import BACKWARD, UNTOLD, UPDATE, Op, OpGraph, Value
 from cnncost.memory.pruning import prune, readers_of
 from cnncost.memory.regroup import regroup
 from cnncost.memory.rewrite_joins import merge_joins
+from cnncost.memory.swish import scale_swish
 
 _HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
 
@@ -37,7 +39,11 @@ _HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
 def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     """The ops that run, in the order of creation, renumbered. Changes the graph's ops. ``last``: no other pass follows
     that prunes what the fusions left over."""
-    _bypass(graph)
+    unranked = rankless(graph.ops)
+    if unranked:
+        scale_swish(graph, unranked)
+        unranked = rankless(graph.ops)
+    _bypass(graph, unranked)
     merge_equals(graph, prune(graph))
     if merge_joins(graph):
         prune(graph)  # what is left over is no reader
@@ -123,8 +129,9 @@ def _take_over(product: Op, convolution: Op, activation: str, readers: list[list
         readers[source.index] = [product if r is convolution else r for r in readers[source.index]]
 
 
-def _bypass(graph: OpGraph) -> None:
-    """Ops that only pass values on disappear: identities, x + 0, x·1, x/1. A division by a constant is a product."""
+def _bypass(graph: OpGraph, unranked: Container[Op]) -> None:
+    """Ops that only pass values on disappear: identities; x + 0, x·1, x/1, unless nothing is known of x's shape
+    (``unranked``). A division by a constant is a product."""
     through: dict[int, Value] = {}
     for op in graph.ops:
         for value in op.inputs:
@@ -134,7 +141,7 @@ def _bypass(graph: OpGraph) -> None:
         if op.type in _IDENTITIES:
             through[op.index] = op.inputs[0]
         elif op.type in _NEUTRAL and (op.inputs[0].op.type == "Const" or op.inputs[1].op.type == "Const"):
-            kept = _neutral(op)
+            kept = None if op in unranked else _neutral(op)
             if kept is not None:
                 through[op.index] = kept
                 kept.op.attrs[ALONE] = True

@@ -2,8 +2,9 @@
 
 A buffer is held by one reference for each edge that still has to be read, and for ever by what the step returns. An op
 allocates its outputs, unless one may take over the buffer of an input whose last reference is the op's own (same bytes,
-same dtype), or is a view of it; then its scratch (some ops have scratch before that); when it has run, the scratch, the outputs that nobody reads and the
-inputs that it was the last to read are freed. Arguments and constants are not the step's to allocate.
+same dtype), or is a view of it; then its scratch (some ops have scratch before that); when it has run, the scratch, the
+outputs that nobody reads and the inputs that it was the last to read are freed. Arguments and constants are not the
+step's to allocate.
 
 A variable holds a reference to its buffer. Adding to it or subtracting from it happens in place where nobody else holds
 the buffer, else in a new one; assigning a value makes the value's buffer the variable's, a constant's too. What a
