@@ -12,20 +12,27 @@ ALONE = "alone"  # of what was read by way of x·1 or x + 0, which grappler remo
 UNKNOWN = "unknown"  # of an addition, one of whose shapes grappler does not know
 _FUSED = {
     "Conv2D": "_FusedConv2D",
+    "Conv3D": "_FusedConv3D",
     "DepthwiseConv2dNative": "_FusedDepthwiseConv2dNative",
     "MatMul": "_FusedMatMul",
 }
 # Activations that the CPU kernels of the fused ops have (remapper.cc: IsSupportedActivation).
 _ACTIVATIONS = {
     "_FusedConv2D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
+    "_FusedConv3D": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
 }
 # Those that are looked for behind an addition.
 _PLAIN = frozenset({"Relu", "Relu6", "Elu"})
-TRIED = {"Conv2D": _ACTIVATIONS["_FusedConv2D"], "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN}
+_WITH_OP = frozenset({"Conv2D", "Conv3D"})  # into whose nodes an addition and an activation go
+TRIED = {
+    **dict.fromkeys(_WITH_OP, _ACTIVATIONS["_FusedConv2D"]), "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN
+}  # fmt: skip
 _ADDED, _ADDED_IN = frozenset({"AddV2", "AddN"}), frozenset({"float32", "bfloat16", "float16"})
-_ADDING = frozenset({"Conv2D", "MatMul"})  # their fused ops also add a second operand, in its buffer if they may
+_ADDING = frozenset(
+    {"Conv2D", "Conv3D", "MatMul"}
+)  # their fused ops also add a second operand, in its buffer if they may
 
 
 def only_reader(op: Op, readers: Readers) -> Op | None:
@@ -36,6 +43,9 @@ def only_reader(op: Op, readers: Readers) -> Op | None:
 def fuse_bias(bias: Op, readers: Readers) -> None:
     """Contraction + BiasAdd (+ activation): the last op becomes the fused one."""
     sums = bias.inputs[0].op
+    if sums.type == "Squeeze":
+        _fuse_squeezed(bias, sums, readers)
+        return
     fused = _FUSED.get(sums.type)
     if (
         fused is None
@@ -59,6 +69,23 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
     readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
     if fused == "_FusedConv2D":
         fuse_pad(last, readers)
+
+
+def _fuse_squeezed(bias: Op, squeeze: Op, readers: Readers) -> None:
+    """Conv2D + Squeeze + BiasAdd, a convolution along one axis: the convolution takes the bias, and what was the bias's
+    addition is the view (FindConv2DWithSqueezeAndBias)."""
+    convolution = squeeze.inputs[0].op
+    if convolution.type != "Conv2D" or only_reader(squeeze, readers) is not bias:
+        return
+    if only_reader(convolution, readers) is not squeeze or convolution.attrs.get("data_format", "NHWC") != "NHWC":
+        return
+    convolution.type = "_FusedConv2D"
+    convolution.attrs = {**convolution.attrs, "fused": ("BiasAdd",)}
+    added = bias.inputs[1]
+    convolution.inputs = [*convolution.inputs, added]
+    readers[added.op.index] = [convolution if reader is bias else reader for reader in readers[added.op.index]]
+    bias.type, bias.attrs, bias.inputs = "Squeeze", squeeze.attrs, list(squeeze.inputs)
+    readers[convolution.index] = [bias]
 
 
 def fuse_single(add: Op, readers: Readers) -> None:
@@ -91,7 +118,7 @@ def lost(sums: Op, readers: Readers) -> bool:
     if sums.type not in _ADDED or len(sums.inputs) != 2:
         return False
     taking, last = taker(sums, readers), only_reader(sums, readers)
-    if taking is None or taking.type == "Conv2D":
+    if taking is None or taking.type in _WITH_OP:
         return False
     return taking.type != "MatMul" or (last is not None and last.type in TRIED["MatMul"])
 

@@ -24,7 +24,9 @@ _MERGED = frozenset(("AddN", "ReluGrad", "Relu6Grad", "EluGrad", "SeluGrad", "Le
 _FIRST = frozenset(("TanhGrad", "SigmoidGrad", "RsqrtGrad", "SqrtGrad", "ReciprocalGrad"))  # as their first operand
 _BROADCAST = frozenset(("AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDifference", "Pow", "SelectV2",
                         "GreaterEqual", "Greater", "Less", "LessEqual", "Equal", "NotEqual"))  # fmt: skip
-_WINDOWS = frozenset(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "_FusedConv2D", "_FusedDepthwiseConv2dNative"))
+_WINDOWS = frozenset(
+    ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "_FusedConv2D", "_FusedConv3D", "_FusedDepthwiseConv2dNative")
+)  # fmt: skip
 _POOLS = frozenset(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"))
 _REDUCED = frozenset(("Mean", "Sum", "Max", "Min", "Prod"))
 

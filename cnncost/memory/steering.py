@@ -19,13 +19,16 @@ _STEERING: dict[str, tuple[int, str]] = {
     "DepthwiseConv2dNativeBackpropInput": (0, "shape"), "DepthwiseConv2dNativeBackpropFilter": (1, "shape"),
 }  # fmt: skip
 _OF_SHAPE = {"shape": slice(None), "size": slice(1, 3)}  # the part of the output's shape
-_SIZED = {"Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1}
+_SIZED = {
+    "Conv2DBackpropInput": 0, "Conv2DBackpropFilter": 1, "Conv2DBackpropFilterWithBias": 1, "Conv3DBackpropInputV2": 0,
+    "Conv3DBackpropFilterV2": 1,
+}  # fmt: skip
 _BLOCKS = ("SpaceToBatchND", "BatchToSpaceND")
 _DRAWN = "StatelessRandomUniformV2"
 _STRIDED = {"StridedSlice": 1, "StridedSliceGrad": 0}  # the place of what says which part
 STEERED = frozenset((*_STEERING, *_SIZED, *_BLOCKS, *_STRIDED, _DRAWN))
-_FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias"))
-_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
+_FILTERS = frozenset(("Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3DBackpropFilterV2"))
+_CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D", "Conv3D", "_FusedConv3D"))
 _VECTOR = "vector"  # of whole numbers: equal ones are one constant, whatever they say
 _TABLE = "table"  # of them
 

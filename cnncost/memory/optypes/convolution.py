@@ -94,7 +94,9 @@ _BACKWARD = (
 _POOLS = ("AvgPool", "AvgPoolGrad", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad")
 ROWS = (
     *(OpType(name, given, scratch_on=_convolution_scratch) for name in ("Conv2D", "Conv3D")),
-    OpType("_FusedConv2D", given, forwards=(3,), scratch_on=_convolution_scratch),  # 3: what it adds, if anything
+    *(  # input 3: what it adds, if anything
+        OpType(name, given, forwards=(3,), scratch_on=_convolution_scratch) for name in ("_FusedConv2D", "_FusedConv3D")
+    ),
     *(OpType(name, given) for name in ("DepthwiseConv2dNative", "_FusedDepthwiseConv2dNative")),
     OpType("Conv2DBackpropInput", given, scratch_on=_input_scratch),
     *(
