@@ -22,9 +22,9 @@ from cnncost.memory.walks import post_order
 _REPLACED = frozenset(
     ("Conv2D", "_FusedConv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "Conv2DBackpropFilterWithBias", "Conv3D",
      "_FusedConv3D", "Conv3DBackpropInputV2", "Conv3DBackpropFilterV2", "DepthwiseConv2dNative",
-     "_FusedDepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter", "MatMul", "_FusedMatMul",
-     "BatchMatMulV2", "Einsum", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad", "MaxPool3D", "MaxPool3DGrad",
-     "AvgPool3D", "AvgPool3DGrad", "Softmax", "Transpose")
+     "_FusedDepthwiseConv2dNative", "DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter",
+     "MatMul", "_FusedMatMul", "BatchMatMulV2", "Einsum", "MaxPool", "MaxPoolGrad", "AvgPool", "AvgPoolGrad",
+     "MaxPool3D", "MaxPool3DGrad", "AvgPool3D", "AvgPool3DGrad", "Softmax", "Transpose")
 )  # fmt: skip
 _POOLED = frozenset(("MaxPoolGrad", "MaxPool3DGrad"))
 Sources = Sequence[Sequence[int]]
