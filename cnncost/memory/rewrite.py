@@ -138,6 +138,8 @@ def _bypass(graph: OpGraph, unranked: Container[Op]) -> None:
             if value.op.index in through:
                 op.inputs = [_source(through, value) for value in op.inputs]
                 break
+        if op.controls and through:  # what waits for it waits for what it passed on
+            op.controls = [_source(through, Value(before, 0)).op for before in op.controls]
         if op.type in _IDENTITIES:
             through[op.index] = op.inputs[0]
         elif op.type in _NEUTRAL and (op.inputs[0].op.type == "Const" or op.inputs[1].op.type == "Const"):

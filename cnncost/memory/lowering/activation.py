@@ -69,10 +69,11 @@ def gelu_by_tanh(step: Step, x: Value) -> Value:
 
 
 def _celu(step: Step, x: Value) -> Value:
+    """max(x, 0) + α·expm1(min(x, 0)/α) with α = 1."""
     add = step.add
     positive = add("Maximum", (x, _constant(step, 0.0, x)))
-    scaled = add("RealDiv", (add("Minimum", (x, _constant(step, 0.0, x))), _constant(step, 2.0, x)))
-    return add("AddV2", (positive, add("Mul", (_constant(step, 2.0, x), add("Expm1", (scaled,))))))
+    scaled = add("RealDiv", (add("Minimum", (x, _constant(step, 0.0, x))), _constant(step, 1.0, x)))
+    return add("AddV2", (positive, add("Mul", (_constant(step, 1.0, x), add("Expm1", (scaled,))))))
 
 
 def _squareplus(step: Step, x: Value) -> Value:
