@@ -11,10 +11,9 @@ from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Inner, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 
 _BEFORE = 1 << 40
-_FOREMOST = {  # before mul/Mul, the highest first: capitals by the alphabet, then mul
-    **dict.fromkeys(("Relu6Grad", "ReluGrad", "EluGrad", "SeluGrad", "SigmoidGrad", "SoftsignGrad", "TanhGrad"), 2),
-    "Sigmoid": 3, "Neg_1": 1, "mul": 1,
-}  # fmt: skip
+_CAPITALS = ("EluGrad", "Neg_1", "Relu6Grad", "ReluGrad", "SeluGrad", "Sigmoid", "SigmoidGrad", "SoftsignGrad", "TanhGrad")
+# Before mul/Mul, the highest first: capitals by the alphabet, then mul.
+_FOREMOST = {"mul": 1} | {name: place for place, name in enumerate(reversed(_CAPITALS), 2)}
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope

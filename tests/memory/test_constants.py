@@ -58,7 +58,9 @@ def test_three_operands_and_two_constants_are_multiplied_two_by_two(shaped: bool
 
 def test_what_others_wait_for_stays() -> None:
     graph, x, grad, inner, _ = _tree()
-    graph.add("Relu", (x,)).op.controls.append(inner.op)
+    waiting = graph.add("Relu", (x,))
+    waiting.op.controls.append(inner.op)
+    graph.results.append(waiting)
     push_constants(graph, Names("model", "sgd"))
     assert inner.op.inputs == [grad, x]
 
