@@ -11,7 +11,9 @@ from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Inner, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 
 _BEFORE = 1 << 40
-_CAPITALS = ("EluGrad", "Neg_1", "Relu6Grad", "ReluGrad", "SeluGrad", "Sigmoid", "SigmoidGrad", "SoftsignGrad", "TanhGrad")
+_CAPITALS = (
+    "EluGrad", "Neg_1", "Relu6Grad", "ReluGrad", "SeluGrad", "Sigmoid", "SigmoidGrad", "SoftsignGrad", "TanhGrad",
+)  # fmt: skip
 # Before mul/Mul, the highest first: capitals by the alphabet, then mul.
 _FOREMOST = {"mul": 1} | {name: place for place, name in enumerate(reversed(_CAPITALS), 2)}
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
