@@ -118,9 +118,12 @@ class Kept:
                     self.hold(value, back.index)
 
     def hold_logits(self) -> None:
-        """What a sigmoid or a softmax was taken of hangs on its output, for the loss (``_keras_logits``)."""
+        """What a sigmoid or a softmax of Keras's was taken of hangs on its output, for the loss (``_keras_logits``);
+        one of TensorFlow's is ``plain``."""
         for op in reversed(self.graph.ops):
-            if op.type in ("Sigmoid", "Softmax") and op.phase == FORWARD and op.index not in self._silu:
+            if op.type not in ("Sigmoid", "Softmax") or "plain" in op.attrs:
+                continue
+            if op.phase == FORWARD and op.index not in self._silu:
                 self.hold(op.inputs[0], self._last[op.index][0])
 
     def scratch(self, op: Op, kind: OpType) -> tuple[int, ...]:

@@ -14,8 +14,8 @@ from cnncost.memory.opgraph import LOSS, OpGraph, Value
 from cnncost.memory.spec import Spec
 
 # Bytes: a repeated number is a constant up to here, beyond it is made anew in each step (constant_folding.cc of the
-# common runtime; seen: 11.5 and 24 MB in the step's memory, 0.5 to 6.6 MB not). From 100 KiB on, which grappler does not
-# fold, the repeating op runs all the same, read by nobody, mostly first of all: it is left out here.
+# common runtime; seen: 11.5 and 24 MB in the step's memory, 0.5 to 6.6 MB not). From 100 KiB on, which grappler does
+# not fold, the repeating op runs all the same, read by nobody, mostly first of all: it is left out here.
 LARGEST_CONSTANT = 10 * 2**20
 
 

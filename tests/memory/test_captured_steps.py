@@ -76,6 +76,38 @@ def test_the_peak_is_the_captured_one(source: dict[str, Any], optimizer: str, ca
     assert predict(analysis, "training", optimizer).peak_bytes == pytest.approx(captured, rel=0.001)
 
 
+def attentive(kind: str, width: int, **arguments: Any) -> dict[str, Any]:
+    layers: list[Any] = [
+        {"LayerNormalization": None, "name": "norm"},
+        {kind: arguments, "name": "attention", "inputs": ["norm", "norm"]},
+        {"Add": None, "inputs": ["norm", "attention"]},
+        "GlobalAveragePooling1D",
+        {"Dense": 4},
+    ]
+    return {"input": [48, width], "layers": [{"Dense": width}, *layers] if kind == "Attention" else layers}
+
+
+@pytest.mark.parametrize(
+    ("source", "inference", "training"),
+    [
+        (ATTENTION, 787_972, 1_815_196),
+        (attentive("MultiHeadAttention", 24, num_heads=3, key_dim=8, dropout=0.1), 368_656, 1_045_852),
+        (
+            attentive("GroupQueryAttention", 24, head_dim=8, num_query_heads=4, num_key_value_heads=2),
+            462_340,
+            1_028_124,
+        ),
+        (attentive("Attention", 24), 130_432, 391_336),
+    ],
+)
+def test_attention_op_by_op_keeps_what_python_names(source: dict[str, Any], inference: int, training: int) -> None:
+    """Queries, keys and values until the layer returns, the logits until its products are made; one process each."""
+    for mode, optimizer, captured in (("inference", None, inference), ("training", "sgd", training)):
+        analysis = cnncost.analyze(source, batch=4, mode=mode, optimizer=optimizer)
+        found = predict(analysis, mode, optimizer, executor="eager").peak_bytes
+        assert found == pytest.approx(captured, rel=0.004)
+
+
 def test_attention_projects_keys_first() -> None:
     """As six processes of a captured step did: query, key and value are layers of their own, whose names sort them."""
     simulation = step(ATTENTION)

@@ -55,8 +55,11 @@ def einsum(step: Step, equation: str, x: Value, y: Value) -> Value:
     letters = "".join(c for c in views[2] if c not in "()")
     flat = _reshaped(step, product, tuple(sizes[c] for c in letters))
     if "1" in letters:
-        return _reshaped(step, flat, tuple(sizes[c] for c in result))
-    return _ordered(step, flat, letters, result)
+        made = _reshaped(step, flat, tuple(sizes[c] for c in result))
+    else:
+        made = _ordered(step, flat, letters, result)
+    step.hold(x, y)
+    return made
 
 
 def normalized(equation: str) -> str:

@@ -27,7 +27,9 @@ def _multi_head(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> M
     attended = tuple(axis if axis >= 0 else rank + axis for axis in axes)
     mask = _mask(step, kind, inputs, len(attended))
     query, key, value, gate = _projected(step, row, kind, inputs)
-    return _attend(step, row, kind, query, key, value, gate, attended, kind.key_dim, mask)
+    made = _attend(step, row, kind, query, key, value, gate, attended, kind.key_dim, mask)
+    step.hold(query, key, value)
+    return made
 
 
 def _grouped(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Made:
@@ -38,7 +40,9 @@ def _grouped(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> Made
     query, key, value, gate = _projected(step, row, kind, inputs)
     times = kind.num_query_heads // kind.num_key_value_heads
     key, value = repeat(step, key, times, 2), repeat(step, value, times, 2)
-    return _attend(step, row, kind, query, key, value, gate, (1,), kind.head_dim, mask)
+    made = _attend(step, row, kind, query, key, value, gate, (1,), kind.head_dim, mask)
+    step.hold(query, key, value)
+    return made
 
 
 def _projected(step: Step, row: LayerCost, kind: Any, inputs: list[Value]) -> tuple[Value, Value, Value, Value | None]:
@@ -69,6 +73,8 @@ def _attend(
         output = step.add("Mul", (output, gate))
     free, last = "abcdefgh"[: len(output.shape) - 2], "uvwxyz"[: len(row.outputs[0].shape) + 3 - len(output.shape)]
     output = dense(step, row, f"{free}st,st{last}->{free}{last}", output, "attention_output/", kind.use_bias)
+    if scores is not None:
+        step.hold(scores)
     return (output, scores) if kind.return_attention_scores and scores is not None else output
 
 
@@ -85,8 +91,10 @@ def _at_once(step: Step, kind: Any, query: Value, key: Value, value: Value, scal
         else:
             combined = step.add("LogicalAnd", (step.graph.constant(True, spec), mask))
         logits = step.add("SelectV2", (combined, logits, step.number(-1e9, logits)))
-    weights = step.cast(step.add("Softmax", (logits,)), value.dtype)
-    return step.add("Einsum", (weights, value), equation="BNTS,BSNH->BTNH")
+    weights = step.cast(step.add("Softmax", (logits,), plain=True), value.dtype)
+    made = step.add("Einsum", (weights, value), equation="BNTS,BSNH->BTNH")
+    step.hold(logits, weights)
+    return made
 
 
 def _by_parts(
@@ -104,7 +112,9 @@ def _by_parts(
     if mask is not None:
         scores = step.add("SelectV2", (mask, scores, step.number(0.0, scores)))
     dropped = drop(step, scores, kind.dropout, scores.shape)
-    return einsum(step, "buqk,bkuh->bquh" if grouped else combine, dropped, value), scores
+    made = einsum(step, "buqk,bkuh->bquh" if grouped else combine, dropped, value)
+    step.hold(query, dropped)
+    return made, scores
 
 
 def _mask(step: Step, kind: Any, inputs: list[Value], attended: int) -> Value | None:
