@@ -17,8 +17,8 @@ from cnncost.scratch import Apart, apart
 from cnncost.thinning import highest
 
 if TYPE_CHECKING:
-    from cnncost.memory.predict import Look
     from cnncost.memory.prediction import MemoryPrediction
+    from cnncost.memory.sweep import Look
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass

@@ -9,7 +9,7 @@ Adam are half as long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from cnncost.memory.opgraph import Op, OpGraph, Stamps
 from cnncost.memory.reduction import waited_for
@@ -17,7 +17,6 @@ from cnncost.memory.wires import Wires, wires
 
 _SHARE = 0.25  # of the ops: where fewer are left out nothing is gained
 _OTHER, _OWN, _WEIGHT = range(3)  # whose a node is: all weights', the update's, by place, or the weight's argument
-Ends = list[int]
 
 
 def apart(graph: OpGraph) -> Apart | None:
@@ -26,12 +25,11 @@ def apart(graph: OpGraph) -> Apart | None:
     if stamps is None or not stamps.others:
         return None
     left = _behind(stamps)
-    end = stamps.others[-1][-1]
     if len(left) * len(stamps.others) < _SHARE * len(graph.ops):
         return None
     for place, op in enumerate(graph.ops):
         op.index = place
-    last = end.index + 1
+    last = stamps.others[-1][-1].index + 1
     for own in stamps.others:
         for place in left:
             own[place].index = -1
@@ -124,16 +122,15 @@ class Apart:
         return [*walked, *(own[place] for own in self.stamps.others for place in order), *self.tail]
 
 
-def _walk(start: Sequence[int], sources: Sequence[Sequence[int]], through: Iterable[int]) -> list[int]:
+def _walk(start: Sequence[int], sources: Sequence[Sequence[int]], through: Container[int]) -> list[int]:
     """What is met, in order, of a walk from ``start``, last first, that goes on through some nodes alone."""
     stack, seen, found = list(start), set[int](), []
-    inner = through if isinstance(through, set | range) else set(through)
     while stack:
         node = stack.pop()
         if node in seen:
             continue
         seen.add(node)
-        if node in inner:
+        if node in through:
             stack += sources[node]
         else:
             found.append(node)

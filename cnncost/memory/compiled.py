@@ -7,17 +7,15 @@ does not know the shape of what it returns (``known_shapes``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 
 from cnncost.memory.known_shapes import Inference
 from cnncost.memory.opgraph import Op, OpGraph, Value
 
 COMPILED = "StatefulPartitionedCall"
-_TYPE = attrgetter("type")
 
 
 def calls_compiled(ops: Iterable[Op]) -> bool:
-    return COMPILED in map(_TYPE, ops)
+    return COMPILED in [op.type for op in ops]
 
 
 def shapeless(ops: Sequence[Op]) -> set[Op]:

@@ -47,7 +47,7 @@ def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None)
     made: dict[Op, Op] = {}  # by the root before which it stands
     folded: dict[Op, Op] = {}  # by the product that became it
     for op in reversed(graph.ops):
-        if op.type == "Mul" and op.index not in members and _root(op) and any(_below(v, reads) for v in op.inputs):
+        if op.index not in members and _root(op) and any(_below(value, reads) for value in op.inputs):
             one = _push(op, names, reads, members, folded, graph.shaped, unranked)
             if one is not None:
                 made[op] = one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cnncost.memory.apart import Apart, apart
@@ -23,7 +23,7 @@ from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
-from cnncost.memory.sweep import Event, Sweep, sweep
+from cnncost.memory.sweep import Look, Sweep, sweep
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
@@ -43,9 +43,6 @@ NOT_OPTIMIZED = (
     "node that it makes of them has no op; it would have one without the layer's bias"
 )
 _CONVOLUTIONS = frozenset(("Conv2D", "_FusedConv2D"))
-
-
-Look = Callable[[Sequence[Event]], object]
 
 
 def predict_graph(
@@ -154,10 +151,7 @@ class _Simulation:
         nodes = sorted_nodes(
             walked, graph.results, graph.kept, self.names(graph), graph.processor.fused, graph.mapped, apart=apart
         )
-        ops = nodes.passed(nodes.places())
-        order = [place for place in nodes.order if place < len(walked.ops)]
-        places = constructed([op.index for op in ops], walked.sources, order)
-        ops = apart.ordered([edges.ops[place] for place in places])
+        ops = apart.ordered(_constructed(nodes, walked))
         return sweep(ops, schedule(ops, edges), graph.results, edges, graph.processor)
 
     def run(self, process: int = 0) -> Sweep:
@@ -177,16 +171,12 @@ class _Simulation:
             self.nodes = nodes = self.nodes or sorted_nodes(
                 edges, results, kept, names, on.fused, graph.mapped, graph.written
             )
-            places = nodes.places(passing)
             if process:
                 self.executed = self.executed or Executed(nodes)
-                places = constructed(places, self.executed.sources, nodes.order)
+                places = constructed(nodes.places(passing), self.executed.sources, nodes.order)
                 ops = nodes.passed(places)
             else:
-                ops = nodes.passed(places)
-                order = [place for place in nodes.order if place < len(ops)]
-                places = constructed([op.index for op in ops], edges.sources, order)
-                ops = [edges.ops[place] for place in places]
+                ops = _constructed(nodes, edges)
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
             from cnncost.memory.unrolling import unroll
@@ -256,6 +246,13 @@ class _Simulation:
         else:
             self.apart = found
         return graph
+
+
+def _constructed(nodes: Sorted, edges: Wires) -> list[Op]:
+    """The ops alone, in the order of the graph that the executor is given."""
+    ops = nodes.passed(nodes.places())
+    order = [place for place in nodes.order if place < len(edges.ops)]
+    return [edges.ops[place] for place in constructed([op.index for op in ops], edges.sources, order)]
 
 
 def _middle(found: Sequence[Sweep]) -> Sweep:

@@ -7,7 +7,7 @@ from ctypes import c_float
 from typing import Any
 
 from cnncost.memory.awaited import READS
-from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Inner, Op, Scoped
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 
 _BEFORE = 1 << 40
@@ -79,7 +79,7 @@ class Names:
         """The scope of the op's layer."""
         name = op.layer
         scope = self.layers.get(name) or f"{name}_1/"
-        return scope + name.part if isinstance(name, Inner) else scope
+        return scope + name.scope if isinstance(name, Scoped) else scope
 
     def of(self, op: Op) -> tuple[str, int]:
         key = id(op)

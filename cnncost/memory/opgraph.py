@@ -17,27 +17,15 @@ from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
 from cnncost.processors import AVX512
 
-__all__ = [
-    "BACKWARD",
-    "FORWARD",
-    "LOSS",
-    "UNTOLD",
-    "UPDATE",
-    "Inner",
-    "Op",
-    "OpGraph",
-    "Scoped",
-    "Spec",
-    "Value",
-    "Variable",
-]
+__all__ = ["BACKWARD", "FORWARD", "LOSS", "UNTOLD", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
 UNTOLD = "untold"  # of a constant whose value the model does not tell: it is no other's equal
 
 
 class Scoped(str):
-    """A phase whose ops have names of their own: ``scope`` stands before the layer's, ``{}`` in it for the model's.
+    """A phase or a layer whose ops have names of their own. Of a phase ``scope`` stands before the layer's, ``{}`` in
+    it for the model's; of a layer behind its own: some of its ops are a layer's inside it.
 
     >>> phase = Scoped(BACKWARD, "again/")
     >>> phase == BACKWARD, phase.scope
@@ -46,32 +34,13 @@ class Scoped(str):
 
     scope: str
 
-    def __new__(cls, phase: str, scope: str) -> Scoped:
-        made = super().__new__(cls, phase)
+    def __new__(cls, name: str, scope: str) -> Scoped:
+        made = super().__new__(cls, name)
         made.scope = scope
         return made
 
     def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return str(self), self.scope
-
-
-class Inner(str):
-    """The name of a layer some of whose ops are a layer's inside it: ``part`` stands behind the outer one's scope.
-
-    >>> name = Inner("attention", "query_1/")
-    >>> name == "attention", name.part
-    (True, 'query_1/')
-    """
-
-    part: str
-
-    def __new__(cls, layer: str, part: str) -> Inner:
-        made = super().__new__(cls, layer)
-        made.part = part
-        return made
-
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
-        return str(self), self.part
 
 
 class Op:

@@ -107,7 +107,8 @@ def sorted_nodes(
     found, beyond = [value.op.index for value in results], _ends(states, names, used)
 
     def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
-        return [*found, *waiting, *beyond] if apart is None else apart.ends(sources, [*found, *waiting, *beyond])
+        every = [*found, *waiting, *beyond]
+        return every if apart is None else apart.ends(sources, every)
 
     names.learn(ops, depth_first(edges.sources, ends(edges.sources, awaiting)))
     biases = _biases(ops)

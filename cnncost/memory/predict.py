@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -11,12 +11,11 @@ from cnncost.choices import ALLOCATORS, EXECUTORS, MODES
 from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
-from cnncost.memory.sweep import Event
+from cnncost.memory.sweep import Look
 from cnncost.results import Analysis
 
 __all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]
 
-Look = Callable[[Sequence[Event]], object]
 INT8 = (
     "int8: the float model's ops with one byte a value, weights and activations alike. Keras runs no such step: a "
     "quantized model is another graph, planned by the runtime that runs it"
@@ -71,12 +70,9 @@ def _predicted(
     analysis: Analysis, mode: str, optimizer: str | None, executor: str, allocator: str,
     interval: bool = False, look: Look | None = None,
 ) -> MemoryPrediction:  # fmt: skip
-    runner = _runner(executor)
-    made: MemoryPrediction
-    if interval and executor == "graph":
-        made = runner(analysis, mode, optimizer, orders=import_module("cnncost.memory.graph_mode").ORDERS, look=look)
-    else:
-        made = runner(analysis, mode, optimizer)
+    bounded = interval and executor == "graph"
+    wider = {"orders": import_module("cnncost.memory.graph_mode").ORDERS, "look": look} if bounded else {}
+    made: MemoryPrediction = _runner(executor)(analysis, mode, optimizer, **wider)
     used = policies(analysis)
     if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))

@@ -13,10 +13,9 @@ variable gives up is freed with its last reader (resource_variable_ops.cc, dense
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from itertools import accumulate, chain, repeat
+from itertools import accumulate
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
@@ -36,6 +35,9 @@ class Event(NamedTuple):
     bytes: int
     live: int
     buffer: int
+
+
+Look = Callable[[Sequence[Event]], object]  # what is shown the events of an order
 
 
 class Sweep:
@@ -74,8 +76,10 @@ class _Run:
     def __init__(self, edges: Wires, results: list[Value], on: Processor) -> None:
         self.types = table_on(on)
         _, self.first, self.reads, _ = edges
-        counts = Counter(chain.from_iterable(self.reads))
-        self.readers = readers = list(map(counts.get, range(self.first[-1]), repeat(0)))
+        self.readers = readers = [0] * self.first[-1]
+        for own in self.reads:
+            for value in own:
+                readers[value] += 1
         for source, index in results:
             readers[self.first[source.index] + index] += 1
         self.buffers = [_FOREIGN] * self.first[-1]

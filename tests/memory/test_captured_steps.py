@@ -10,7 +10,7 @@ import pytest
 
 import cnncost
 from cnncost.memory.graph_mode import _Simulation
-from cnncost.memory.opgraph import Inner, Op
+from cnncost.memory.opgraph import Op, Scoped
 from cnncost.memory.predict import predict
 
 
@@ -119,7 +119,7 @@ def _projected(simulation: _Simulation, process: int) -> tuple[str, ...]:
     """The inner layers whose products run forward, in the order in which a process runs them."""
     ops = dict.fromkeys(event.op for event in simulation.run(process).events if event.bytes > 0)
     forward = [op.layer for op in ops if op.type == "BatchMatMulV2" and op.phase == "forward"]
-    return tuple(layer.part for layer in forward if isinstance(layer, Inner))
+    return tuple(layer.scope for layer in forward if isinstance(layer, Scoped))
 
 
 @pytest.mark.parametrize("source", [ATTENTION, VOLUME])

@@ -11,7 +11,7 @@ from typing import Any
 from cnncost.memory.lowering.activation import activate
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.merging import ops_add
-from cnncost.memory.opgraph import Inner, Value
+from cnncost.memory.opgraph import Scoped, Value
 from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
 
@@ -104,7 +104,7 @@ def dense(step: Step, row: LayerCost, equation: str, x: Value, prefix: str = "",
     graph = step.graph
     outer = graph.layer
     if prefix:
-        graph.layer = Inner(outer, prefix.replace("/", "_1/"))
+        graph.layer = Scoped(outer, prefix.replace("/", "_1/"))
     y = einsum(step, equation, x, step.weight(row, f"{prefix}kernel"))
     y = ops_add(step, y, step.weight(row, f"{prefix}bias")) if use_bias else y
     graph.layer = outer

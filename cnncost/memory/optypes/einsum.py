@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ class _Work(NamedTuple):
 
 def _early(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[tuple[int, bool], ...]:
     """The output comes last where the product is transposed: then oneDNN's scratch is gone."""
-    copies, turned, own = _work(on, inputs, outputs, attrs)
+    copies, turned, own = _work(on, tuple(inputs), outputs[0], attrs["equation"])
     held = tuple((size, True) for size in copies)
     if not turned:
         return held
@@ -78,14 +79,15 @@ def _early(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[
 
 def _scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
     """oneDNN's, where the product is the output."""
-    _, turned, own = _work(on, inputs, outputs, attrs)
+    _, turned, own = _work(on, tuple(inputs), outputs[0], attrs["equation"])
     return () if turned or not own else (own,)
 
 
-def _work(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> _Work:
+@lru_cache(maxsize=256)
+def _work(on: Processor, inputs: tuple[Spec, ...], output: Spec, equation: str) -> _Work:
     """A transposed copy of each operand whose axes are not in the kernel's order (batch, free, contracted; the last two
     may change places), and its sum over axes that it alone has."""
-    parsed = parse(attrs["equation"], tuple(spec.shape for spec in inputs))
+    parsed = parse(equation, tuple(spec.shape for spec in inputs))
     order = [name for operand in parsed.operands for name in operand]
     made: list[int] = []
     product: list[str] = []
@@ -108,7 +110,7 @@ def _work(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> _Work:
         product += [name for name in kept if parsed.kind(name) < _FREE and name not in product]
         free += [name for name in kept if parsed.kind(name) == _FREE]
     batch = sorted(product, key=lambda name: (parsed.kind(name), order.index(name)))
-    return _Work(tuple(made), [*batch, *free] != list(parsed.result), _product(on, parsed, turned, outputs[0].dtype))
+    return _Work(tuple(made), [*batch, *free] != list(parsed.result), _product(on, parsed, turned, output.dtype))
 
 
 def _product(on: Processor, parsed: Parsed, turned: Sequence[bool], dtype: str) -> int:
