@@ -66,8 +66,8 @@ class Apart:
         self.own = {op.index: place for place, op in enumerate(stamps.first)}
 
     def walked(self) -> Wires:
-        ops, first, reads, sources = self.wires
-        return Wires(ops[: self.count], first, reads[: self.count], sources[: self.count])
+        ops, first, reads, sources, sizes = self.wires
+        return Wires(ops[: self.count], first, reads[: self.count], sources[: self.count], sizes)
 
     def used(self, used: dict[int, str]) -> dict[int, str]:
         """What first reads each variable (``ordering``), of the walked update's ops, and so of those of the others."""

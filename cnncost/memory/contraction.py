@@ -3,7 +3,7 @@ activation, the padding before it (remapper.cc, mkl_layout_pass.cc of TensorFlow
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from cnncost.memory.opgraph import Op
 
@@ -25,6 +25,7 @@ _ACTIVATIONS = {
 }
 # Those that are looked for behind an addition.
 _PLAIN = frozenset({"Relu", "Relu6", "Elu"})
+_TRIED_BEHIND = _ACTIVATIONS["_FusedConv2D"]
 _WITH_OP = frozenset({"Conv2D", "Conv3D"})  # into whose nodes an addition and an activation go
 TRIED = {
     **dict.fromkeys(_WITH_OP, _ACTIVATIONS["_FusedConv2D"]), "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN
@@ -96,12 +97,15 @@ def fuse_single(add: Op, readers: Readers) -> None:
         fuse_bias(add, readers)
 
 
-def refused(activation: Op, readers: Readers) -> bool:
-    """Whether the remapper fails here. It takes an addition and its activation into a contraction without a look at who
-    else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout exists
-    for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation)."""
-    if activation.type not in _ACTIVATIONS["_FusedConv2D"] or activation.inputs[0].op.type != "AddV2":
-        return False
+def refused(ops: Sequence[Op], readers: Readers) -> bool:
+    """Whether the remapper fails somewhere. It takes an addition and its activation into a contraction without a look
+    at who else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout
+    exists for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation)."""
+    activations = [op for op in ops if op.type in _TRIED_BEHIND and op.inputs[0].op.type == "AddV2"]
+    return any(_refused(op, readers) for op in activations)
+
+
+def _refused(activation: Op, readers: Readers) -> bool:
     add = activation.inputs[0].op
     if all(reader is activation or reader is None for reader in readers[add.index]):
         return False
@@ -109,14 +113,17 @@ def refused(activation: Op, readers: Readers) -> bool:
     return taking is not None and activation.type in TRIED[taking.type]
 
 
-def lost(sums: Op, readers: Readers) -> bool:
-    """Whether a sum goes into a node without an op. The remapper takes an addition, and an activation behind it, into
-    any contraction with a bias, but gives the node that it makes an op for some of them alone: not for a depthwise
+def lost(ops: Sequence[Op], readers: Readers, fused: Container[str]) -> bool:
+    """Whether some sum goes into a node without an op. The remapper takes an addition, and an activation behind it,
+    into any contraction with a bias, but gives the node that it makes an op for some of them alone: not for a depthwise
     convolution, nor for a matrix product with an activation (AddFusedContractionNode). Then "Node ... does not specify
     an operation", and all of grappler's work is ignored ("Ignoring multi-device function optimization failure"). Seen
     for each of these contractions and activations, alone and in pairs, at inference and in training."""
-    if sums.type not in _ADDED or len(sums.inputs) != 2:
-        return False
+    sums = [op for op in ops if op.type in _ADDED and len(op.inputs) == 2]
+    return any(_lost(op, readers) and op.outputs[0].dtype in fused for op in sums)
+
+
+def _lost(sums: Op, readers: Readers) -> bool:
     taking, last = taker(sums, readers), only_reader(sums, readers)
     if taking is None or taking.type in _WITH_OP:
         return False

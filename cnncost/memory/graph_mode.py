@@ -57,7 +57,8 @@ def predict_graph(
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
         events = tuple(swept.events)
-    notes = [ONE_CHANNEL] if any(map(_one_channel, swept.actors)) else []
+    convolutions = [op for op in swept.actors if op.type in _CONVOLUTIONS]
+    notes = [ONE_CHANNEL] if any(map(_one_channel, convolutions)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, min(peaks), max(peaks), events, swept.at, tuple(notes)
@@ -65,7 +66,7 @@ def predict_graph(
 
 
 def _one_channel(op: Op) -> bool:
-    return op.type in _CONVOLUTIONS and op.inputs[1].shape[2] == 1
+    return op.inputs[1].shape[2] == 1
 
 
 def interval(

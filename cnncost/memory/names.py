@@ -66,6 +66,7 @@ class Names:
         self.layers = layers or {}  # the scopes of those that are not named LAYER_1 (``entered``)
         self.scopes = {FORWARD: f"{model}_1/", BACKWARD: f"gradient_tape/{model}_1/", UPDATE: f"{optimizer}/"}
         self.model, self.optimizer = model, optimizer
+        self.stems: dict[str, dict[str, str]] = {BACKWARD: {}, FORWARD: {}}  # scope and layer, by those
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
         self.numbers: dict[int, Any] = {}  # of constants
@@ -97,26 +98,43 @@ class Names:
             if op.type == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
             return self._numbered(self.scopes[UPDATE] + op.type), op.index
-        scope = self._scope(op)
         if op.type == "_Arg" and op.phase == FORWARD and "variable" not in op.attrs:
             return self._numbered("x"), 0
         if "outside" in op.attrs:
             return _PYTHON.get(op.type, op.type), op.index
         if op.phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
+        stem = self._stem(op)
         if op.name == REGROUPED:  # capitals sort before the names of other ops
-            return f"{scope}{self.layer(op)}", -1
-        if scope and op.type in CAPITAL and op.phase == FORWARD:
-            return f"{scope}{self.layer(op)}", op.index - _BEFORE
-        if scope and op.phase == BACKWARD and op.name in _FOREMOST:
-            return f"{scope}{self.layer(op)}", op.index - _FOREMOST[op.name] * _BEFORE
-        if scope and op.phase == BACKWARD and op.layer in self.moments:
-            return f"{scope}{self.layer(op)}", op.index + _BEFORE * self._moment(op)
-        if scope and op.type in READS and op.phase == FORWARD and op.name.endswith("bias"):  # Add/ReadVariableOp
-            return f"{scope}{self.layer(op)}", op.index - _BEFORE
-        if scope and op.type == "Squeeze" and op.phase == FORWARD:  # moments/Squeeze beside batchnorm/mul
-            return f"{scope}{self.layer(op)}", op.index + _BEFORE
-        return (f"{scope}{self.layer(op)}", op.index) if scope else ("sparse_categorical_crossentropy/", op.index)
+            return stem or f"None{self.layer(op)}", -1
+        if stem is None:
+            return "sparse_categorical_crossentropy/", op.index
+        return stem, op.index + _BEFORE * self._turn(op)
+
+    def _turn(self, op: Op) -> int:
+        """How far an op's name is before or behind those of others of its layer."""
+        if op.phase == BACKWARD:
+            if op.name in _FOREMOST:
+                return -_FOREMOST[op.name]
+            return self._moment(op) if op.layer in self.moments else 0
+        if op.phase == FORWARD:
+            if op.type in CAPITAL or (op.type in READS and op.name.endswith("bias")):  # Add/ReadVariableOp
+                return -1
+            return op.type == "Squeeze"  # moments/Squeeze beside batchnorm/mul
+        return 0
+
+    def _stem(self, op: Op) -> str | None:
+        """The scopes of an op's phase and layer; None where its phase has none."""
+        phase, layer = op.phase, op.layer
+        if type(phase) is str and type(layer) is str:
+            stems = self.stems.get(phase)
+            if stems is not None:
+                stem = stems.get(layer)
+                if stem is None:
+                    stem = stems[layer] = f"{self.scopes[phase]}{self.layer(op)}"
+                return stem
+        scope = self._scope(op)
+        return f"{scope}{self.layer(op)}" if scope else None
 
     def _moment(self, op: Op) -> int:
         """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_2/Mul, mul_2/Sum."""

@@ -58,13 +58,11 @@ class _Found:
                     shared[op.index] = 0
                 if FREED in attrs:
                     self.late.freed[op.index] = self.numbered(attrs[FREED])
-            if (
-                op.controls
-                or kind in STEERED
-                or not special.isdisjoint(own)
-                or (kind in _COMMUTATIVE and len(op.inputs) > 1)
-            ):
+            if op.controls or kind in STEERED or not special.isdisjoint(own):
                 own = self.places(op)
+            elif kind in _COMMUTATIVE and len(op.inputs) > 1:
+                read = self.operands(op)
+                own = own if read is op.inputs else [source.index for source, _ in read]
             if shared and not shared.keys().isdisjoint(own):
                 self.late.own[op.index] = [self.other(place) if place in shared else place for place in own]
             found.append(own)

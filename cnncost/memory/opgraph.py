@@ -17,7 +17,20 @@ from cnncost.memory.optypes import infer
 from cnncost.memory.spec import Dims, Spec
 from cnncost.processors import AVX512
 
-__all__ = ["BACKWARD", "FORWARD", "LOSS", "UNTOLD", "UPDATE", "Op", "OpGraph", "Scoped", "Spec", "Value", "Variable"]
+__all__ = [
+    "BACKWARD",
+    "FORWARD",
+    "LOSS",
+    "UNTOLD",
+    "UPDATE",
+    "Op",
+    "OpGraph",
+    "Scoped",
+    "Spec",
+    "Value",
+    "Variable",
+    "first_of",
+]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
 UNTOLD = "untold"  # of a constant whose value the model does not tell: it is no other's equal
@@ -157,7 +170,7 @@ class OpGraph:
             outputs = infer(type_, [op.outputs[index] for op, index in read], attrs)
         op = Op(len(self.ops), type_, name or type_, self.layer, self.phase, read, tuple(outputs), attrs)
         self.ops.append(op)
-        return _first_of((op, 0))
+        return first_of((op, 0))
 
     def argument(self, name: str, spec: Spec) -> Value:
         """A tensor that the step is called with; its buffer belongs to the caller."""
@@ -179,7 +192,7 @@ class OpGraph:
     def read(self, variable: Variable, name: str = "ReadVariableOp") -> Value:
         """The variable's value: an alias of its buffer."""
         type_ = "ReadVariableCopy" if variable.name in self.by_rows else "ReadVariableOp"
-        return self.add(type_, (_first_of((variable.handle, 0)),), (variable.spec,), name, variable=variable)
+        return self.add(type_, (first_of((variable.handle, 0)),), (variable.spec,), name, variable=variable)
 
     def assign(self, type_: str, variable: Variable, value: Value, name: str = "") -> Op:
         """An ``AssignVariableOp``, ``AssignAddVariableOp`` or ``AssignSubVariableOp``; it is never pruned."""
@@ -200,4 +213,4 @@ class OpGraph:
 
 
 _HANDLE = (Spec((), "resource"),)
-_first_of: Callable[[tuple[Op, int]], Value] = partial(tuple.__new__, Value)  # half the time of Value(op, 0)
+first_of: Callable[[tuple[Op, int]], Value] = partial(tuple.__new__, Value)  # half the time of Value(op, 0)

@@ -168,14 +168,15 @@ def _ports(
             found[source][place] = _BEHIND
     for place, constant in freed.items():
         found[constant][place] = _BEHIND
-    several = {op.index for op in ops if len(op.outputs) > 1}
+    several = {op.index for op in ops if len(op.outputs) > 1 and op.index not in biases}
     for op, own in zip(ops, sources, strict=False):
-        if not several.isdisjoint(own):
+        if several and not several.isdisjoint(own):
             for read, index in op.inputs:
                 if index and read.index not in biases:
                     found[read.index][op.index] = index
-        for before in op.controls:
-            found[before.index][op.index] = _BEHIND
+        if op.controls:
+            for before in op.controls:
+                found[before.index][op.index] = _BEHIND
     return found
 
 

@@ -19,12 +19,14 @@ def prune(graph: OpGraph) -> list[int]:
     for op in graph.kept:
         needed[op.index] += 1
     passed: list[Op] = []
-    for op in reversed(ops):  # what an op reads stands before it, but for what a rewriting added
-        if needed[op.index]:
+    # What an op reads stands before it, but for what a rewriting added.
+    for op, often in zip(reversed(ops), reversed(needed), strict=True):
+        if often:
             for source, _ in op.inputs:
                 needed[source.index] += 1
-            for source in op.controls:
-                needed[source.index] += 1
+            if op.controls:
+                for source in op.controls:
+                    needed[source.index] += 1
         else:
             passed.append(op)
     late = [op for op in passed if needed[op.index]]

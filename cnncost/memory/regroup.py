@@ -39,16 +39,17 @@ class _Regrouping:
     def __init__(self, graph: OpGraph) -> None:
         self.graph = graph
         self.reads = [0] * len(graph.ops)  # edges that read each op
+        reads = self.reads
         for op in graph.ops:
-            for value in op.inputs:
-                self.reads[value.op.index] += 1
+            for source, _ in op.inputs:
+                reads[source.index] += 1
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
         unlike, unranked = shapeless(graph.ops), rankless(graph.ops)  # sums are of equal shapes, products of any
         self.done = {op.index for op in unlike if op.type != "Mul" or op in unranked}
         # what others wait for is never taken into a tree (DrivesControlDependency)
-        self.awaited = {control.index for op in graph.ops for control in op.controls}
+        self.awaited = {control.index for op in graph.ops if op.controls for control in op.controls}
 
     def run(self) -> None:
         ops = self.graph.ops

@@ -31,9 +31,10 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
     held.update(value.op for value in graph.results)
     reads = {product.op: 0 for _, product, _ in found}
     for op in graph.ops:
-        held.update(op.controls)
+        if op.controls:
+            held.update(op.controls)
         for source, _ in op.inputs:
-            if source in reads:
+            if source.type == "Mul" and source in reads:
                 reads[source] += 1
     for root, product, rate in found:
         if reads[product.op] == 1 and root not in held and product.op not in held:

@@ -55,14 +55,15 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     for op in shapeless(graph.ops):
         if op.type == "AddV2":
             op.attrs[UNKNOWN] = True
-    graph.mapped = not any(refused(op, readers) for op in graph.ops)
-    if graph.mapped and any(lost(op, readers) and op.outputs[0].dtype in fused for op in graph.ops):
+    graph.mapped = not refused(graph.ops, readers)
+    if graph.mapped and lost(graph.ops, readers, fused):
         graph.ignored = all(op.type != "While" for op in graph.ops)
     rules = _RULES if graph.mapped else _UNMAPPED
     for op in graph.ops:
-        rule = rules.get(op.type)
-        if rule is not None and (op.outputs[0].dtype in fused or rule is _fold_transpose):
-            rule(op, readers)
+        if op.type in rules:
+            rule = rules[op.type]
+            if op.outputs[0].dtype in fused or rule is _fold_transpose:
+                rule(op, readers)
     if last:
         prune(graph)
     return graph.ops

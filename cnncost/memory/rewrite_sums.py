@@ -60,7 +60,7 @@ class Expected(NamedTuple):
 def expected_peak(graph: OpGraph, edges: Wires) -> Expected:
     """First come, first served: an op's turn comes when all that it waits for has run; its readers stand in the order
     of creation."""
-    ops, first, reads, sources = edges
+    ops, first, reads, sources, sizes = edges
     made = [0] * first[-1]
     last = made[:]
     order = breadth_first(sources, [op.index for op in graph.ops])
@@ -73,8 +73,6 @@ def expected_peak(graph: OpGraph, edges: Wires) -> Expected:
             value += 1
     for source, index in graph.results:
         last[first[source.index] + index] = len(ops)
-    known: dict[int, int] = {}
-    sizes = [known.get(id(spec)) or known.setdefault(id(spec), spec.bytes) for op in ops for spec in op.outputs]
     changes = [0] * (len(ops) + 3)
     for size, begin, end in zip(sizes, made, last, strict=True):
         changes[begin] += size

@@ -49,7 +49,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
 
     Constants that wait for nothing stand nowhere: they are left out of the order.
     """
-    numbered, _, _, sources = edges or wires(ops)
+    numbered, _, _, sources, _ = edges or wires(ops)
     kinds = [op.type for op in numbered]
     places = [op.index for op in ops]
     readers = readers_of(sources, places)
@@ -84,6 +84,14 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
             crowd: list[int] | None = None
             last = -1
             ready = readers[index]
+            if len(ready) == 1 and not inline and not silent:  # most ops have one reader, which then runs at once
+                reader = ready[0]
+                waits = pending[reader] - 1
+                if waits:
+                    pending[reader] = waits
+                else:
+                    inline.append(reader)
+                continue
             for reader in ready:  # grows by the readers of what is no op
                 waits = pending[reader] - 1
                 if waits:

@@ -4,27 +4,29 @@ gradient, weight and slots. Half of Adam's step are such copies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS
-from cnncost.memory.opgraph import Op, Spec, Stamps, Value, Variable
+from cnncost.memory.opgraph import Op, Spec, Stamps, Value, Variable, first_of
 from cnncost.memory.update_ops import Updates
 
 _GRADIENT, _WEIGHT = -1, -2
 
 
 class _Like(NamedTuple):
-    """An op that is copied: ``inputs`` and ``controls`` by the place of the op that makes them; behind the ops stand
-    values that all weights share, then the weight's argument and the gradient, counted from the end. ``outputs`` is
-    None where they have the weight's shape."""
+    """An op that is copied: ``read`` takes what it reads from the values that are there, of which those of the ops
+    stand first, in their order; ``controls`` by the place of the op; ``outputs`` is None where they have the weight's
+    shape; ``own``: whether it has to do with a variable."""
 
     type: str
     name: str
-    inputs: list[int]
+    read: Callable[[list[Value]], Sequence[Value]]
     controls: list[int]
     outputs: tuple[Spec, ...] | None
-    attrs: Mapping[str, Any]
+    attrs: dict[str, Any]
+    own: bool
 
 
 class Stamp:
@@ -43,17 +45,18 @@ class Stamp:
             place = places.get(value)
             return len(ops) + shared.setdefault(value, len(shared)) if place is None else place
 
+        codes = [[code(value) for value in op.inputs] for op in ops]
         self.likes = [
             _Like(
-                op.type, op.name, [code(value) for value in op.inputs],
+                op.type, op.name, _taking(own),
                 [places[before.out()] for before in op.controls if before.out() in places],
-                None if op.outputs == (weight.spec,) else op.outputs, op.attrs,
+                None if op.outputs == (weight.spec,) else op.outputs, op.attrs, "variable" in op.attrs,
             )
-            for op in ops
+            for op, own in zip(ops, codes, strict=True)
         ]  # fmt: skip
         self.behind = [*shared]
         self.stamps = u.graph.stamps = Stamps(
-            ops, [], [weight.handle], [place for place, like in enumerate(self.likes) if _GRADIENT in like.inputs]
+            ops, [], [weight.handle], [place for place, own in enumerate(codes) if _GRADIENT in own]
         )
 
     @staticmethod
@@ -75,16 +78,17 @@ class Stamp:
         made: list[Op] = []
         handle = Value(weight.handle, 0)
         values = [handle] * len(self.likes) + [*self.behind, handle, grad]
-        for type_, name, inputs, controls, outputs, attrs in self.likes:
-            read = [values[code] for code in inputs]
-            op = Op(len(ops), type_, name, layer, phase, read, wide if outputs is None else outputs, {**attrs})
-            values[len(made)] = Value(op, 0)
+        number = begin = len(ops)
+        for type_, name, read, controls, outputs, attrs, variable in self.likes:
+            op = Op(number, type_, name, layer, phase, list(read(values)), wide if outputs is None else outputs, attrs)
+            values[number - begin] = first_of((op, 0))
+            number += 1
+            made.append(op)
             if controls:
                 op.controls = [made[before] for before in controls]
-            ops.append(op)
-            made.append(op)
-            if "variable" in attrs:
+            if variable:
                 own.take(op)
+        ops += made
         self.stamps.others.append(made)
         self.stamps.weights.append(weight.handle)
 
@@ -104,15 +108,22 @@ class _Own:
                 path = self.own + name[len(self.like) :]
                 self.found[name] = u.graph.variables[path] = Variable(op, u.slots[path].spec, path, False)
                 op.name = path
-            op.attrs["variable"] = self.found[name]
+            op.attrs = {**op.attrs, "variable": self.found[name]}
         elif op.type in READS:
             u.reads.setdefault(name, []).append(op)
         else:
-            op.attrs["variable"] = self.weight
+            op.attrs = {**op.attrs, "variable": self.weight}
             op.controls.extend(u.reads.pop(self.weight.name, ()))
             u.last_write[self.weight.name] = op
         if not op.outputs:
             u.graph.kept.append(op)
+
+
+def _taking(codes: Sequence[int]) -> Callable[[list[Value]], Sequence[Value]]:
+    """What takes several of a list."""
+    if len(codes) > 1:
+        return itemgetter(*codes)
+    return itemgetter(slice(codes[0], codes[0] + 1 or None) if codes else slice(0, 0))
 
 
 def _slots(u: Updates, weight: Variable) -> str:

@@ -75,7 +75,7 @@ class _Run:
 
     def __init__(self, edges: Wires, results: list[Value], on: Processor) -> None:
         self.types = table_on(on)
-        _, self.first, self.reads, _ = edges
+        _, self.first, self.reads, _, self.widths = edges
         self.readers = readers = [0] * self.first[-1]
         for own in self.reads:
             for value in own:
@@ -102,8 +102,8 @@ class _Run:
             and not kind.into
             and name not in _EFFECTS
         }
-        first, reads, readers = self.first, self.reads, self.readers
-        buffers, references, sizes = self.buffers, self.references, self.sizes
+        first, reads, readers, widths = self.first, self.reads, self.readers, self.widths
+        buffers, references, sizes = self.buffers, self.references, self.bytes
         actor, mark = self.actors.append, self.marks.append
         for op in order:
             forwards = plain.get(op.type)
@@ -113,15 +113,13 @@ class _Run:
                 continue
             index = op.index
             values, place = reads[index], first[index]
-            taken = self.forwarded(op, op.outputs[0], forwards, values) if forwards else _FOREIGN
+            taken = self.forwarded(op, place, forwards, values) if forwards else _FOREIGN
             made, count = taken, readers[place]
             if taken >= 0:
                 references[made] = count
             else:
-                spec = op.outputs[0]
                 made = len(references)
-                size = sizes.get(spec)
-                self.bytes.append(self.size(spec) if size is None else size)
+                sizes.append(widths[place])
                 references.append(count)
                 actor(op)
                 mark(made)
@@ -153,18 +151,17 @@ class _Run:
             if kind.shares:
                 self.view(op, kind, inputs, start)
             else:
-                taken = self.forwarded(op, op.outputs[kind.into], kind.forwards, values)
-                made: Iterable[tuple[int, Spec]] = enumerate(op.outputs, start)
+                taken = self.forwarded(op, start + kind.into, kind.forwards, values)
+                made: Iterable[int] = range(start, start + len(op.outputs))
                 if kind.compiled:
-                    made = sorted(made, key=lambda item: -self.size(item[1]))
-                for place, spec in made:
+                    made = sorted(made, key=lambda place: -self.widths[place])
+                for place in made:
                     count = self.readers[place]
                     if place == start + kind.into and taken >= 0:
                         buffers[place] = taken
                         references[taken] = count
                         continue
-                    size = self.sizes.get(spec)
-                    buffers[place] = self.allocate(op, self.size(spec) if size is None else size, count)
+                    buffers[place] = self.allocate(op, self.widths[place], count)
         if kind.scratch is not None:
             self.scratch(op, kind)
         for buffer in held:
@@ -197,19 +194,17 @@ class _Run:
             found = self.sizes[spec] = spec.bytes
         return found
 
-    def forwarded(self, op: Op, output: Spec, forwards: tuple[int, ...], values: tuple[int, ...]) -> int:
+    def forwarded(self, op: Op, output: int, forwards: tuple[int, ...], values: tuple[int, ...]) -> int:
         """The buffer of the first input that an output may take over."""
         for place in forwards:
             if place >= len(values):
                 break
-            buffer = self.buffers[values[place]]
-            if buffer < 0 or self.references[buffer] != 1:
+            value = values[place]
+            buffer = self.buffers[value]
+            if buffer < 0 or self.references[buffer] != 1 or self.widths[value] != self.widths[output]:
                 continue
             source, index = op.inputs[place]
-            spec = source.outputs[index]
-            if spec is output or (
-                spec.dtype == output.dtype and (spec.shape == output.shape or self.size(spec) == self.size(output))
-            ):
+            if source.outputs[index].dtype == op.outputs[output - self.first[op.index]].dtype:
                 return buffer
         return _FOREIGN
 

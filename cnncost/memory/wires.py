@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op
+from cnncost.memory.spec import Spec
 
 
 class Wires(NamedTuple):
@@ -17,12 +18,14 @@ class Wires(NamedTuple):
     ``first``    the number of each op's first value (output), and one more at the end
     ``reads``    the values that each op reads, one for each edge
     ``sources``  the ops that each op waits for, one for each edge: those it reads from, then those without data
+    ``sizes``    the bytes of each value
     """
 
     ops: list[Op]
     first: list[int]
     reads: list[tuple[int, ...]]
     sources: list[Sequence[int]]
+    sizes: list[int]
 
 
 def wires(ops: list[Op]) -> Wires:
@@ -33,7 +36,7 @@ def wires(ops: list[Op]) -> Wires:
     >>> x = graph.argument("x", Spec((4,), "float32"))
     >>> y = graph.add("Mul", [x, graph.add("Exp", [x])], (x.spec,))
     >>> wires(graph.ops)[1:]
-    ([0, 1, 2, 3], [(), (0,), (0, 1)], [(), (0,), (0, 1)])
+    ([0, 1, 2, 3], [(), (0,), (0, 1)], [(), (0,), (0, 1)], [16, 16, 16])
     """
     for place, op in enumerate(ops):
         op.index = place
@@ -62,7 +65,16 @@ def wires(ops: list[Op]) -> Wires:
             places += tuple([source.index for source in op.controls])
         reads.append(values)
         sources.append(places)
-    return Wires(ops, first, reads, sources)
+    known = _Sizes()
+    return Wires(ops, first, reads, sources, [known[spec] for op in ops for spec in op.outputs])
+
+
+class _Sizes(dict[Spec, int]):
+    """The bytes of each shape and dtype: most values have those of another."""
+
+    def __missing__(self, spec: Spec) -> int:
+        size = self[spec] = spec.bytes
+        return size
 
 
 def readers_of(sources: Sequence[Sequence[int]], order: Sequence[int] | None = None) -> list[list[int]]:
