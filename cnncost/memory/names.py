@@ -137,13 +137,16 @@ class Names:
         return f"{scope}{self.layer(op)}" if scope else None
 
     def _moment(self, op: Op) -> int:
-        """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_2/Mul, mul_2/Sum."""
+        """Gradients of one layer: batchnorm/mul_1/Mul, moments/mul_1, moments/truediv, mul_1/Mul_1 of what the negated
+        mean was multiplied with, mul_2/Mul, mul_2/Sum."""
         if op.name == "RealDiv":
             return 1
         if op.type == "Sum":
-            return 3
-        written = op.layer not in self.batched and any(value.op.phase == FORWARD for value in op.inputs)
-        return 2 if written and op.type == "Mul" else 0
+            return 4
+        read = {value.op.type for value in op.inputs if value.op.phase == FORWARD}
+        if op.layer in self.batched or op.type != "Mul" or not read:
+            return 0
+        return 2 if "Neg" in read else 3
 
     def operand(self, op: Op, reader: Op) -> tuple[str, int]:
         """Constants that grappler made come first: their names begin with a capital letter. Equal ones that Keras

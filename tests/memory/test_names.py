@@ -76,3 +76,15 @@ def test_what_a_result_waits_for() -> None:
     layers = ["Flatten", {"Dense": 4}]
     assert _edges(layers, "inference") == (1,)
     assert _edges(layers, "training") == (4, 1)
+
+
+def test_gradients_of_a_layer_normalization_stand_by_their_names() -> None:
+    """The scale's gradient adds mul_1/Mul_1, from the negated mean, to mul_2/Mul_1, from the input, which the tape
+    makes first (nodes 125 and 126 of a captured step)."""
+    spec = {"input": [8, 8, 3], "layers": [{"Conv2D": {"filters": 4, "kernel_size": 3}}, "LayerNormalization", "ReLU"]}
+    step = _Simulation(cnncost.analyze(spec, batch=2, mode="training"), "training", "sgd")
+    step.run()
+    assert step.nodes is not None
+    ops = [step.nodes.ops[place] for place in step.nodes.places() if place < len(step.nodes.ops)]
+    products = [{value.op.type for value in op.inputs} for op in ops if op.type == "Mul"]
+    assert products.index({"Neg", "ReluGrad"}) < products.index({"_FusedConv2D", "ReluGrad"})
