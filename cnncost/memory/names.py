@@ -104,11 +104,9 @@ class Names:
             return _PYTHON.get(op.type, op.type), op.index
         if op.phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
-        stem = self._stem(op)
+        stem = self._stem(op) or "sparse_categorical_crossentropy/"
         if op.name == REGROUPED:  # capitals sort before the names of other ops
-            return stem or f"None{self.layer(op)}", -1
-        if stem is None:
-            return "sparse_categorical_crossentropy/", op.index
+            return stem, -1
         return stem, op.index + _BEFORE * self._turn(op)
 
     def _turn(self, op: Op) -> int:
