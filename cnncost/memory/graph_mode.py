@@ -20,7 +20,7 @@ from cnncost.memory.ordering import Sorted, sorted_nodes
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.regroup_rates import regroup_rates
 from cnncost.memory.rewrite import rewrite
-from cnncost.memory.rewrite_loops import flatten
+from cnncost.memory.rewrite_loops import flatten, has_loops
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Look, Sweep, sweep
@@ -106,13 +106,21 @@ class _Simulation:
         one. Of a large one and of one with loops, the order in which all variables are read first, which was found to
         be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
         orders have (``agreed``), up to ``MOST`` ops."""
-        swept = self.run()
-        ops = len(self.graph.ops) if self.graph else MOST + 1
+        graph = self.built()
+        ops = MOST + 1 if has_loops(graph) else len(graph.ops)
         processes = min(PROCESSES, EFFORT // ops)
         if processes < FEWEST_PROCESSES:
-            return self.agreed(swept) if ops <= MOST and self.graph and _has_slots(self.graph) else swept
-        peaks = [self.peak(process) for process in range(1, processes + 1)]
-        return self.run(1 + peaks.index(sorted(peaks)[(len(peaks) - 1) // 2]))
+            slots = ops <= MOST and _has_slots(graph)
+            return self.agreed(self.run()) if slots else self.run()
+        first: dict[int, Sweep] = {}  # by its peak
+        peaks: list[int] = []
+        for process in range(1, processes + 1):
+            swept = self.run(process)
+            peak = self.peaks[process] = first.setdefault(swept.peak, swept).peak
+            peaks.append(peak)
+            if peaks.count(peak) > processes // 2:  # which then is the median, whatever the others are
+                return first[peak]
+        return first[sorted(peaks)[(len(peaks) - 1) // 2]]
 
     def agreed(self, first: Sweep) -> Sweep:
         """The middle one of the first ``AGREEING`` peaks that lie within ``NEAR`` of one of them, beginning with that

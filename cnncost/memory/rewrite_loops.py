@@ -8,6 +8,11 @@ from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_training import rewrite_training
 
 
+def has_loops(graph: OpGraph) -> bool:
+    """Before they are laid flat."""
+    return any(op.type == "While" for op in graph.ops)
+
+
 def flatten(graph: OpGraph) -> Flat | None:
     """The rewritten graph with its loops laid flat, their bodies rewritten; None where there is no loop."""
     loops = [op for op in graph.ops if op.type == "While"]
