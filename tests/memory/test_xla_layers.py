@@ -107,6 +107,24 @@ def test_attention(optimizer: str | None, measured: int) -> None:
     assert abs(told.peak_bytes / measured - 1) < 0.001
 
 
+ACTIVATED: list[Any] = [conv(32, activation="silu"), "LayerNormalization"]
+ADDED: list[Any] = [
+    conv(32), {"LeakyReLU": {"negative_slope": 0.1, "name": "x"}}, {"Activation": {"activation": "elu", "name": "y"}},
+    {"Add": None, "inputs": ["x", "y"]}, {"Activation": "silu"}, "LayerNormalization",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layers", "batch", "measured"),
+    [(ACTIVATED, 1, 67_584), (ACTIVATED, 2, 69_632), (ACTIVATED, 4, 139_264), (ADDED, 1, 100_352), (ADDED, 2, 69_632)],
+)
+def test_what_a_layer_normalization_reads(layers: list[Any], batch: int, measured: int) -> None:
+    """Of one instance the statistics are repeated by way of a view without the batch's axis, so that the product of
+    ``silu`` is computed where it is read and x and sigmoid(x) are kept; of several the product is."""
+    analysis = cnncost.analyze({"input": [16, 16, 32], "layers": layers}, batch=batch)
+    assert predict(analysis, executor="xla").peak_bytes == measured
+
+
 LOOK_UP: list[Any] = [
     {"Embedding": {"input_dim": 200, "output_dim": 64}},
     {"Conv1D": {"filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"}},

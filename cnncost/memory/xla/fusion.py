@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
+from cnncost.memory.spec import Dims
 from cnncost.memory.xla.hlo import BLOCKS, MOVING, Hlo
 
 MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
@@ -203,6 +204,23 @@ def _unary(hlo: Hlo) -> bool:
     return True
 
 
+def _by_a_view(producer: Hlo, consumer: Hlo) -> bool:
+    """Whether a broadcast reads another shape of what is repeated: one without axes of one. That view is an instruction
+    between the two, which reads nothing twice."""
+    return consumer.opcode == "broadcast" and 1 in _computed(producer)
+
+
+def _computed(hlo: Hlo) -> Dims:
+    """The shape in which XLA computes a value: what is done value by value to a view is done before the view is taken
+    (ReshapeMover), so that a mean that keeps its axis is scaled without it."""
+    while hlo.elementwise:
+        full = [value for value in hlo.inputs if value.opcode != "broadcast"]
+        if len(full) != 1:
+            return hlo.shape
+        hlo = full[0]
+    return hlo.inputs[0].shape if hlo.opcode == "reshape" else hlo.shape
+
+
 def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
     """ComputeGloballyUnfusible: producers whose duplication would read more, unless all paths fuse."""
     place = {hlo.index: number for number, hlo in enumerate(program)}
@@ -221,7 +239,7 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
             return False
         if _joins(producer) or _joins(consumer):
             return False
-        reuse = not consumer.elementwise and consumer.opcode not in MOVING
+        reuse = not consumer.elementwise and consumer.opcode not in MOVING and not _by_a_view(producer, consumer)
         return not producer.expensive or not (reuse or len(producer.users) > 1)
 
     def paths(producer: Hlo, consumer: Hlo, depth: int = 0) -> bool:
