@@ -228,10 +228,21 @@ def _selected(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
     return (None, *(grad if value.shape else None for value, grad in zip((first, second), made, strict=True)))
 
 
+def _extremum(graph: OpGraph, op: Op, grad: Value) -> Grads:
+    """Where the extrema are, and how many, are names (math_grad.py, ``_MinOrMaxGrad``)."""
+    graph.layer = op.layer
+    found = gradient_of(op)(graph, op, grad, frozenset())
+    product = found[0].op if found[0] is not None else None
+    if product is not None:
+        graph.add("NoOp", product.inputs[0].op.inputs, ())
+    return found
+
+
 _CONVOLUTIONS = (
     "Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
     "DepthwiseConv2dNativeBackpropInput",
 )  # fmt: skip
 _OWN: dict[str, Callable[[OpGraph, Op, Value], Grads | None]] = {
-    "swish": _silu, "RealDiv": _divided, "SelectV2": _selected, **dict.fromkeys(_CONVOLUTIONS, _convolved),
+    "swish": _silu, "RealDiv": _divided, "SelectV2": _selected, "Max": _extremum, "Min": _extremum,
+    **dict.fromkeys(_CONVOLUTIONS, _convolved),
 }  # fmt: skip

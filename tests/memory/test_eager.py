@@ -150,6 +150,17 @@ def test_a_real_step(mode, optimizer, tmp_path):
     assert answer["allocations"]["large_matched"] >= 0.95 * answer["allocations"]["large_total"]
 
 
+CONV = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
+
+
+@pytest.mark.parametrize(("behind", "measured"), [([], 131_688), (["ReLU"], 131_688), ([CONV], 164_456)])
+def test_where_maxima_are_lasts_until_their_gradient_is_done(behind, measured) -> None:
+    """Measured on TensorFlow 2.21 with SGD at batch 2, to Python's numbers of a few bytes."""
+    layers = [CONV, *behind, "GlobalMaxPooling2D", {"Dense": 3}]
+    analysis = cnncost.analyze({"input": [16, 16, 8], "layers": layers}, batch=2, mode="training")
+    assert predict(analysis, "training", "sgd", "eager").peak_bytes == pytest.approx(measured, abs=32)
+
+
 def test_a_tape_goes_through_frozen_layers() -> None:
     """Freezing is Keras's flag; TensorFlow's variables are watched all the same. Measured on TensorFlow 2.21 with SGD
     at batch 4: 71,792 bytes."""
