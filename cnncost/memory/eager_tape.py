@@ -238,11 +238,24 @@ def _extremum(graph: OpGraph, op: Op, grad: Value) -> Grads:
     return found
 
 
+def _chosen(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
+    """Zeros are a tensor, and a name (math_grad.py, ``_MaximumMinimumGrad``)."""
+    if any(value.op.type == "Const" for value in op.inputs):
+        return None
+    graph.layer, begin = op.layer, len(graph.ops)
+    found = gradient_of(op)(graph, op, grad, frozenset())
+    zeros = graph.ops[begin]
+    zeros.type, zeros.attrs = "Fill", {}
+    graph.add("NoOp", (zeros.out(),), ())
+    return found
+
+
 _CONVOLUTIONS = (
     "Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
     "DepthwiseConv2dNativeBackpropInput",
 )  # fmt: skip
 _OWN: dict[str, Callable[[OpGraph, Op, Value], Grads | None]] = {
     "swish": _silu, "RealDiv": _divided, "SelectV2": _selected, "Max": _extremum, "Min": _extremum,
+    "Maximum": _chosen, "Minimum": _chosen,
     **dict.fromkeys(_CONVOLUTIONS, _convolved),
 }  # fmt: skip

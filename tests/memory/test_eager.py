@@ -161,6 +161,14 @@ def test_where_maxima_are_lasts_until_their_gradient_is_done(behind, measured) -
     assert predict(analysis, "training", "sgd", "eager").peak_bytes == pytest.approx(measured, abs=32)
 
 
+def test_zeros_beside_a_maximum_are_a_tensor() -> None:
+    """Measured on TensorFlow 2.21 with SGD at batch 2: 205,040 bytes with Python's numbers."""
+    larger = {"Maximum": None, "inputs": ["x", "y"]}
+    layers = [{**CONV, "name": "x"}, {"ReLU": {"name": "y"}}, larger, "GlobalAveragePooling2D", {"Dense": 3}]
+    analysis = cnncost.analyze({"input": [16, 16, 8], "layers": layers}, batch=2, mode="training")
+    assert predict(analysis, "training", "sgd", "eager").peak_bytes == pytest.approx(205_040, abs=48)
+
+
 def test_a_tape_goes_through_frozen_layers() -> None:
     """Freezing is Keras's flag; TensorFlow's variables are watched all the same. Measured on TensorFlow 2.21 with SGD
     at batch 4: 71,792 bytes."""

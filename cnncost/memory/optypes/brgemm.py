@@ -6,7 +6,8 @@ What is told here depends on shapes and on the number of threads alone. A proces
 
 - Each thread has a batch of pairs of blocks, one pair for each position of the kernel, in whole pages.
 - A convolution whose input and output are below 8 KiB, and whose output channels are one block, has one thread
-  (``adjust_nthr``).
+  (``adjust_nthr``). A block is of 16 or 32, or of 64 if there are windows to slide and the filters are few
+  (``fast_check_oc_block``; from which size on it is not was found by measuring: 144 KiB are, 216 KiB are not).
 - A float32 input of one channel is laid out anew ("relo"), window by window of the kernel's rows and columns, row after
   row (``whi``), or its columns alone (``wi``), with the filters beside it. TensorFlow hands the filters of a batch of
   one image over as they are, which rules that out.
@@ -14,7 +15,7 @@ What is told here depends on shapes and on the number of threads alone. A proces
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, prod
 
 from cnncost.memory.spec import Dims, Spec
 
@@ -22,6 +23,7 @@ THREADS = 2
 PAGE = 4096  # bytes; every buffer may begin at a page: one more is asked for
 _PAIR = 40  # bytes of brgemm_batch_element_t: two addresses, two paddings, one count
 _SMALL = 8192  # bytes
+_FEW = 180 << 10  # bytes
 _LANES = 16  # float32 numbers of a register: the least block of output channels
 _FILTERS = 1024  # numbers: what the filters of a relo are rounded up to
 
@@ -49,7 +51,10 @@ def small(image: Spec, output: Spec) -> bool:
 
 
 def _threads(image: Spec, kernel: Spec, output: Spec) -> int:
-    return 1 if small(image, output) and kernel.shape[-1] <= _LANES else THREADS
+    *window, _, outputs = kernel.shape
+    few = prod(window) > 1 and kernel.bytes <= _FEW
+    one = up(outputs, _LANES) in ((_LANES, 2 * _LANES, 4 * _LANES) if few else (_LANES, 2 * _LANES))
+    return 1 if one and small(image, output) else THREADS
 
 
 def batch_bytes(pairs: int, threads: int) -> int:
