@@ -125,6 +125,14 @@ def test_what_a_layer_normalization_reads(layers: list[Any], batch: int, measure
     assert predict(analysis, executor="xla").peak_bytes == measured
 
 
+@pytest.mark.parametrize(("batch", "measured"), [(1, 74_048), (2, 114_868)])
+def test_maxima_of_one_instance_are_read_by_way_of_a_view(batch: int, measured: int) -> None:
+    """So the softplus is computed where it is read, and what it costs much to compute are buffers."""
+    layers = [conv(16, activation="softplus"), "GlobalMaxPooling2D", {"Dense": 3}]
+    analysis = cnncost.analyze({"input": [16, 16, 8], "layers": layers}, batch=batch, mode="training")
+    assert predict(analysis, "training", "sgd", "xla").peak_bytes == pytest.approx(measured, abs=64)
+
+
 LOOK_UP: list[Any] = [
     {"Embedding": {"input_dim": 200, "output_dim": 64}},
     {"Conv1D": {"filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"}},

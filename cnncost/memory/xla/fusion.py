@@ -17,6 +17,7 @@ MOST_COPIES = 15  # FusionNodeIndexingEvaluation::kAllowedCodeDuplication
 MOST_JOINED = 8  # operands of a concatenation that fuses
 WIDEST_JOIN = 128  # of the last axis, from which a concatenation along it stands alone
 MOST_REDUCTIONS = 5
+_SQUEEZED = frozenset(("broadcast", "dot"))  # what reads operands without their axes of one
 DEEPEST = 200  # instructions in a chain that is looked at as one; a kernel holds fewer
 
 
@@ -206,8 +207,9 @@ def _unary(hlo: Hlo) -> bool:
 
 def _by_a_view(producer: Hlo, consumer: Hlo) -> bool:
     """Whether a broadcast reads another shape of what is repeated: one without axes of one. That view is an instruction
-    between the two, which reads nothing twice."""
-    return consumer.opcode == "broadcast" and 1 in _computed(producer)
+    between the two, which reads nothing twice, and the only reader where all others take the same."""
+    viewed = consumer.opcode == "broadcast" and all(user.opcode in _SQUEEZED for user in producer.users)
+    return viewed and 1 in _computed(producer)
 
 
 def _computed(hlo: Hlo) -> Dims:
@@ -239,8 +241,8 @@ def _unfusible(program: list[Hlo], wanted: set[int]) -> set[int]:
             return False
         if _joins(producer) or _joins(consumer):
             return False
-        reuse = not consumer.elementwise and consumer.opcode not in MOVING and not _by_a_view(producer, consumer)
-        return not producer.expensive or not (reuse or len(producer.users) > 1)
+        reuse = not consumer.elementwise and consumer.opcode not in MOVING
+        return not producer.expensive or not (reuse or len(producer.users) > 1) or _by_a_view(producer, consumer)
 
     def paths(producer: Hlo, consumer: Hlo, depth: int = 0) -> bool:
         if consumer is producer:
