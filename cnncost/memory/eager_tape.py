@@ -51,7 +51,8 @@ class Kept:
                 if source.type == "Mul" and source.inputs[0].op.type == _DRAWN:  # a local name until it returns
                     self._last[source.inputs[0].op.index][0] = op.index
             if op.type == "IdentityN" and op.attrs.get("gradient") == "swish":
-                self._silu.update(value.op.index for value in op.inputs[0].op.inputs if value.op.type == "Sigmoid")
+                gates = [value.op for value in op.inputs[0].op.inputs if value.op.type == "Sigmoid"]
+                self._silu.update(gate.index for gate in gates if gate.inputs[0] == op.inputs[1])  # x may be one too
 
     def last(self, value: Value) -> int:
         return self._last[value.op.index][value.index]
