@@ -198,7 +198,10 @@ class Dot(Kind):
     def _places(self, inputs: Shapes) -> tuple[int, int]:
         if len(inputs) != 2:
             raise GeometryError(f"{self.name()} takes exactly 2 inputs", received=f"{len(inputs)} inputs")
-        first, second = self.axes if isinstance(self.axes, tuple) else (self.axes, self.axes)
+        if isinstance(self.axes, tuple):
+            first, second = self.axes
+        else:  # Keras counts one axis that is negative round and round (``axes % rank``)
+            first, second = (self.axes % (len(shape) + 1) if self.axes < 0 else self.axes for shape in inputs)
         a, b = place(self, first, inputs[0]), place(self, second, inputs[1])
         x, y = inputs[0][a], inputs[1][b]
         if None not in (x, y) and x != y:

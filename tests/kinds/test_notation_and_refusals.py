@@ -188,3 +188,10 @@ def test_activations_are_those_of_keras(keras: Any) -> None:
         assert activated((3, 4), found) == tuple(keras.activations.get(name)(values).shape), name
     assert set(FUNCTIONS) <= set(ALL_OBJECTS_DICT)
     assert set(ALIASES.values()) <= set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(("axes", "output"), [(-3, (1, 1)), (-1, (4, 3)), (1, (4, 3))])
+def test_one_negative_axis_of_a_dot_counts_round(axes: int, output: Shape) -> None:
+    """As Keras's: axis -3 of two axes, the batch among them, is axis 1."""
+    shapes = {-3: ((1, 1, 1), (1,)), -1: ((4, 5), (3, 5)), 1: ((5, 4), (5, 3))}[axes]
+    assert build("Dot", axes=axes).output(shapes) == output
