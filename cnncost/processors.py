@@ -1,80 +1,108 @@
-"""Which processor a step is simulated for. It decides in half precision alone: what no unit computes, TensorFlow's own
-kernels compute in other ways, with other buffers, than oneDNN's."""
+"""Which processor a step is simulated for: what oneDNN computes on it. What it does not, TensorFlow's own kernels
+compute in other ways, with other buffers.
+
+TensorFlow uses oneDNN at all where the processor has units for neural networks (util.cc of TensorFlow 2.21:
+``DefaultOneDnnPolicy``), or where ``TF_ENABLE_ONEDNN_OPTS`` says so; and then for a dtype that it has units for
+(``IsDataTypeSupportedByOneDNNOnThisCPU``).
+"""
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import NamedTuple
 
 from cnncost.errors import one_of
 
 HOST = "host"
+SWITCH = "TF_ENABLE_ONEDNN_OPTS"
+_UNITS = frozenset(("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"))
+_SAID = {"0": False, "false": False, "1": True, "true": True}  # what the variable may say (env_var.cc)
+OWN_KERNELS = (
+    "counted is a processor without units for neural networks (AVX512-VNNI, AVX-VNNI, AMX), on which TensorFlow leaves "
+    f"oneDNN off unless {SWITCH}=1: its own kernels take no addition into a convolution, and up to 30 MiB for the "
+    "gradient of each filter"
+)
 _SINGLE = ("float32", "bfloat16")  # what oneDNN computes in on every processor with AVX-512
 
 
 class Processor(NamedTuple):
-    """An x86-64 processor with AVX-512. ``half``: its units compute float16 (AVX512-FP16), without which TensorFlow
-    leaves it to its own kernels (mkl_util.h: ``IsDataTypeSupportedByOneDNNOnThisCPU``); ``tiles``: it has AMX;
-    ``cache``: bytes of level 2 a core.
+    """An x86-64 processor. ``onednn``: the dtypes that oneDNN computes in, none where TensorFlow leaves it off; float16
+    wants units for it (AVX512-FP16), bfloat16 AVX-512; ``tiles``: it has AMX; ``cache``: bytes of level 2 a core.
 
-    >>> sorted(processor("amx").onednn - processor("avx512").onednn)
-    ['float16']
+    >>> sorted(processor("amx").onednn - processor("avx512").onednn), sorted(processor("avx2").onednn)
+    (['float16'], [])
     """
 
     name: str
-    half: bool
+    onednn: frozenset[str]
     tiles: bool
     cache: int
 
-    @property
-    def note(self) -> str:
-        """What its kernels mean for figures of half precision."""
-        own = "by oneDNN" if self.half else "by TensorFlow's own kernels, on large copies"
+    def note(self, half: bool) -> str:
+        """What its kernels mean for the figures; ``half``: some are of half precision."""
+        if not self.onednn:
+            return OWN_KERNELS
+        if not half:
+            return ""
+        own = "by oneDNN" if "float16" in self.onednn else "by TensorFlow's own kernels, on large copies"
+        if "bfloat16" not in self.onednn:
+            return (
+                "half precision depends on the processor: counted is one without AVX-512, where it is computed " + own
+            )
         tiles = f"{'AMX' if self.tiles else 'AVX-512 without AMX'}, {self.cache >> 20} MiB of cache a core"
         return f"half precision depends on the processor: counted are two threads, {tiles}; float16 is computed {own}"
 
     @property
-    def onednn(self) -> frozenset[str]:
-        """The dtypes that oneDNN computes in."""
-        return frozenset((*_SINGLE, "float16") if self.half else _SINGLE)
-
-    @property
     def fused(self) -> frozenset[str]:
-        """The dtypes whose ops TensorFlow's graph passes fuse and replace; int8 stands for a float model's."""
-        return self.onednn | {"float64", "int8"}
+        """The dtypes whose ops oneDNN's graph pass replaces; int8 stands for a float model's."""
+        return self.onednn and self.onednn | {"float64", "int8"}
 
 
-AVX512 = Processor("avx512", half=False, tiles=False, cache=1 << 20)
-AMX = Processor("amx", half=True, tiles=True, cache=2 << 20)
-NAMES = (HOST, AMX.name, AVX512.name)
+AVX512 = Processor("avx512", frozenset(_SINGLE), tiles=False, cache=1 << 20)
+AMX = Processor("amx", frozenset((*_SINGLE, "float16")), tiles=True, cache=2 << 20)
+AVX2 = Processor("avx2", frozenset(), tiles=False, cache=1 << 20)
+_KNOWN = {one.name: one for one in (AMX, AVX512, AVX2)}
+NAMES = (HOST, *_KNOWN)
 
 
 def processor(name: str) -> Processor:
-    """``amx`` (Xeons since 2023), ``avx512`` (others with AVX-512, AMD's among them), or ``host``, this machine's.
-    Raises CnncostError for another word."""
+    """``amx`` (Xeons since 2023), ``avx512`` (others with AVX-512 and units for neural networks, AMD's among them),
+    ``avx2`` (those on which TensorFlow leaves oneDNN off), or ``host``, this machine's. Raises CnncostError for another
+    word."""
     one_of("processor", name, NAMES)
-    if name == HOST:
-        return host()
-    return AMX if name == AMX.name else AVX512
+    return host() if name == HOST else _KNOWN[name]
+
+
+def host() -> Processor:
+    """This machine's, as far as Linux tells; ``avx512`` where nothing is told."""
+    return of_flags(_described(), os.environ.get(SWITCH, ""))
 
 
 @lru_cache(maxsize=1)
-def host() -> Processor:
-    """This machine's, as far as Linux tells; ``avx512`` where nothing is told."""
+def _described() -> str:
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-            return of_flags(stream.read(1 << 20))
+            return stream.read(1 << 20)
     except OSError:
-        return AVX512
+        return ""
 
 
-def of_flags(text: str) -> Processor:
-    """The processor of Linux's ``/proc/cpuinfo``.
+def of_flags(text: str, switch: str = "") -> Processor:
+    """The processor of Linux's ``/proc/cpuinfo``; ``switch``: what the environment says of oneDNN.
 
-    >>> of_flags("flags : fpu avx512f avx512_bf16").name, of_flags("flags : avx512_fp16 amx_tile amx_bf16").name
+    >>> of_flags("flags : fpu avx512f avx512_bf16").name, of_flags("flags : avx512f avx512_fp16 amx_tile amx_bf16").name
     ('avx512', 'amx')
+    >>> of_flags("flags : fpu avx2").name, sorted(of_flags("flags : fpu avx2", "1").onednn)
+    ('avx2', ['float32'])
     """
     flags = next((line.partition(":")[2].split() for line in text.splitlines() if line.startswith("flags")), [])
-    half, tiles = "avx512_fp16" in flags, "amx_bf16" in flags
-    known = {(one.half, one.tiles): one for one in (AVX512, AMX)}
-    return known.get((half, tiles)) or Processor("avx512-fp16" if half else "amx-without-fp16", half, tiles, AMX.cache)
+    if not _SAID.get(switch.lower(), not flags or not _UNITS.isdisjoint(flags)):
+        return AVX2
+    if not flags:
+        return AVX512
+    half, tiles, wide = "avx512_fp16" in flags, "amx_bf16" in flags, "avx512f" in flags
+    known = {(one.onednn, one.tiles): one for one in (AVX512, AMX)}
+    dtypes = frozenset((*(_SINGLE if wide else ("float32",)), *(("float16",) if half else ())))
+    name = "amx-without-fp16" if tiles else "avx512-fp16" if half else "avx2-onednn"
+    return known.get((dtypes, tiles)) or Processor(name, dtypes, tiles, AMX.cache if wide else AVX2.cache)

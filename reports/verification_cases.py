@@ -63,7 +63,7 @@ class Store:
 
     def keep(self, case: Case, found: dict[str, Any]) -> None:
         whole = {"format": FORMAT, "file": case.file, "versions": self.now, "date": date.today().isoformat(),
-                 "machine": machine(), **found}  # fmt: skip
+                 "machine": machine(), "processor": processor(), **found}  # fmt: skip
         _write(self.folder / case.file, whole)
 
     def architectures(self) -> list[str]:
@@ -119,6 +119,13 @@ def machine() -> str:
         found = re.search(r"^model name\s*:\s*(.+)$", stream.read(1 << 16), re.MULTILINE)
         name = f"{found[1].strip()} ({name})" if found else name
     return f"{os.cpu_count()} × {name}, {platform.system()}"
+
+
+def processor() -> str:
+    """Whose kernels compute in float32 here, by the name that an analysis takes: oneDNN's or TensorFlow's own."""
+    from cnncost.processors import AVX2, AVX512, host
+
+    return AVX512.name if "float32" in host().onednn else AVX2.name
 
 
 def earlier(path: Path) -> dict[Case, dict[str, Any]]:

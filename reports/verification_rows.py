@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from verification_cases import Case, Store
+from verification_cases import Case, Store, processor
 
 if TYPE_CHECKING:
     from cnncost.measure import Job, Measurement
@@ -28,10 +28,13 @@ def _graph(source: str, store: Store) -> Any:
     return cnncost.analyze(source).graph
 
 
-def analysis_of(case: Case, store: Store) -> Analysis:
+def analysis_of(case: Case, store: Store, measured: dict[str, Any] | None = None) -> Analysis:
+    """``measured``: what was stored, whose processor it is; without one this machine's."""
     import cnncost
 
-    return cnncost.analyze(_graph(case.source, store), batch=case.batch, mode=case.mode, optimizer=case.optimizer)
+    on = processor() if measured is None else measured.get("processor", "avx512")
+    graph = _graph(case.source, store)
+    return cnncost.analyze(graph, batch=case.batch, mode=case.mode, optimizer=case.optimizer, processor=on)
 
 
 def job_of(case: Case, analysis: Analysis, steps: int, limit: float) -> Job:
@@ -65,7 +68,7 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
         return {"error": kept["error"]}
     begun = time.process_time()
     try:
-        analysis = analysis_of(case, store)
+        analysis = analysis_of(case, store, kept)
         job, measured = stored(kept)
         if len(job.names) != len(analysis.layers):
             return {"error": "the model has changed since it was measured"}
@@ -80,6 +83,7 @@ def predicted(case: Case, kept: dict[str, Any], store: Store) -> dict[str, Any]:
     return {key: data[key] for key in ("model", "ok", "peak", "step_seconds", "allocations", "device")} | {
         "chunks": _chunks(None if chunks is None else chunks.peak_bytes, measured.chunk_bytes),
         "layers": len(layers), "layers_ok": right, "measured_on": kept.get("date"), "machine": kept.get("machine"),
+        "processor": kept.get("processor", "avx512"),
         "prediction_cpu_seconds": round(time.process_time() - begun, 3),
     }  # fmt: skip
 
@@ -104,7 +108,7 @@ def renewed(case: Case, row: dict[str, Any], store: Store) -> dict[str, Any]:
     from cnncost.errors import CnncostError
 
     try:
-        analysis = analysis_of(case, store)
+        analysis = analysis_of(case, store, row)
         job = job_of(case, analysis, 1, 1.0)
         prediction, _ = simulated(analysis, job)
         chunks, _ = simulated(analysis, job, "bfc", interval=False)

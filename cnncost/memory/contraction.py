@@ -23,6 +23,10 @@ _ACTIVATIONS = {
     "_FusedDepthwiseConv2dNative": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu"}),
     "_FusedMatMul": frozenset({"Relu", "Relu6", "Elu", "LeakyRelu", "Tanh", "Sigmoid"}),
 }
+_OWN_DTYPES = {
+    "Conv2D": ("float32", "float64", "int8"),
+    "MatMul": ("float32", "int8"),
+}  # int8 stands for a float model's
 # Those that are looked for behind an addition.
 _PLAIN = frozenset({"Relu", "Relu6", "Elu"})
 _TRIED_BEHIND = _ACTIVATIONS["_FusedConv2D"]
@@ -70,6 +74,22 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
     readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
     if fused == "_FusedConv2D":
         fuse_pad(last, readers)
+
+
+def fuse_bias_alone(bias: Op, readers: Readers) -> None:
+    """The same without oneDNN: TensorFlow's own kernels take a bias and an activation into a convolution of images or a
+    matrix product, no addition and no padding (IsCpuCompatibleDataType)."""
+    sums, dtype = bias.inputs[0].op, bias.outputs[0].dtype
+    if sums.type == "Squeeze" and dtype in _OWN_DTYPES["Conv2D"]:
+        _fuse_squeezed(bias, sums, readers)
+    if dtype not in _OWN_DTYPES.get(sums.type, ()) or only_reader(sums, readers) is not bias:
+        return
+    after = None if ALONE in bias.attrs else only_reader(bias, readers)
+    last = after if after is not None and after.type in _TRIED_BEHIND else bias
+    last.attrs = {**sums.attrs, "fused": ("BiasAdd",) if last is bias else ("BiasAdd", last.type)}
+    last.inputs = [*sums.inputs, bias.inputs[1]]
+    last.type = _FUSED[sums.type]
+    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
 
 
 def _fuse_squeezed(bias: Op, squeeze: Op, readers: Readers) -> None:

@@ -58,7 +58,8 @@ def predict_graph(
         simulation.untie()
         events = tuple(swept.events)
     convolutions = [op for op in swept.actors if op.type in _CONVOLUTIONS]
-    notes = [ONE_CHANNEL] if any(map(_one_channel, convolutions)) else []
+    onednn = analysis.processor.onednn
+    notes = [ONE_CHANNEL] if onednn and any(map(_one_channel, convolutions)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, min(peaks), max(peaks), events, swept.at, tuple(notes)

@@ -76,8 +76,9 @@ def _predicted(
     used = policies(analysis)
     if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))
-    if executor != "xla" and not used.isdisjoint(_HALVES):
-        made = replace(made, notes=(*made.notes, analysis.processor.note))
+    note = "" if executor == "xla" else analysis.processor.note(half=not used.isdisjoint(_HALVES))
+    if note:
+        made = replace(made, notes=(*made.notes, note))
     if allocator == "bfc":
         made = import_module("cnncost.memory.bfc").replay(made, analysis)
     return made

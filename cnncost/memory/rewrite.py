@@ -17,6 +17,7 @@ from cnncost.memory.contraction import (
     ALONE,
     UNKNOWN,
     fuse_bias,
+    fuse_bias_alone,
     fuse_pad,
     fuse_single,
     lost,
@@ -55,14 +56,14 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     for op in shapeless(graph.ops):
         if op.type == "AddV2":
             op.attrs[UNKNOWN] = True
-    graph.mapped = not refused(graph.ops, readers)
+    graph.mapped = not (fused and refused(graph.ops, readers))
     if graph.mapped and lost(graph.ops, readers, fused):
         graph.ignored = all(op.type != "While" for op in graph.ops)
-    rules = _RULES if graph.mapped else _UNMAPPED
+    rules = (_RULES if graph.mapped else _UNMAPPED) if fused else _OWN_RULES
     for op in graph.ops:
         if op.type in rules:
             rule = rules[op.type]
-            if op.outputs[0].dtype in fused or rule is _fold_transpose:
+            if op.outputs[0].dtype in fused or rule in _ANYWHERE:
                 rule(op, readers)
     if last:
         prune(graph)
@@ -261,4 +262,6 @@ _RULES = {
     "BatchMatMulV2": _fold_transpose,
     "MatMul": _fold_transpose,
 }
+_OWN_RULES = {"BiasAdd": fuse_bias_alone, "BatchMatMulV2": _fold_transpose, "MatMul": _fold_transpose}  # without oneDNN
+_ANYWHERE = frozenset((_fold_transpose, fuse_bias_alone))  # rules that know their dtypes, or have none
 _UNMAPPED = {kind: rule for kind, rule in _RULES.items() if kind not in ("AddV2", "Mul")} | {"BiasAdd": merge_bias}
