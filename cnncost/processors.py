@@ -76,16 +76,17 @@ def processor(name: str) -> Processor:
 
 def host() -> Processor:
     """This machine's, as far as Linux tells; ``avx512`` where nothing is told."""
-    return of_flags(_described(), os.environ.get(SWITCH, ""))
+    try:
+        text = _described()
+    except OSError:
+        text = ""
+    return of_flags(text, os.environ.get(SWITCH, ""))
 
 
 @lru_cache(maxsize=1)
 def _described() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-            return stream.read(1 << 20)
-    except OSError:
-        return ""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
+        return stream.read(1 << 20)
 
 
 def of_flags(text: str, switch: str = "") -> Processor:
