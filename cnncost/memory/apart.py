@@ -114,12 +114,13 @@ class Apart:
         start = [value.op.index for value in op.inputs] + waits
         return _walk(start, self.wires.sources, range(self.count, len(self.wires.ops)))[::-1]
 
-    def ordered(self, walked: Sequence[Op]) -> list[Op]:
-        """All ops: behind those that were walked, in their order, the others."""
+    def ordered(self, walked: Sequence[int]) -> list[int]:
+        """All numbers: behind those that were walked, in their order, the others."""
         first = self.stamps.first
-        known = {first[place]: place for place in self.left}
-        order = [known[op] for op in walked if op in known]
-        return [*walked, *(own[place] for own in self.stamps.others for place in order), *self.tail]
+        known = {first[place].index: place for place in self.left}
+        order = [known[number] for number in walked if number in known]
+        tail = [op.index for op in self.tail]
+        return [*walked, *(own[place].index for own in self.stamps.others for place in order), *tail]
 
 
 def _walk(start: Sequence[int], sources: Sequence[Sequence[int]], through: Container[int]) -> list[int]:

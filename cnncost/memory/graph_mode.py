@@ -57,7 +57,7 @@ def predict_graph(
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
         events = tuple(swept.events)
-    convolutions = [op for op in swept.actors if op.type in _CONVOLUTIONS]
+    convolutions = [event.op for event in events if event.op.type in _CONVOLUTIONS]
     notes = [ONE_CHANNEL] if any(map(_one_channel, convolutions)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
@@ -160,8 +160,8 @@ class _Simulation:
         nodes = sorted_nodes(
             walked, graph.results, graph.kept, self.names(graph), graph.processor.fused, graph.mapped, apart=apart
         )
-        ops = apart.ordered(_constructed(nodes, walked))
-        return sweep(ops, schedule(ops, edges), graph.results, edges, graph.processor)
+        numbers = apart.ordered(_constructed(nodes, walked))
+        return sweep(schedule(numbers, edges), graph.results, edges, graph.processor)
 
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
@@ -183,21 +183,21 @@ class _Simulation:
             if process:
                 self.executed = self.executed or Executed(nodes)
                 places = constructed(nodes.places(passing), self.executed.sources, nodes.order)
-                ops = nodes.passed(places)
+                numbers = [op.index for op in nodes.passed(places)]
             else:
-                ops = _constructed(nodes, edges)
+                numbers = _constructed(nodes, edges)
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
             from cnncost.memory.unrolling import unroll
 
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
-            places = [op.index for op in ops]
+            places = numbers = list(range(len(ops)))
         tables = None
         if process:
             self.executed = executed = self.executed if self.executed and flat is None else Executed(nodes)
             tables = executed.tables(Heap(2 * process), places, edges if flat else None)
-        return sweep(ops, schedule(ops, edges, tables), graph.results, edges, on)
+        return sweep(schedule(numbers, edges, tables), graph.results, edges, on)
 
     def built(self) -> OpGraph:
         if self.graph is None:
@@ -257,11 +257,10 @@ class _Simulation:
         return graph
 
 
-def _constructed(nodes: Sorted, edges: Wires) -> list[Op]:
-    """The ops alone, in the order of the graph that the executor is given."""
-    ops = nodes.passed(nodes.places())
-    order = [place for place in nodes.order if place < len(edges.ops)]
-    return [edges.ops[place] for place in constructed([op.index for op in ops], edges.sources, order)]
+def _constructed(nodes: Sorted, edges: Wires) -> list[int]:
+    """The numbers of the ops alone, in the order of the graph that the executor is given."""
+    numbers = [op.index for op in nodes.passed(nodes.places())]
+    return constructed(numbers, edges.sources, [place for place in nodes.order if place < len(edges.ops)])
 
 
 def _middle(found: Sequence[Sweep]) -> Sweep:
