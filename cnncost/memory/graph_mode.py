@@ -97,6 +97,7 @@ class _Simulation:
         self.graph: OpGraph | None = None
         self.wires: Wires | None = None
         self.apart: Apart | None = None
+        self.whole = False  # whether all ops are made, however many there are
         self.nodes: Sorted | None = None
         self.executed: Executed | None = None
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
@@ -107,7 +108,7 @@ class _Simulation:
         be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
         orders have (``agreed``), up to ``MOST`` ops."""
         graph = self.built()
-        ops = MOST + 1 if has_loops(graph) else len(graph.ops)
+        ops = MOST + 1 if has_loops(graph) else graph.count
         processes = min(PROCESSES, EFFORT // ops)
         if processes < FEWEST_PROCESSES:
             slots = ops <= MOST and _has_slots(graph)
@@ -155,13 +156,12 @@ class _Simulation:
 
     def first(self, apart: Apart) -> Sweep:
         """``run(0)`` of a large step, without walking what its optimizer does to each weight."""
-        graph, edges = self.built(), apart.wires
-        walked = apart.walked()
+        graph, edges, walked = self.built(), apart.wires, apart.walked
         nodes = sorted_nodes(
             walked, graph.results, graph.kept, self.names(graph), graph.processor.fused, graph.mapped, apart=apart
         )
         numbers = apart.ordered(_constructed(nodes, walked))
-        return sweep(schedule(numbers, edges), graph.results, edges, graph.processor)
+        return sweep(schedule(numbers, edges), graph.results, edges, graph.processor, apart.told)
 
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
@@ -170,7 +170,7 @@ class _Simulation:
         if self.apart is not None:
             if not process:
                 return self.first(self.apart)
-            self.apart = None  # the ops will be numbered anew
+            graph = self.remade()
         names = self.names(graph)
         on = graph.processor
         flat = flatten(graph)
@@ -204,6 +204,13 @@ class _Simulation:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         return self.graph
 
+    def remade(self) -> OpGraph:
+        """With all ops."""
+        self.untie()
+        self.graph = self.apart = None
+        self.whole = True
+        return self.built()
+
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
         at once."""
@@ -235,7 +242,7 @@ class _Simulation:
                 rewrite_training(graph, self.names(graph))
 
         chosen = optimizer(self.optimizer)
-        graph = training_step(self.analysis, chosen, rewriting).graph
+        graph = training_step(self.analysis, chosen, rewriting, most=None if self.whole else MOST).graph
         if graph.ignored:
             graph = training_step(self.analysis, chosen, rewriting, written=True).graph
         if not graph.written:
@@ -246,10 +253,10 @@ class _Simulation:
         return Names(self.analysis.graph.name, self.optimizer if self.training else "", graph.scopes)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
-        found = apart(graph) if len(graph.ops) > MOST else None
-        edges = wires(graph.ops) if found is None else found.wires
-        if not graph.written and accumulate_sums(graph, edges=edges):
-            self.apart = found and apart(graph)
+        found = apart(graph)
+        edges, created = (wires(graph.ops), None) if found is None else (found.wires, found.created)
+        if not graph.written and accumulate_sums(graph, edges=edges, created=created):
+            self.apart = apart(graph)
         elif found is None:
             self.wires = edges
         else:

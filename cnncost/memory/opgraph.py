@@ -117,15 +117,37 @@ class Variable(NamedTuple):
         return self.spec.bytes
 
 
-class Stamps(NamedTuple):
-    """Updates that are alike, in the order of creation: ``first`` that of one weight, ``others`` those of the others,
-    op by op the same; ``weights``: their arguments, the first's in front; ``gradients``: which of the ops read the
-    gradient, by place."""
+class Updated(NamedTuple):
+    """One weight's update: the ops that were ``made``, in the order of creation; ``slots``: how the names of its slots
+    begin; ``waits``: what its assignment, where that was not made, waits for beside its own ops."""
 
-    first: Sequence[Op]
-    others: list[Sequence[Op]]
-    weights: list[Op]
+    weight: Variable
+    slots: str
+    made: Sequence[Op]
+    waits: Sequence[Op] = ()
+
+
+class Left(NamedTuple):
+    """An op of an update that is made for the first weight alone. ``reads`` and ``sources`` take what it reads, and
+    what it waits for, of all that an update has: its ops, by place, what all updates share, the weight's argument, the
+    gradient. ``wide``: its output has the weight's shape."""
+
+    place: int
+    reads: Callable[[tuple[int, ...]], tuple[int, ...]]
+    sources: Callable[[tuple[int, ...]], tuple[int, ...]]
+    wide: bool
+
+
+class Stamps(NamedTuple):
+    """Updates that are alike. ``gradients``: the places of the ops of the ``first`` that read the gradient; ``left``:
+    the ops that the ``others`` have no more than in number, if any: then these are here, in the order of creation;
+    ``shared``: what all updates read."""
+
+    first: Updated
     gradients: list[int]
+    shared: list[Value]
+    left: list[Left]
+    others: list[Updated]
 
 
 class OpGraph:
@@ -158,6 +180,12 @@ class OpGraph:
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self.ops)
+
+    @property
+    def count(self) -> int:
+        """How many ops the step has, with those that were not made (``stamps``)."""
+        stamps = self.stamps
+        return len(self.ops) + (len(stamps.left) * len(stamps.others) if stamps else 0)
 
     def add(
         self, type_: str, inputs: Iterable[Value] = (), outputs: Sequence[Spec] | None = None, name: str = "",
