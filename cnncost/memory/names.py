@@ -72,6 +72,7 @@ class Names:
         self.numbers: dict[int, Any] = {}  # of constants
         self.read: dict[int, str] = {}
         self.copies: dict[int, str] = {}  # of ops that are not there
+        self.kinds: dict[Op, str] = {}  # how their names begin
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
@@ -196,7 +197,7 @@ class Names:
             return "Add", 0
         if op.phase == UPDATE:
             if op.index not in self.read:
-                self.read[op.index] = self._updating(op, used)
+                self.read[op.index] = self._numbered(self._updating(op, used))
             return self.read[op.index], op.index
         weight = "bias" if variable.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
@@ -214,16 +215,19 @@ class Names:
         """The name of an op of the update that is not there, with this number, but would be like ``op``."""
         found = self.copies.get(number)
         if found is None:
-            found = self.copies[number] = self._updating(op, used)
+            stem = self.kinds.get(op)
+            if stem is None:
+                stem = self.kinds[op] = self._updating(op, used)
+            found = self.copies[number] = self._numbered(stem)
         return found, number
 
     def _updating(self, op: Op, used: dict[int, str]) -> str:
-        """The next name of this kind for what reads or assigns a variable in the update."""
+        """How the name begins of what reads or assigns a variable in the update."""
         kind = op.type
         if kind == "ReadVariableOp":
             rate = op.attrs["variable"].name.endswith("/learning_rate")
             kind = f"{'Cast' if rate else used.get(op.index, '')}/read"
-        return self._numbered(f"{self.scopes[UPDATE]}{kind}")
+        return f"{self.scopes[UPDATE]}{kind}"
 
     def _scope(self, op: Op) -> str | None:
         phase = op.phase

@@ -127,26 +127,14 @@ class Updated(NamedTuple):
     waits: Sequence[Op] = ()
 
 
-class Left(NamedTuple):
-    """An op of an update that is made for the first weight alone. ``reads`` and ``sources`` take what it reads, and
-    what it waits for, of all that an update has: its ops, by place, what all updates share, the weight's argument, the
-    gradient. ``wide``: its output has the weight's shape."""
-
-    place: int
-    reads: Callable[[tuple[int, ...]], tuple[int, ...]]
-    sources: Callable[[tuple[int, ...]], tuple[int, ...]]
-    wide: bool
-
-
 class Stamps(NamedTuple):
     """Updates that are alike. ``gradients``: the places of the ops of the ``first`` that read the gradient; ``left``:
-    the ops that the ``others`` have no more than in number, if any: then these are here, in the order of creation;
-    ``shared``: what all updates read."""
+    the places of those that were not made for the ``others``, which are here, in the order of creation, if there are
+    any."""
 
     first: Updated
     gradients: list[int]
-    shared: list[Value]
-    left: list[Left]
+    left: list[int]
     others: list[Updated]
 
 

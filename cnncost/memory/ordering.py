@@ -206,7 +206,7 @@ def _awaited(
     for place, op in states:
         name, number = names.state(op, used, steps) if place == op.index else names.like(op, used, place)
         named.setdefault(name, []).append((number, place, op.type in led or op.index in passed))
-    keys = [key for name in sorted(named) for key in sorted(named[name])]
+    keys = [key for name in sorted(named) for key in (named[name] if len(named[name]) == 1 else sorted(named[name]))]
     return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
 
 

@@ -13,7 +13,8 @@ nothing is done in place, and an op's operands are freed when the next op has it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, repeat
+from operator import sub
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
@@ -65,16 +66,15 @@ def expected_peak(graph: OpGraph, edges: Wires, created: Sequence[int] | None = 
     """First come, first served: an op's turn comes when all that it waits for has run; its readers stand in the order
     of creation."""
     ops, first, reads, sources, sizes = edges
-    made = [0] * first[-1]
-    last = made[:]
+    turns = [0] * len(ops)
     order = breadth_first(sources, created or range(len(ops)))
     for turn, place in enumerate(order):
-        for value in reads[place]:
+        turns[place] = turn
+    made = list(chain.from_iterable(map(repeat, turns, map(sub, first[1:], first))))
+    last = made[:]
+    for turn, own in enumerate(map(reads.__getitem__, order)):
+        for value in own:
             last[value] = turn
-        value, end = first[place], first[place + 1]
-        while value < end:  # hardly ever more than one
-            made[value] = last[value] = turn
-            value += 1
     for source, index in graph.results:
         last[first[source.index] + index] = len(ops)
     changes = [0] * (len(ops) + 3)

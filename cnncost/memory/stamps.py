@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cnncost.memory.awaited import READS, branches
-from cnncost.memory.opgraph import Left, Op, Spec, Stamps, Updated, Value, Variable, first_of
+from cnncost.memory.opgraph import Op, Spec, Stamps, Updated, Value, Variable, first_of
 from cnncost.memory.optypes.base import op_type
 from cnncost.memory.update_ops import Updates
 
@@ -58,7 +58,7 @@ class Stamp:
         codes = [[code(value) for value in op.inputs] for op in ops]
         likes = [
             _Like(
-                place, op.type, op.name, _taking(own),
+                place, op.type, op.name, taking(own),
                 [places[before.out()] for before in op.controls if before.out() in places],
                 None if op.outputs == (weight.spec,) else op.outputs, op.attrs, "variable" in op.attrs,
             )
@@ -72,12 +72,7 @@ class Stamp:
         self.likes = [like for like in likes if like.place not in left]
         reads = [op for op in map(ops.__getitem__, left) if op.type in READS]
         self.awaited = [op for op in reads if not op.attrs["variable"].name.startswith(self.own)]
-        self.stamps = u.graph.stamps = Stamps(
-            Updated(weight, self.own, ops), gradients, self.behind,
-            [Left(place, read, _taking([*codes[place], *controls]), outputs is None)
-             for place, _, _, read, controls, outputs, _, _ in map(likes.__getitem__, left)],
-            [],
-        )  # fmt: skip
+        self.stamps = u.graph.stamps = Stamps(Updated(weight, self.own, ops), gradients, left, [])
 
     def _parted(self, ops: Sequence[Op], left: Sequence[int], others: int, most: int) -> bool:
         """Whether so much of a large step is ``left`` that this is worth while, and the first update's ops, which have
@@ -191,7 +186,7 @@ def _unshaped(op: Op) -> bool:
     return not (kind.scratch or kind.scratch_on or kind.early or kind.early_on)
 
 
-def _taking(codes: Sequence[int]) -> Callable[[Sequence[Any]], Any]:
+def taking(codes: Sequence[int]) -> Callable[[Sequence[Any]], Any]:
     """What takes several of a list."""
     if len(codes) > 1:
         return itemgetter(*codes)
