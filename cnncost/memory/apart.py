@@ -109,17 +109,18 @@ class Apart:
 
     def told(self, numbers: Sequence[int]) -> list[Op]:
         """The ops of these numbers. Those that were not made are now, without what they read."""
-        ops, left, wide = self.wires.ops[:], len(self.left), (self.stamps.first.weight.spec,)
+        ops, count, end, left = self.wires.ops[:], self.count, self.end, len(self.left)
+        likes = [(op.type, op.name, op.phase, op.outputs, op.attrs) for op in self.left]
+        wide = (self.stamps.first.weight.spec,)
+        owns = [(own.weight.handle.layer, (own.weight.spec,), own) for own in self.stamps.others]
         for number in {*numbers}:
-            if self.count <= number < self.end:
-                like, own = ops[number], self.stamps.others[(number - self.count) // left]
-                outputs, attrs = like.outputs, like.attrs
-                if outputs == wide:
-                    outputs = (own.weight.spec,)
+            if count <= number < end:
+                update, turn = divmod(number - count, left)
+                type_, name, phase, outputs, attrs = likes[turn]
+                layer, spec, own = owns[update]
                 if "variable" in attrs:
                     attrs = {**attrs, "variable": self._variable(attrs["variable"], own)}
-                layer = own.weight.handle.layer
-                ops[number] = Op(number, like.type, like.name, layer, like.phase, [], outputs, attrs)
+                ops[number] = Op(number, type_, name, layer, phase, [], spec if outputs == wide else outputs, attrs)
         return [ops[number] for number in numbers]
 
     def _variable(self, like: Variable, own: Updated) -> Variable:
@@ -130,7 +131,7 @@ class Apart:
         if not like.name.startswith(first.slots):
             return like
         spec = own.weight.spec if like.spec == first.weight.spec else like.spec
-        return like._replace(spec=spec, name=own.slots + like.name[len(first.slots) :])
+        return Variable(like.handle, spec, own.slots + like.name[len(first.slots) :], like.trainable)
 
 
 def _walk(start: Sequence[int], sources: Sequence[Sequence[int]], through: Container[int]) -> list[int]:

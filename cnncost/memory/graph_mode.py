@@ -255,12 +255,10 @@ class _Simulation:
     def accumulated(self, graph: OpGraph) -> OpGraph:
         found = apart(graph)
         edges, created = (wires(graph.ops), None) if found is None else (found.wires, found.created)
-        if not graph.written and accumulate_sums(graph, edges=edges, created=created):
-            self.apart = apart(graph)
-        elif found is None:
+        changed = not graph.written and bool(accumulate_sums(graph, edges=edges, created=created))
+        self.apart = apart(graph) if changed else found
+        if not changed and found is None:
             self.wires = edges
-        else:
-            self.apart = found
         return graph
 
 

@@ -211,15 +211,15 @@ class Names:
             return f"{self._scope(op)}{self.layer(op)}", op.index
         return self.end(op, used)
 
-    def like(self, op: Op, used: dict[int, str], number: int) -> tuple[str, int]:
-        """The name of an op of the update that is not there, with this number, but would be like ``op``."""
+    def like(self, op: Op, used: dict[int, str], number: int) -> str:
+        """The name, which is no other's, of an op of the update that is not there, but would be like ``op``."""
         found = self.copies.get(number)
         if found is None:
             stem = self.kinds.get(op)
             if stem is None:
                 stem = self.kinds[op] = self._updating(op, used)
             found = self.copies[number] = self._numbered(stem)
-        return found, number
+        return found
 
     def _updating(self, op: Op, used: dict[int, str]) -> str:
         """How the name begins of what reads or assigns a variable in the update."""

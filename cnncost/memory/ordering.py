@@ -204,8 +204,12 @@ def _awaited(
     led = {*READS, COMPILED}  # what these make is read
     named: dict[str, list[tuple[int, int, bool]]] = {}  # most names are one op's: strings are sorted, and few numbers
     for place, op in states:
-        name, number = names.state(op, used, steps) if place == op.index else names.like(op, used, place)
-        named.setdefault(name, []).append((number, place, op.type in led or op.index in passed))
+        dropped = op.type in led or op.index in passed
+        if place == op.index:
+            name, number = names.state(op, used, steps)
+            named.setdefault(name, []).append((number, place, dropped))
+        else:
+            named[names.like(op, used, place)] = [(0, place, dropped)]
     keys = [key for name in sorted(named) for key in (named[name] if len(named[name]) == 1 else sorted(named[name]))]
     return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
 
@@ -225,7 +229,10 @@ def _ends(states: Sequence[State], names: Names, used: dict[int, str]) -> list[i
     """What has a state and a name behind the result's, sorted by name."""
     if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
         states = [(place, op) for place, op in states if op.phase != UPDATE]
-    keys = [(names.end(op, used) if place == op.index else names.like(op, used, place), place) for place, op in states]
+    keys = [
+        (names.end(op, used) if place == op.index else (names.like(op, used, place), place), place)
+        for place, op in states
+    ]
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 
