@@ -23,7 +23,7 @@ from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten, has_loops
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
-from cnncost.memory.sweep import Look, Sweep, sweep
+from cnncost.memory.sweep import Event, Look, Sweep, sweep
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
@@ -57,17 +57,16 @@ def predict_graph(
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
         events = tuple(swept.events)
-    convolutions = [op for op in swept.actors if op.type in _CONVOLUTIONS]
-    onednn = analysis.processor.onednn
-    notes = [ONE_CHANNEL] if onednn and any(map(_one_channel, convolutions)) else []
+    one_channel = analysis.processor.onednn and any(map(_one_channel, events))
+    notes = [ONE_CHANNEL] if one_channel else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, min(peaks), max(peaks), events, swept.at, tuple(notes)
     )
 
 
-def _one_channel(op: Op) -> bool:
-    return op.inputs[1].shape[2] == 1
+def _one_channel(event: Event) -> bool:
+    return event.op.type in _CONVOLUTIONS and event.op.inputs[1].shape[2] == 1
 
 
 def interval(
@@ -98,6 +97,7 @@ class _Simulation:
         self.graph: OpGraph | None = None
         self.wires: Wires | None = None
         self.apart: Apart | None = None
+        self.whole = False  # whether all ops are made, however many there are
         self.nodes: Sorted | None = None
         self.executed: Executed | None = None
         self.peaks: dict[int, int] = {}  # of the processes that were looked at
@@ -108,7 +108,7 @@ class _Simulation:
         be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
         orders have (``agreed``), up to ``MOST`` ops."""
         graph = self.built()
-        ops = MOST + 1 if has_loops(graph) else len(graph.ops)
+        ops = MOST + 1 if has_loops(graph) else graph.count
         processes = min(PROCESSES, EFFORT // ops)
         if processes < FEWEST_PROCESSES:
             slots = ops <= MOST and _has_slots(graph)
@@ -156,13 +156,12 @@ class _Simulation:
 
     def first(self, apart: Apart) -> Sweep:
         """``run(0)`` of a large step, without walking what its optimizer does to each weight."""
-        graph, edges = self.built(), apart.wires
-        walked = apart.walked()
+        graph, edges, walked = self.built(), apart.wires, apart.walked
         nodes = sorted_nodes(
             walked, graph.results, graph.kept, self.names(graph), graph.processor.fused, graph.mapped, apart=apart
         )
-        ops = apart.ordered(_constructed(nodes, walked))
-        return sweep(ops, schedule(ops, edges), graph.results, edges, graph.processor)
+        numbers = apart.ordered(_constructed(nodes, walked))
+        return sweep(schedule(numbers, edges), graph.results, edges, graph.processor, apart.told)
 
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
@@ -171,7 +170,7 @@ class _Simulation:
         if self.apart is not None:
             if not process:
                 return self.first(self.apart)
-            self.apart = None  # the ops will be numbered anew
+            graph = self.remade()
         names = self.names(graph)
         on = graph.processor
         flat = flatten(graph)
@@ -184,26 +183,33 @@ class _Simulation:
             if process:
                 self.executed = self.executed or Executed(nodes)
                 places = constructed(nodes.places(passing), self.executed.sources, nodes.order)
-                ops = nodes.passed(places)
+                numbers = [op.index for op in nodes.passed(places)]
             else:
-                ops = _constructed(nodes, edges)
+                numbers = _constructed(nodes, edges)
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
             from cnncost.memory.unrolling import unroll
 
             ops = unroll(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
-            places = [op.index for op in ops]
+            places = numbers = list(range(len(ops)))
         tables = None
         if process:
             self.executed = executed = self.executed if self.executed and flat is None else Executed(nodes)
             tables = executed.tables(Heap(2 * process), places, edges if flat else None)
-        return sweep(ops, schedule(ops, edges, tables), graph.results, edges, on)
+        return sweep(schedule(numbers, edges, tables), graph.results, edges, on)
 
     def built(self) -> OpGraph:
         if self.graph is None:
             self.graph = self.training_graph() if self.training else self.inference_graph()
         return self.graph
+
+    def remade(self) -> OpGraph:
+        """With all ops."""
+        self.untie()
+        self.graph = self.apart = None
+        self.whole = True
+        return self.built()
 
     def untie(self) -> None:
         """A variable and its argument name each other; without that, a prediction that nobody needs any more is freed
@@ -236,7 +242,7 @@ class _Simulation:
                 rewrite_training(graph, self.names(graph))
 
         chosen = optimizer(self.optimizer)
-        graph = training_step(self.analysis, chosen, rewriting).graph
+        graph = training_step(self.analysis, chosen, rewriting, most=None if self.whole else MOST).graph
         if graph.ignored:
             graph = training_step(self.analysis, chosen, rewriting, written=True).graph
         if not graph.written:
@@ -247,22 +253,19 @@ class _Simulation:
         return Names(self.analysis.graph.name, self.optimizer if self.training else "", graph.scopes)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
-        found = apart(graph) if len(graph.ops) > MOST else None
-        edges = wires(graph.ops) if found is None else found.wires
-        if not graph.written and accumulate_sums(graph, edges=edges):
-            self.apart = found and apart(graph)
-        elif found is None:
+        found = apart(graph)
+        edges, created = (wires(graph.ops), None) if found is None else (found.wires, found.created)
+        changed = not graph.written and bool(accumulate_sums(graph, edges=edges, created=created))
+        self.apart = apart(graph) if changed else found
+        if not changed and found is None:
             self.wires = edges
-        else:
-            self.apart = found
         return graph
 
 
-def _constructed(nodes: Sorted, edges: Wires) -> list[Op]:
-    """The ops alone, in the order of the graph that the executor is given."""
-    ops = nodes.passed(nodes.places())
-    order = [place for place in nodes.order if place < len(edges.ops)]
-    return [edges.ops[place] for place in constructed([op.index for op in ops], edges.sources, order)]
+def _constructed(nodes: Sorted, edges: Wires) -> list[int]:
+    """The numbers of the ops alone, in the order of the graph that the executor is given."""
+    numbers = [op.index for op in nodes.passed(nodes.places())]
+    return constructed(numbers, edges.sources, [place for place in nodes.order if place < len(edges.ops)])
 
 
 def _middle(found: Sequence[Sweep]) -> Sweep:

@@ -71,6 +71,8 @@ class Names:
         self.known: dict[int, tuple[str, int]] = {}
         self.numbers: dict[int, Any] = {}  # of constants
         self.read: dict[int, str] = {}
+        self.copies: dict[int, str] = {}  # of ops that are not there
+        self.kinds: dict[Op, str] = {}  # how their names begin
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
@@ -194,9 +196,8 @@ class Names:
         if op.phase == UPDATE and not op.layer:
             return "Add", 0
         if op.phase == UPDATE:
-            kind = "Cast" if variable.endswith("/learning_rate") else used.get(op.index, "")
             if op.index not in self.read:
-                self.read[op.index] = self._numbered(f"{self.scopes[UPDATE]}{kind}/read")
+                self.read[op.index] = self._numbered(self._updating(op, used))
             return self.read[op.index], op.index
         weight = "bias" if variable.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
@@ -209,6 +210,24 @@ class Names:
         if op.index in steps:
             return f"{self._scope(op)}{self.layer(op)}", op.index
         return self.end(op, used)
+
+    def like(self, op: Op, used: dict[int, str], number: int) -> str:
+        """The name, which is no other's, of an op of the update that is not there, but would be like ``op``."""
+        found = self.copies.get(number)
+        if found is None:
+            stem = self.kinds.get(op)
+            if stem is None:
+                stem = self.kinds[op] = self._updating(op, used)
+            found = self.copies[number] = self._numbered(stem)
+        return found
+
+    def _updating(self, op: Op, used: dict[int, str]) -> str:
+        """How the name begins of what reads or assigns a variable in the update."""
+        kind = op.type
+        if kind == "ReadVariableOp":
+            rate = op.attrs["variable"].name.endswith("/learning_rate")
+            kind = f"{'Cast' if rate else used.get(op.index, '')}/read"
+        return f"{self.scopes[UPDATE]}{kind}"
 
     def _scope(self, op: Op) -> str | None:
         phase = op.phase

@@ -117,15 +117,25 @@ class Variable(NamedTuple):
         return self.spec.bytes
 
 
-class Stamps(NamedTuple):
-    """Updates that are alike, in the order of creation: ``first`` that of one weight, ``others`` those of the others,
-    op by op the same; ``weights``: their arguments, the first's in front; ``gradients``: which of the ops read the
-    gradient, by place."""
+class Updated(NamedTuple):
+    """One weight's update: the ops that were ``made``, in the order of creation; ``slots``: how the names of its slots
+    begin; ``waits``: what its assignment, where that was not made, waits for beside its own ops."""
 
-    first: Sequence[Op]
-    others: list[Sequence[Op]]
-    weights: list[Op]
+    weight: Variable
+    slots: str
+    made: Sequence[Op]
+    waits: Sequence[Op] = ()
+
+
+class Stamps(NamedTuple):
+    """Updates that are alike. ``gradients``: the places of the ops of the ``first`` that read the gradient; ``left``:
+    the places of those that were not made for the ``others``, which are here, in the order of creation, if there are
+    any."""
+
+    first: Updated
     gradients: list[int]
+    left: list[int]
+    others: list[Updated]
 
 
 class OpGraph:
@@ -158,6 +168,12 @@ class OpGraph:
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self.ops)
+
+    @property
+    def count(self) -> int:
+        """How many ops the step has, with those that were not made (``stamps``)."""
+        stamps = self.stamps
+        return len(self.ops) + (len(stamps.left) * len(stamps.others) if stamps else 0)
 
     def add(
         self, type_: str, inputs: Iterable[Value] = (), outputs: Sequence[Spec] | None = None, name: str = "",

@@ -31,7 +31,7 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from cnncost.memory.apart import Apart
+from cnncost.memory.apart import Apart, State
 from cnncost.memory.awaited import READS, branches, passed_by, reduced, stateful, stepped
 from cnncost.memory.compiled import COMPILED
 from cnncost.memory.edges import Heap
@@ -100,10 +100,9 @@ def sorted_nodes(
     for op in ops:
         if op.type == "AddN" and op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
-    created = ops if apart is None else apart.created
-    used = _used(ops) if apart is None else apart.used(_used(ops))
-    states = stateful(created)
-    awaiting, last = _awaited(created, states, kept, names, used)
+    used = _used(ops)
+    states = [(op.index, op) for op in stateful(ops)] if apart is None else apart.states()
+    awaiting, last = _awaited(ops, states, kept, names, used)
     found, beyond = [value.op.index for value in results], _ends(states, names, used)
 
     def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
@@ -192,7 +191,7 @@ def _turned(back: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Se
 
 
 def _awaited(
-    ops: Sequence[Op], states: Sequence[Op], kept: Sequence[Op], names: Names, used: dict[int, str]
+    ops: Sequence[Op], states: Sequence[State], kept: Sequence[Op], names: Names, used: dict[int, str]
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
     if not states or not names.optimizer or branches(ops):
@@ -204,10 +203,14 @@ def _awaited(
     passed, steps = passed_by(ops), stepped(ops)
     led = {*READS, COMPILED}  # what these make is read
     named: dict[str, list[tuple[int, int, bool]]] = {}  # most names are one op's: strings are sorted, and few numbers
-    for op in states:
-        name, number = names.state(op, used, steps)
-        named.setdefault(name, []).append((number, op.index, op.type in led or op.index in passed))
-    keys = [key for name in sorted(named) for key in sorted(named[name])]
+    for place, op in states:
+        dropped = op.type in led or op.index in passed
+        if place == op.index:
+            name, number = names.state(op, used, steps)
+            named.setdefault(name, []).append((number, place, dropped))
+        else:
+            named[names.like(op, used, place)] = [(0, place, dropped)]
+    keys = [key for name in sorted(named) for key in (named[name] if len(named[name]) == 1 else sorted(named[name]))]
     return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
 
 
@@ -222,11 +225,14 @@ def _used(ops: Sequence[Op]) -> dict[int, str]:
     return used
 
 
-def _ends(states: Sequence[Op], names: Names, used: dict[int, str]) -> list[int]:
+def _ends(states: Sequence[State], names: Names, used: dict[int, str]) -> list[int]:
     """What has a state and a name behind the result's, sorted by name."""
     if names.scopes[UPDATE] < _RESULT[0]:  # all that the update names is before the result
-        states = [op for op in states if op.phase != UPDATE]
-    keys = [(names.end(op, used), op.index) for op in states]
+        states = [(place, op) for place, op in states if op.phase != UPDATE]
+    keys = [
+        (names.end(op, used) if place == op.index else (names.like(op, used, place), place), place)
+        for place, op in states
+    ]
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 

@@ -16,7 +16,7 @@ from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Value
 def regroup_rates(graph: OpGraph, names: Names) -> None:
     """Change the products in place; ``names`` says which operand comes first."""
     stamps = graph.stamps
-    if stamps is not None and all(stamps.first[place].type != "Mul" for place in stamps.gradients):
+    if stamps is not None and all(stamps.first.made[place].type != "Mul" for place in stamps.gradients):
         return
     found: list[tuple[Op, Value, Value]] = []
     for op in graph.ops:

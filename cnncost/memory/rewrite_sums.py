@@ -12,7 +12,9 @@ nothing is done in place, and an op's operands are freed when the next op has it
 
 from __future__ import annotations
 
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, chain, repeat
+from operator import sub
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
@@ -23,13 +25,16 @@ MEMORY = 256 << 20  # bytes: memory_limit of the CPU device (Bytes(256 << 20) in
 SHARE = 0.8  # of it, above which sums are rewritten
 
 
-def accumulate_sums(graph: OpGraph, memory: int = MEMORY, edges: Wires | None = None) -> list[Op]:
+def accumulate_sums(
+    graph: OpGraph, memory: int = MEMORY, edges: Wires | None = None, created: Sequence[int] | None = None
+) -> list[Op]:
     """Rewrite the sums of a graph that is otherwise as it runs; the ops that were rewritten. A rewritten sum holds no
-    fewer bytes in grappler's eyes, so that its peak stays where it was, and one pass is enough."""
+    fewer bytes in grappler's eyes, so that its peak stays where it was, and one pass is enough. ``created``: the order
+    of creation, by number, where it is not that of ``edges``."""
     sums = [op for op in graph.ops if op.type == "AddN" and len(op.inputs) > 2]
     if not sums:
         return []
-    expected = expected_peak(graph, edges or wires(graph.ops))
+    expected = expected_peak(graph, edges or wires(graph.ops), created)
     if expected.bytes <= SHARE * memory:
         return []
     found = [op for op in sums if any(map(expected.alive, op.inputs))]
@@ -57,20 +62,19 @@ class Expected(NamedTuple):
         return self.made[number] <= self.at < self.last[number] + 2
 
 
-def expected_peak(graph: OpGraph, edges: Wires) -> Expected:
+def expected_peak(graph: OpGraph, edges: Wires, created: Sequence[int] | None = None) -> Expected:
     """First come, first served: an op's turn comes when all that it waits for has run; its readers stand in the order
     of creation."""
     ops, first, reads, sources, sizes = edges
-    made = [0] * first[-1]
-    last = made[:]
-    order = breadth_first(sources, [op.index for op in graph.ops])
+    turns = [0] * len(ops)
+    order = breadth_first(sources, created or range(len(ops)))
     for turn, place in enumerate(order):
-        for value in reads[place]:
+        turns[place] = turn
+    made = list(chain.from_iterable(map(repeat, turns, map(sub, first[1:], first))))
+    last = made[:]
+    for turn, own in enumerate(map(reads.__getitem__, order)):
+        for value in own:
             last[value] = turn
-        value, end = first[place], first[place + 1]
-        while value < end:  # hardly ever more than one
-            made[value] = last[value] = turn
-            value += 1
     for source, index in graph.results:
         last[first[source.index] + index] = len(ops)
     changes = [0] * (len(ops) + 3)

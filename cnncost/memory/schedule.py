@@ -34,7 +34,7 @@ from cnncost.memory.executed import Tables
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.looping import SILENT
-from cnncost.memory.wires import Wires, readers_of, wires
+from cnncost.memory.wires import Wires, readers_of
 
 ROOM = 1024  # tasks in a worker's queue
 CROWD = 500  # expensive ops that are ready at once and are queued in one task
@@ -42,16 +42,14 @@ Task = int | tuple[int, ...]
 _SILENT = frozenset(SILENT)
 
 
-def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = None) -> list[Op]:
-    """The ops in the order they run; they must stand in the executor's node order (``ordering.Sorted``), and have
-    the numbers that ``edges`` has, their places without. ``tables``: the order of a process's edges; None stands
-    for inputs last.
+def schedule(places: Sequence[int], edges: Wires, tables: Tables | None = None) -> list[int]:
+    """The numbers of the ops in the order they run. ``places``: in the executor's node order (``ordering.Sorted``);
+    ``tables``: the order of a process's edges; None stands for inputs last.
 
     Constants that wait for nothing stand nowhere: they are left out of the order.
     """
-    numbered, _, _, sources, _ = edges or wires(ops)
+    numbered, _, _, sources, _ = edges
     kinds = [op.type for op in numbered]
-    places = [op.index for op in ops]
     readers = readers_of(sources, places)
     pending = list(map(len, sources))
     for place in [place for place in places if not pending[place] and kinds[place] == "Const"]:
@@ -63,12 +61,12 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
     if tables is not None:
         costly |= READS
     expensive = list(map(costly.__contains__, kinds))
-    silent = set() if _SILENT.isdisjoint(kinds) else {op.index for op in ops if op.type in _SILENT}
+    silent = set() if _SILENT.isdisjoint(kinds) else {place for place in places if kinds[place] in _SILENT}
     queue: deque[Task] = deque()
     unqueued: deque[int] = deque()  # roots that begin when all else has run, one by one
-    for op in ops if silent else ():  # inside a loop a read waits its turn in any case
-        if op.type in READS and "inside" in op.attrs:
-            expensive[op.index] = True
+    for place in places if silent else ():  # inside a loop a read waits its turn in any case
+        if kinds[place] in READS and "inside" in numbered[place].attrs:
+            expensive[place] = True
     if tables is None:
         inline: deque[int] = deque()
         unqueued = deque(_inputs_last(numbered, roots))
@@ -138,7 +136,7 @@ def schedule(ops: list[Op], edges: Wires | None = None, tables: Tables | None = 
         elif unqueued:
             task = unqueued.popleft()
         else:
-            return [numbered[index] for index in order]
+            return order
         if isinstance(task, tuple):
             interrupted.append((deque(), deque(task)))
         elif task is not None:

@@ -20,8 +20,7 @@ from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
 from cnncost.memory.optypes.base import EACH, OpType, table_on
-from cnncost.memory.spec import Spec
-from cnncost.memory.wires import Wires, wires
+from cnncost.memory.wires import Wires
 from cnncost.processors import AVX512, Processor
 
 _FOREIGN = -1  # the buffer id of what is not the step's
@@ -38,14 +37,16 @@ class Event(NamedTuple):
 
 
 Look = Callable[[Sequence[Event]], object]  # what is shown the events of an order
+Tell = Callable[[Sequence[int]], list[Op]]  # the ops that bear these numbers
 
 
 class Sweep:
-    """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: each event's op, and
-    the buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of each buffer."""
+    """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: the number of each
+    event's op, and the buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of
+    each buffer."""
 
-    def __init__(self, actors: list[Op], marks: list[int], sizes: list[int]) -> None:
-        self.actors, self.marks = actors, marks
+    def __init__(self, actors: list[int], marks: list[int], sizes: list[int], tell: Tell) -> None:
+        self.actors, self.marks, self.tell = actors, marks, tell
         self.changes = [sizes[mark] if mark >= 0 else -sizes[~mark] for mark in marks]
         self.lives = list(accumulate(self.changes))
         peak = max(self.lives, default=0)
@@ -56,26 +57,30 @@ class Sweep:
     def events(self) -> list[Event]:
         """Made when they are first asked for: of most orders that are looked at only the peak is wanted."""
         buffers = [mark if mark >= 0 else ~mark for mark in self.marks]
-        return list(map(_event, zip(self.actors, self.changes, self.lives, buffers, strict=True)))
+        return list(map(_event, zip(self.tell(self.actors), self.changes, self.lives, buffers, strict=True)))
 
 
 def sweep(
-    ops: list[Op], order: list[Op], results: list[Value], edges: Wires | None = None, on: Processor = AVX512
+    order: Sequence[int], results: Sequence[Value], edges: Wires, on: Processor = AVX512, tell: Tell | None = None
 ) -> Sweep:
-    """Run the order on paper. ``ops`` and ``edges`` as ``schedule`` took them; ``on``: whose kernels run."""
-    run = _Run(edges or wires(ops), results, on)
+    """Run the order on paper. ``on``: whose kernels run; ``tell``: where ``edges`` does not have every op."""
+    run = _Run(edges, results, on)
     run.all(order)
-    return Sweep(run.actors, run.marks, run.bytes)
+    return Sweep(run.actors, run.marks, run.bytes, tell or partial(_told, edges.ops))
+
+
+def _told(ops: Sequence[Op], numbers: Sequence[int]) -> list[Op]:
+    return [ops[number] for number in numbers]
 
 
 class _Run:
     """The state of the sweep: for each value its buffer and readers, for each buffer its bytes and references. What
-    happens is noted as the op, and the buffer that it allocates or the complement of one that it frees.
+    happens is noted as the op's number, and the buffer that it allocates or the complement of one that it frees.
     """
 
-    def __init__(self, edges: Wires, results: list[Value], on: Processor) -> None:
+    def __init__(self, edges: Wires, results: Sequence[Value], on: Processor) -> None:
         self.types = table_on(on)
-        _, self.first, self.reads, _, self.widths = edges
+        self.ops, self.first, self.reads, _, self.widths = edges
         self.readers = readers = [0] * self.first[-1]
         for own in self.reads:
             for value in own:
@@ -85,12 +90,11 @@ class _Run:
         self.buffers = [_FOREIGN] * self.first[-1]
         self.bytes: list[int] = []
         self.references: list[int] = []
-        self.actors: list[Op] = []
+        self.actors: list[int] = []
         self.marks: list[int] = []
-        self.sizes: dict[Spec, int] = {}
-        self.variables: dict[str, int] = {}  # the buffer each holds; a reference of its own is counted
+        self.variables: dict[int, int] = {}  # by the handle's value: the buffer each holds, which counts a reference
 
-    def all(self, order: list[Op]) -> None:
+    def all(self, order: Sequence[int]) -> None:
         """Most ops are plain: they have one output, an input's buffer or a new one, and no scratch."""
         plain = {
             name: kind.forwards
@@ -102,18 +106,18 @@ class _Run:
             and not kind.into
             and name not in _EFFECTS
         }
-        first, reads, readers, widths = self.first, self.reads, self.readers, self.widths
+        ops, first, reads, readers, widths = self.ops, self.first, self.reads, self.readers, self.widths
         buffers, references, sizes = self.buffers, self.references, self.bytes
         actor, mark = self.actors.append, self.marks.append
-        for op in order:
+        for number in order:
+            op = ops[number]
             forwards = plain.get(op.type)
             if forwards is None or len(op.outputs) != 1:
                 if op.type != "_Arg":
-                    _EFFECTS.get(op.type, _Run.step)(self, op)
+                    _EFFECTS.get(op.type, _Run.step)(self, number)
                 continue
-            index = op.index
-            values, place = reads[index], first[index]
-            taken = self.forwarded(op, place, forwards, values) if forwards else _FOREIGN
+            values, place = reads[number], first[number]
+            taken = self.forwarded(op, 0, place, forwards, values) if forwards else _FOREIGN
             made, count = taken, readers[place]
             if taken >= 0:
                 references[made] = count
@@ -121,11 +125,11 @@ class _Run:
                 made = len(references)
                 sizes.append(widths[place])
                 references.append(count)
-                actor(op)
+                actor(number)
                 mark(made)
             buffers[place] = made
             if not count:
-                self.free(op, made)
+                self.free(number, made)
             for value in values:
                 buffer = buffers[value]
                 if buffer < 0:
@@ -134,24 +138,24 @@ class _Run:
                     taken = _FOREIGN  # that reference went to the output
                 elif references[buffer] == 1:
                     references[buffer] = 0
-                    actor(op)
+                    actor(number)
                     mark(~buffer)
                 else:
                     references[buffer] -= 1
 
-    def step(self, op: Op) -> None:
+    def step(self, number: int) -> None:
         """An op that writes no variable."""
         first, buffers, references = self.first, self.buffers, self.references
-        kind, start = self.types[op.type], first[op.index]
-        values = self.reads[op.index]
+        op, start, values = self.ops[number], first[number], self.reads[number]
+        kind = self.types[op.type]
         inputs = [buffers[value] for value in values]
         taken = _FOREIGN
-        held = self.early(op, kind) if kind.early is not None else ()
+        held = self.early(number, kind) if kind.early is not None else ()
         if op.outputs and kind.allocates:
             if kind.shares:
                 self.view(op, kind, inputs, start)
             else:
-                taken = self.forwarded(op, start + kind.into, kind.forwards, values)
+                taken = self.forwarded(op, kind.into, start + kind.into, kind.forwards, values)
                 made: Iterable[int] = range(start, start + len(op.outputs))
                 if kind.compiled:
                     made = sorted(made, key=lambda place: -self.widths[place])
@@ -161,16 +165,16 @@ class _Run:
                         buffers[place] = taken
                         references[taken] = count
                         continue
-                    buffers[place] = self.allocate(op, self.widths[place], count)
+                    buffers[place] = self.allocate(number, self.widths[place], count)
         if kind.scratch is not None:
-            self.scratch(op, kind)
+            self.scratch(number, kind)
         for buffer in held:
-            self.free(op, buffer)
-        for place in range(start, first[op.index + 1]):
+            self.free(number, buffer)
+        for place in range(start, first[number + 1]):
             if not self.readers[place]:
                 buffer = buffers[place]
                 if buffer >= 0 and not references[buffer]:
-                    self.free(op, buffer)
+                    self.free(number, buffer)
         for buffer in inputs:
             if buffer < 0:
                 continue
@@ -179,7 +183,7 @@ class _Run:
                 continue
             references[buffer] -= 1
             if not references[buffer]:
-                self.free(op, buffer)
+                self.free(number, buffer)
 
     def view(self, op: Op, kind: OpType, inputs: list[int], start: int) -> None:
         """Outputs that are their input's buffer."""
@@ -188,14 +192,8 @@ class _Run:
             if buffer >= 0:
                 self.references[buffer] += self.readers[start + index]
 
-    def size(self, spec: Spec) -> int:
-        found = self.sizes.get(spec)
-        if found is None:
-            found = self.sizes[spec] = spec.bytes
-        return found
-
-    def forwarded(self, op: Op, output: int, forwards: tuple[int, ...], values: tuple[int, ...]) -> int:
-        """The buffer of the first input that an output may take over."""
+    def forwarded(self, op: Op, into: int, output: int, forwards: tuple[int, ...], values: Sequence[int]) -> int:
+        """The buffer of the first input that an output may take over. ``output``: the value of the output ``into``."""
         for place in forwards:
             if place >= len(values):
                 break
@@ -204,86 +202,96 @@ class _Run:
             if buffer < 0 or self.references[buffer] != 1 or self.widths[value] != self.widths[output]:
                 continue
             source, index = op.inputs[place]
-            if source.outputs[index].dtype == op.outputs[output - self.first[op.index]].dtype:
+            if source.outputs[index].dtype == op.outputs[into].dtype:
                 return buffer
         return _FOREIGN
 
-    def scratch(self, op: Op, kind: OpType) -> None:
+    def scratch(self, number: int, kind: OpType) -> None:
         assert kind.scratch is not None
+        op = self.ops[number]
         held = [
-            self.allocate(op, size, 0)
+            self.allocate(number, size, 0)
             for size in kind.scratch([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs)
         ]
         for buffer in held:
-            self.free(op, buffer)
+            self.free(number, buffer)
 
-    def early(self, op: Op, kind: OpType) -> list[int]:
+    def early(self, number: int, kind: OpType) -> list[int]:
         """What an op allocates before its outputs and keeps until it has run."""
         assert kind.early is not None
+        op = self.ops[number]
         held: list[int] = []
         for size, stays in kind.early([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs):
-            buffer = self.allocate(op, size, 0)
+            buffer = self.allocate(number, size, 0)
             if stays:
                 held.append(buffer)
             else:
-                self.free(op, buffer)
+                self.free(number, buffer)
         return held
 
-    def held(self, op: Op) -> int:
-        """The buffer of the variable that an op reads or writes."""
-        variable = op.attrs["variable"]
-        buffer = self.variables.get(variable.name)
+    def handle(self, number: int) -> int:
+        """The value by which the variable is known that an op reads or writes: its argument, which enters a loop."""
+        source = self.ops[number].inputs[0].op
+        return self.first[source.inputs[0].op.index] if source.type == "Enter" else self.reads[number][0]
+
+    def held(self, number: int, size: int) -> int:
+        """The buffer of the variable, of so many bytes, that an op reads or writes."""
+        handle = self.handle(number)
+        buffer = self.variables.get(handle)
         if buffer is None:
-            buffer = self.variables[variable.name] = len(self.bytes)
-            self.bytes.append(self.size(variable.spec))
-            self.references.append(2 if variable.constant else 1)  # the constant's own reference stays
+            buffer = self.variables[handle] = len(self.bytes)
+            self.bytes.append(size)
+            constant = self.ops[number].attrs["variable"].constant
+            self.references.append(2 if constant else 1)  # the constant's own reference stays
         return buffer
 
-    def read(self, op: Op) -> None:
-        place = self.first[op.index]
-        buffer = self.buffers[place] = self.held(op)
+    def read(self, number: int) -> None:
+        place = self.first[number]
+        buffer = self.buffers[place] = self.held(number, self.widths[place])
         if buffer != _FOREIGN:
             self.references[buffer] += self.readers[place]
 
-    def update(self, op: Op) -> None:
+    def update(self, number: int) -> None:
         """Add or subtract: in place, or in a copy where somebody still holds the buffer."""
-        buffer = self.held(op)
+        size = self.widths[self.reads[number][1]]
+        buffer = self.held(number, size)
         if buffer == _FOREIGN or self.references[buffer] > 1:
-            self.replace(op, buffer, self.allocate(op, self.size(op.attrs["variable"].spec), 1))
-        self.release(op)
+            self.replace(number, buffer, self.allocate(number, size, 1))
+        self.release(number)
 
-    def assign(self, op: Op) -> None:
+    def assign(self, number: int) -> None:
         """The variable holds the value's buffer from now on, whoever else reads it: nothing is copied, as every later
         change copies what is shared. What the variable held is given up."""
-        self.replace(op, self.held(op), self.buffers[self.reads[op.index][1]])
+        value = self.reads[number][1]
+        self.replace(number, self.held(number, self.widths[value]), self.buffers[value])
 
-    def replace(self, op: Op, old: int, new: int) -> None:
-        self.variables[op.attrs["variable"].name] = new
+    def replace(self, number: int, old: int, new: int) -> None:
+        self.variables[self.handle(number)] = new
         if old == _FOREIGN:
             return
         self.references[old] -= 1
         if not self.references[old]:
-            self.free(op, old)
+            self.free(number, old)
 
-    def release(self, op: Op) -> None:
+    def release(self, number: int) -> None:
         """The op's own references to what it read."""
-        for value in self.reads[op.index]:
+        for value in self.reads[number]:
             buffer = self.buffers[value]
             if buffer != _FOREIGN:
                 self.references[buffer] -= 1
                 if not self.references[buffer]:
-                    self.free(op, buffer)
+                    self.free(number, buffer)
 
-    def allocate(self, op: Op, size: int, references: int) -> int:
+    def allocate(self, number: int, size: int, references: int) -> int:
         buffer = len(self.bytes)
         self.bytes.append(size)
         self.references.append(references)
-        self.actors.append(op)
+        self.actors.append(number)
         self.marks.append(buffer)
         return buffer
 
-    def free(self, op: Op, buffer: int) -> None:
-        self.actors.append(op)
+    def free(self, number: int, buffer: int) -> None:
+        self.actors.append(number)
         self.marks.append(~buffer)
 
 

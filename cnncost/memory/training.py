@@ -28,12 +28,14 @@ class TrainingStep(NamedTuple):
 
 
 def training_step(
-    analysis: Analysis, choice: Optimizer, rewriting: Callable[[OpGraph], object] | None = None, written: bool = False
-) -> TrainingStep:
+    analysis: Analysis, choice: Optimizer, rewriting: Callable[[OpGraph], object] | None = None, written: bool = False,
+    most: int | None = None,
+) -> TrainingStep:  # fmt: skip
     """The ops of one step. Raises UnsupportedLayer, with the layer's name, where a layer or a gradient is not known.
 
     ``rewriting``: what grappler's passes make of the graph. They leave most optimizers' updates as they are, which are
-    half of the ops: those are added when the rest has been rewritten. ``written``: grappler's work is ignored.
+    half of the ops: those are added when the rest has been rewritten. ``written``: grappler's work is ignored;
+    ``most``: of a step with more ops not all are made (``stamps``).
     """
     choice = with_loss_scaling(choice, policies(analysis))
     lowered = lower(analysis, training=True)
@@ -54,7 +56,7 @@ def training_step(
         early, grads = False, handed_on(graph, grads)
     if rewriting is not None and early:
         grads = _rewritten(graph, trained, grads, rewriting)
-    apply_updates(graph, choice, trained, grads, early)
+    apply_updates(graph, choice, trained, grads, early, most=most)
     if rewriting is not None and not early:
         rewriting(graph)
     return TrainingStep(graph, lowered.inputs, trained)

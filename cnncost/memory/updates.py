@@ -30,11 +30,12 @@ def is_settled(choice: Optimizer, grads: Sequence[Value | None]) -> bool:
 
 def apply_updates(
     graph: OpGraph, choice: Optimizer, trained: Sequence[Variable], grads: Sequence[Value | None],
-    rewritten: bool = False, eager: bool = False,
+    rewritten: bool = False, eager: bool = False, most: int | None = None,
 ) -> list[Value]:  # fmt: skip
     """Add the optimizer's update of every weight that has a gradient, and of the iteration counter. ``rewritten``: the
-    graph has been rewritten, and will not be again; ``eager``: it is none, and zeros are made. Returns the sums of
-    accumulated gradients, which Keras has in a list until all weights are updated."""
+    graph has been rewritten, and will not be again; ``eager``: it is none, and zeros are made; ``most``: of a step with
+    more ops not all are made (``stamps``). Returns the sums of accumulated gradients, which Keras has in a list until
+    all weights are updated."""
     graph.phase = UPDATE
     updates = Updates(graph, choice, trained)
     if rewritten:
@@ -47,7 +48,7 @@ def apply_updates(
     if choice.accumulation:
         pairs = _accumulated(updates, pairs)
     if not choice.between:
-        _update(updates, pairs, rewritten)
+        _update(updates, pairs, rewritten, most)
         if choice.accumulation:
             _reset(updates, trained, eager)
     graph.layer = ""
@@ -61,7 +62,7 @@ def apply_updates(
     return [total for _, total in pairs] if choice.accumulation else []
 
 
-def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]], alike: bool) -> None:
+def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]], alike: bool, most: int | None) -> None:
     """The weights' decay, then every weight's own rule; ``alike``: nothing will change the ops."""
     if u.choice.weight_decay:
         for weight, _ in pairs:
@@ -71,7 +72,7 @@ def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]], alike: bool) ->
     rule, ops = RULES[u.choice.kind], u.graph.ops
     stamp: Stamp | None = None
     met: set[str] = set()  # dtypes: the first weight's update makes the constants that others share
-    for weight, grad in pairs:
+    for place, (weight, grad) in enumerate(pairs, 1):
         u.graph.layer = weight.handle.layer
         dtype = u.dtype = weight.spec.dtype
         plain = alike and Stamp.suits(u, weight, grad)
@@ -81,7 +82,7 @@ def _update(u: Updates, pairs: Sequence[tuple[Variable, Value]], alike: bool) ->
         begin = len(ops)
         rule(u, weight, u.cast(grad))
         if stamp is None and plain and dtype in met:
-            stamp = Stamp(u, weight, grad, ops[begin:])
+            stamp = Stamp(u, weight, grad, ops[begin:], len(pairs) - place, most)
         met.add(dtype)
 
 

@@ -24,7 +24,7 @@ def depth_first(sources: Sources, ends: list[int]) -> list[int]:
     return walk[::-1]
 
 
-def breadth_first(sources: Sources, start: list[int]) -> list[int]:
+def breadth_first(sources: Sources, start: Sequence[int]) -> list[int]:
     """Kahn's order, first in first out; readers in the order of ``start``."""
     waits = list(map(len, sources))
     readers: list[list[int]] = [[] for _ in sources]

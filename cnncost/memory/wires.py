@@ -65,11 +65,11 @@ def wires(ops: list[Op]) -> Wires:
             places += tuple([source.index for source in op.controls])
         reads.append(values)
         sources.append(places)
-    known = _Sizes()
+    known = Sizes()
     return Wires(ops, first, reads, sources, [known[spec] for op in ops for spec in op.outputs])
 
 
-class _Sizes(dict[Spec, int]):
+class Sizes(dict[Spec, int]):
     """The bytes of each shape and dtype: most values have those of another."""
 
     def __missing__(self, spec: Spec) -> int:

@@ -17,6 +17,7 @@ from cnncost.memory.predict import predict_inference
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.schedule import ROOM, schedule
 from cnncost.memory.sweep import Sweep, sweep
+from cnncost.memory.wires import wires
 
 BIG = Spec((1, 100, 100, 1), "float32")  # 40,000 bytes
 
@@ -36,8 +37,13 @@ def _alive(found: Sweep) -> list[int]:
 
 
 def swept(graph: OpGraph) -> Sweep:
-    ops = rewrite(graph)
-    return sweep(ops, schedule(ops), graph.results)
+    edges = wires(rewrite(graph))
+    return sweep(schedule(range(len(edges.ops)), edges), graph.results, edges)
+
+
+def scheduled(ops: list[Op], tables: Tables | None = None) -> list[Op]:
+    """The ops, which stand in the executor's node order, as they run."""
+    return [ops[number] for number in schedule(range(len(ops)), wires(ops), tables)]
 
 
 # -- chains by hand ----------------------------------------------------------------------------------------------
@@ -166,7 +172,7 @@ def test_the_last_expensive_reader_runs_first() -> None:
         chain(graph, x, first, second) for first, second in (("Sin", "Neg"), ("Cos", "Abs"), ("Log", "Inv"))
     ]
     ops = rewrite(graph)
-    assert [op.type for op in schedule(ops)] == ["_Arg", "Exp", "Log", "Inv", "Cos", "Abs", "Sin", "Neg"]
+    assert [op.type for op in scheduled(ops)] == ["_Arg", "Exp", "Log", "Inv", "Cos", "Abs", "Sin", "Neg"]
 
 
 def test_cheap_readers_go_first() -> None:
@@ -176,7 +182,7 @@ def test_cheap_readers_go_first() -> None:
     exp = graph.add("Sin", (x,))
     view = graph.add("Reshape", (x,), shape=(100, 100))
     graph.results = [exp, view]
-    assert [op.type for op in schedule(rewrite(graph))] == ["_Arg", "Exp", "Reshape", "Sin"]
+    assert [op.type for op in scheduled(rewrite(graph))] == ["_Arg", "Exp", "Reshape", "Sin"]
 
 
 def test_an_op_waits_for_all_its_edges() -> None:
@@ -184,7 +190,7 @@ def test_an_op_waits_for_all_its_edges() -> None:
     x = graph.argument("x", BIG)
     a, b = graph.add("Sin", (x,)), graph.add("Cos", (x,))
     graph.results = [graph.add("Mul", (a, b))]
-    order = schedule(rewrite(graph))
+    order = scheduled(rewrite(graph))
     assert order[-1].type == "Mul" and len(order) == 4
 
 
@@ -303,10 +309,10 @@ def test_a_full_queue_runs_at_once() -> None:
     for place in range(count):
         graph.add("Exp", [graph.argument(f"x{place}", Spec((4,), "float32"))])
     place = {op: number // 2 for number, op in enumerate(graph.ops)}
-    order = schedule(graph.ops, tables=Tables(list(range(count)), {}))
+    order = scheduled(graph.ops, Tables(list(range(count)), {}))
     ran = [place[op] for op in order if op.type == "Exp"]
     assert ran == [*range(ROOM, count), *reversed(range(ROOM))]
-    plain = schedule(graph.ops)
+    plain = scheduled(graph.ops)
     assert [place[op] for op in plain if op.type == "Exp"] == list(range(count))
     assert [op.type for op in plain] == ["_Arg", "Exp"] * count
 
@@ -316,4 +322,4 @@ def test_ops_that_are_ready_together_are_queued_in_crowds() -> None:
     graph = OpGraph()
     x = graph.argument("x", Spec((4,), "float32"))
     made = [graph.add("Exp", [x]).op for _ in range(1200)]
-    assert schedule(graph.ops, tables=Tables([0], {}))[1:] == made[::-1]
+    assert scheduled(graph.ops, Tables([0], {}))[1:] == made[::-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import cnncost
 from cnncost.memory import graph_mode
 from cnncost.memory.opgraph import Op
+from cnncost.memory.wires import Wires
 
 MODELS: dict[str, dict[str, Any]] = {
     "branches": {
@@ -34,12 +36,12 @@ MODELS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_every_process_runs_every_op_once(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mode, optimizer = ("inference", None) if step == "inference" else ("training", step)
-    runs: list[tuple[list[Op], list[Op]]] = []
+    runs: list[tuple[Sequence[int], list[Op], list[int]]] = []
     plain = graph_mode.schedule
 
-    def noted(ops: list[Op], *rest: Any) -> list[Op]:
-        order = plain(ops, *rest)
-        runs.append((ops, order))
+    def noted(places: Sequence[int], edges: Wires, *rest: Any) -> list[int]:
+        order = plain(places, edges, *rest)
+        runs.append((places, edges.ops, order))
         return order
 
     monkeypatch.setattr(graph_mode, "schedule", noted)
@@ -47,7 +49,7 @@ def test_every_process_runs_every_op_once(name: str, step: str, monkeypatch: pyt
     simulation = graph_mode._Simulation(analysis, mode, optimizer)
     for process in range(4):
         simulation.run(process)
-        ops, order = runs[-1]
-        ran = {op.index for op in order}
+        places, ops, order = runs[-1]
+        ran = {*order}
         assert len(ran) == len(order)
-        assert all(op.type == "Const" for op in ops if op.index not in ran)
+        assert all(ops[place].type == "Const" for place in places if place not in ran)
