@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from cnncost.memory.gradient import _Reverse, _tape
 from cnncost.memory.gradients.base import Grads, gradient_of
+from cnncost.memory.gradients.broadcasting import chosen
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
 from cnncost.memory.optypes.base import OpType
 from cnncost.memory.sparse import is_sparse
@@ -233,9 +234,8 @@ def _extremum(graph: OpGraph, op: Op, grad: Value) -> Grads:
     """Where the extrema are, and how many, are names (math_grad.py, ``_MinOrMaxGrad``)."""
     graph.layer = op.layer
     found = gradient_of(op)(graph, op, grad, frozenset())
-    product = found[0].op if found[0] is not None else None
-    if product is not None:
-        graph.add("NoOp", product.inputs[0].op.inputs, ())
+    if found[0] is not None:
+        graph.add("NoOp", found[0].op.inputs[0].op.inputs, ())
     return found
 
 
@@ -243,11 +243,10 @@ def _chosen(graph: OpGraph, op: Op, grad: Value) -> Grads | None:
     """Zeros are a tensor, and a name (math_grad.py, ``_MaximumMinimumGrad``)."""
     if any(value.op.type == "Const" for value in op.inputs):
         return None
-    graph.layer, begin = op.layer, len(graph.ops)
-    found = gradient_of(op)(graph, op, grad, frozenset())
-    zeros = graph.ops[begin]
-    zeros.type, zeros.attrs = "Fill", {}
-    graph.add("NoOp", (zeros.out(),), ())
+    graph.layer = op.layer
+    zeros = graph.add("Fill", (), (grad.spec,))
+    found = chosen(graph, op, grad, zeros)
+    graph.add("NoOp", (zeros,), ())
     return found
 
 

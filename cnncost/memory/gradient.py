@@ -134,7 +134,7 @@ class _Reverse:
         if not any(grads):
             return nothing
         self.graph.layer = op.layer
-        values = [(own[0] if len(own) == 1 else self._sum(own)) if own else None for own in grads]
+        values = [None if own is None else self._sum(own) for own in grads]
         if op.type == "ReadVariableOp":
             self.variables.setdefault(op.attrs["variable"].name, []).extend(v for v in values if v is not None)
             return nothing

@@ -81,18 +81,18 @@ def _power_less_one(graph: OpGraph, op: Op) -> Value:
     return graph.add("Pow", (x, less), (op.outputs[0],))
 
 
-def _extremum(compare: str) -> Gradient:
-    """The gradient goes where the operand was chosen."""
+def _extremum(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
+    return chosen(graph, op, grad, graph.constant(0.0, grad.spec), skip)  # zeros_like, folded: of the whole shape
 
-    def rule(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
-        x, y = op.inputs
-        zeros = graph.constant(0.0, grad.spec)  # zeros_like, folded: of the whole shape
-        mask = graph.add(compare, (x, y), (Spec(op.outputs[0].shape, "bool"),))
-        gx = None if 0 in skip else graph.add("SelectV2", (mask, grad, zeros), (grad.spec,))
-        gy = None if 1 in skip else graph.add("SelectV2", (mask, zeros, grad), (grad.spec,))
-        return _reduced(graph, op, gx, gy)
 
-    return rule
+def chosen(graph: OpGraph, op: Op, grad: Value, zeros: Value, skip: Skip = frozenset()) -> Grads:
+    """Of a Maximum or a Minimum: the gradient goes where the operand was chosen, ``zeros`` go elsewhere."""
+    x, y = op.inputs
+    compare = "GreaterEqual" if op.type == "Maximum" else "LessEqual"
+    mask = graph.add(compare, (x, y), (Spec(op.outputs[0].shape, "bool"),))
+    gx = None if 0 in skip else graph.add("SelectV2", (mask, grad, zeros), (grad.spec,))
+    gy = None if 1 in skip else graph.add("SelectV2", (mask, zeros, grad), (grad.spec,))
+    return _reduced(graph, op, gx, gy)
 
 
 def _squared_difference(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
@@ -133,8 +133,8 @@ RULES: Mapping[str, Gradient] = MappingProxyType(
         "RealDiv": _quotient("RealDiv"),
         "DivNoNan": _quotient("DivNoNan"),
         "Pow": _pow,
-        "Maximum": _extremum("GreaterEqual"),
-        "Minimum": _extremum("LessEqual"),
+        "Maximum": _extremum,
+        "Minimum": _extremum,
         "SquaredDifference": _squared_difference,
         "SelectV2": _select,
         "AddN": _add_n,
