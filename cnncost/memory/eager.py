@@ -41,6 +41,7 @@ def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -
         for value in graph.results:
             kept.hold(value, len(graph.ops))
         kept.hold_locals(frozenset(row.name for row in analysis.layers if row.kind.endswith("Normalization")))
+        kept.hold_activated()
         kept.hold_logits()
         events = _Run(graph, kept).events()
     peak = at = -1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from cnncost.memory.gradient import _Reverse, _tape
 from cnncost.memory.gradients.base import Grads, gradient_of
 from cnncost.memory.gradients.broadcasting import chosen
+from cnncost.memory.lowering.activation import ACTIVATED
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
 from cnncost.memory.optypes.base import OpType
 from cnncost.memory.sparse import is_sparse
@@ -118,6 +119,12 @@ class Kept:
                     named.append(ops[0].out())
                 for value in named:
                     self.hold(value, back.index)
+
+    def hold_activated(self) -> None:
+        """What an activation is taken of is a name until it returns."""
+        for op in self.graph.ops:
+            if ACTIVATED in op.attrs and op.phase == FORWARD:
+                self.hold(op.attrs[ACTIVATED], op.index)
 
     def hold_logits(self) -> None:
         """What a sigmoid or a softmax of Keras's was taken of hangs on its output, for the loss (``_keras_logits``);

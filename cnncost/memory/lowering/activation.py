@@ -121,6 +121,7 @@ def clip(step: Step, x: Value, low: float, high: float) -> Value:
     return step.add("Maximum", (step.add("Minimum", (x, _constant(step, high, x))), _constant(step, low, x)))
 
 
+ACTIVATED = "activated"  # of an activation's last op, op by op: what the function was called with
 FUNCTIONS: dict[str, Function] = {
     "linear": lambda step, x: x,
     "silu": _silu,
@@ -163,7 +164,10 @@ def activate(step: Step, x: Value, name: str | None) -> Value:
             f"the memory simulation does not know activation '{name}'",
             rule="it follows TensorFlow op by op and guesses nothing",
         )
-    return function(step, x)
+    found = function(step, x)
+    if step.eager and found != x:
+        found.op.attrs[ACTIVATED] = x
+    return found
 
 
 def _activation(step: Step, row: LayerCost, kind: Activation, inputs: list[Value]) -> Value:
