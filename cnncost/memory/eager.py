@@ -35,7 +35,7 @@ def predict_eager(analysis: Analysis, mode: str, optimizer: str | None = None) -
         if mode == "inference":
             lowered = lower(analysis, training=False, eager=True)
             graph, kept = lowered.graph, Kept(lowered.graph)
-            _hold_outputs(kept, lowered, len(graph.ops) - 1)
+            _hold_outputs(kept, lowered, len(graph.ops) - 1, _has_models(analysis))
         else:
             graph, kept = _training(analysis, optimizer or "sgd")
         for value in graph.results:
@@ -71,7 +71,7 @@ def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
     sums = apply_updates(graph, accumulating(analysis, optimizer(choice)), trained, updates, eager=True)
     graph.results = [loss]
     kept = Kept(graph)
-    _hold_outputs(kept, lowered, called)
+    _hold_outputs(kept, lowered, called, _has_models(analysis))
     kept.hold_captures(ends)
     for grad in (*grads, *updates, *sums):
         if grad is not None:
@@ -79,10 +79,15 @@ def _training(analysis: Analysis, choice: str) -> tuple[OpGraph, Kept]:
     return graph, kept
 
 
-def _hold_outputs(kept: Kept, lowered: Lowered, called: int) -> None:
+def _has_models(analysis: Analysis) -> bool:
+    """Whether a path names a model inside the model; in a spec it names a block, which Keras does not know."""
+    return analysis.graph.dialect != "spec"
+
+
+def _hold_outputs(kept: Kept, lowered: Lowered, called: int, models: bool) -> None:
     """Every layer's outputs until the model's call returns; a nested model's until its own does."""
     ends: dict[str, int] = {}
-    for op in kept.graph.ops[: called + 1]:
+    for op in kept.graph.ops[: called + 1] if models else ():
         path = op.layer
         while "/" in path:
             path = path.rpartition("/")[0]

@@ -169,6 +169,17 @@ def test_zeros_beside_a_maximum_are_a_tensor() -> None:
     assert predict(analysis, "training", "sgd", "eager").peak_bytes == pytest.approx(205_040, abs=48)
 
 
+def test_a_block_of_a_spec_is_no_model_that_returns() -> None:
+    """Keras knows layers alone: their outputs last until the call returns. Measured on TensorFlow 2.21 at batch 2."""
+    conv = {"filters": 16, "kernel_size": 3, "padding": "same"}
+    block = {"residual": [{"Conv2D": conv}, {"Conv2D": {**conv, "filters": 3}}]}
+    for named in (block, {**block, "name": "skip"}):
+        analysis = cnncost.analyze(
+            {"input": [32, 32, 3], "layers": [named, {"Conv2D": conv}]}, batch=2, processor="avx2"
+        )
+        assert predict(analysis, "inference", None, "eager").peak_bytes == 442_368
+
+
 @pytest.mark.parametrize(("name", "measured"), [("gelu", 262_144), ("celu", 262_144), ("mish", 196_608)])
 def test_what_an_activation_is_taken_of_is_a_name(name: str, measured: int) -> None:
     """Measured on TensorFlow 2.21 at batch 2: gelu and celu read it before their last op."""
