@@ -20,9 +20,9 @@ _UNITS = frozenset(("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_i
 _SAID = {"0": False, "false": False, "1": True, "true": True}  # what the variable may say (env_var.cc)
 OWN_KERNELS = (
     "counted is a processor without units for neural networks (AVX512-VNNI, AVX-VNNI, AMX), on which TensorFlow leaves "
-    f"oneDNN off unless {SWITCH}=1: its own kernels take no addition into a convolution, and up to 30 MiB for the "
-    "gradient of each filter"
+    f"oneDNN off unless {SWITCH}=1: its own kernels take no addition into a convolution"
 )
+FILTERS = ", and up to 30 MiB for the gradient of each filter"
 _SINGLE = ("float32", "bfloat16")  # what oneDNN computes in on every processor with AVX-512
 
 
@@ -39,10 +39,10 @@ class Processor(NamedTuple):
     tiles: bool
     cache: int
 
-    def note(self, half: bool) -> str:
+    def note(self, half: bool, training: bool = False) -> str:
         """What its kernels mean for the figures; ``half``: some are of half precision."""
         if not self.onednn:
-            return OWN_KERNELS
+            return OWN_KERNELS + (FILTERS if training else "")
         if not half:
             return ""
         own = "by oneDNN" if "float16" in self.onednn else "by TensorFlow's own kernels, on large copies"

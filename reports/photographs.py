@@ -7,10 +7,11 @@ scikit-learn's sample images; without scikit-learn a generated picture takes the
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +23,6 @@ from cnncost.errors import CnncostError, MissingExtra
 from cnncost.export import build
 
 HERE = Path(__file__).resolve().parent
-FOLDER = HERE / "photographs"
 MAPS = ("vertical", "horizontal")
 # As scikit-learn's own list of its images has them, and under https://creativecommons.org/licenses/by/2.0/ all.
 CREDITS = {
@@ -95,12 +95,16 @@ def _size(values: Any) -> str:
     return " × ".join(map(str, values.shape))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Nothing is replaced before all of it has been made."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", metavar="FOLDER", type=Path, default=HERE, help="where the report goes")
+    here = parser.parse_args(arguments).output
     try:
-        with TemporaryDirectory(dir=HERE, prefix=".photographs-") as folder:
+        here.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=here, prefix=".photographs-") as folder:
             text = written(Path(folder))
-            replace(Path(folder), text)
+            replace(Path(folder), text, here)
     except ModuleNotFoundError as error:
         extra = "report" if error.name == "matplotlib" else "tensorflow"
         print(MissingExtra(str(error.name), extra), file=sys.stderr)
@@ -111,20 +115,24 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nerror: interrupted", file=sys.stderr)
         return 130
-    print("reports/photographs.md")
+    except OSError as error:
+        print(f"error: cannot use '{here}': {error.strerror}", file=sys.stderr)
+        return 3
+    print(here / "photographs.md")
     return 0
 
 
-def replace(made: Path, text: str) -> None:
+def replace(made: Path, text: str, here: Path) -> None:
     """Put the pictures where they belong, and the text that shows them."""
-    FOLDER.mkdir(exist_ok=True)
+    pictures = here / "photographs"
+    pictures.mkdir(exist_ok=True)
     new = sorted(made.iterdir())
     for path in new:
-        path.replace(FOLDER / path.name)
-    part = HERE / "photographs.md.part"
+        path.replace(pictures / path.name)
+    part = here / "photographs.md.part"
     part.write_text(text, encoding="utf-8")
-    part.replace(HERE / "photographs.md")
-    for old in FOLDER.glob("*.png"):
+    part.replace(here / "photographs.md")
+    for old in pictures.glob("*.png"):
         if old.name not in {path.name for path in new}:
             old.unlink()
 
@@ -152,4 +160,4 @@ def written(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

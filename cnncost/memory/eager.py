@@ -172,9 +172,8 @@ class _Run:
 
     def _early(self, op: Op) -> list[int]:
         """What an op allocates before its outputs and keeps until it has run."""
-        early, held = self.types[op.type].early, []
-        specs = [source.outputs[index] for source, index in op.inputs]
-        for size, stays in () if early is None else early(specs, op.outputs, op.attrs):
+        held = []
+        for size, stays in self.kept.early(op, self.types[op.type]):
             buffer = len(self.bytes)
             self.bytes.append(size)
             self._change(op, size, buffer)

@@ -10,6 +10,7 @@ from cnncost.memory.gradients.broadcasting import chosen
 from cnncost.memory.lowering.activation import ACTIVATED
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, Op, OpGraph, Value, Variable
 from cnncost.memory.optypes.base import OpType
+from cnncost.memory.optypes.convolution import maxima_again
 from cnncost.memory.sparse import is_sparse
 
 # Of which op types a gradient never reads any input, and never any output (pywrap_gradient_exclusions.cc); of the
@@ -139,12 +140,18 @@ class Kept:
         """Buffers that live while the op runs."""
         if op.index in self._silu and op.phase == FORWARD:
             return (op.outputs[0].bytes,)  # beta · x, which grappler would drop
-        if op.type == "MaxPoolGrad":  # the maxima again and where they were
-            pooled = min((value.spec for value in op.inputs), key=lambda spec: spec.elements)
-            return pooled.bytes, 8 * pooled.elements
         if kind.scratch is None:
             return ()
         return kind.scratch([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs)
+
+    def early(self, op: Op, kind: OpType) -> tuple[tuple[int, bool], ...]:
+        """Those that it allocates before its outputs, and whether they stay while it runs. No gradient of maxima is
+        oneDNN's here."""
+        if op.type == "MaxPoolGrad":
+            return maxima_again(op.inputs[1].spec)
+        if kind.early is None:
+            return ()
+        return kind.early([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs)
 
 
 def run_backwards(

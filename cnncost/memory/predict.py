@@ -76,7 +76,7 @@ def _predicted(
     used = policies(analysis)
     if "int8" in used:
         made = replace(made, notes=(*made.notes, INT8))
-    note = "" if executor == "xla" else analysis.processor.note(half=not used.isdisjoint(_HALVES))
+    note = "" if executor == "xla" else analysis.processor.note(not used.isdisjoint(_HALVES), mode == "training")
     if note:
         made = replace(made, notes=(*made.notes, note))
     if allocator == "bfc":

@@ -221,7 +221,11 @@ class _Run:
         assert kind.early is not None
         op = self.ops[number]
         held: list[int] = []
-        for size, stays in kind.early([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs):
+        taken = kind.early([source.outputs[index] for source, index in op.inputs], op.outputs, op.attrs)
+        if taken and kind.lends is not None:
+            lent = self.buffers[self.reads[number][kind.lends]]
+            taken = taken[lent >= 0 and self.references[lent] == 1 :]
+        for size, stays in taken:
             buffer = self.allocate(number, size, 0)
             if stays:
                 held.append(buffer)

@@ -128,6 +128,17 @@ def test_peaks_of_real_steps(net: Any, dtype: str, executor: str, inference: int
         assert peak == pytest.approx(measured, rel=0.001 if optimizer else 0.011), optimizer
 
 
+@pytest.mark.parametrize(("optimizer", "sizes"), [("sgd", [65_536, 131_072]), ("adam", [32_768, 65_536, 131_072])])
+def test_where_maxima_are_is_found_before_the_output_is_there(optimizer: str, sizes: list[int]) -> None:
+    """As measured: the maxima once more, in their own buffer if nobody else needs it, as the dense layer's gradient
+    does that Adam lets wait; their places; the gradient."""
+    net = {"name": "mp", "input": [32, 32, 3],
+           "layers": [conv(16, activation="relu"), {"MaxPooling2D": 2}, "Flatten", dense(10)]}  # fmt: skip
+    analysis = cnncost.analyze(net, batch=2, mode="training", optimizer=optimizer, processor="avx2")
+    events = predict(analysis, "training", optimizer).events
+    assert [event.bytes for event in events if event.op.type == "MaxPoolGrad" and event.bytes > 0] == sizes
+
+
 def fused(net: Any, name: str, mode: str = "inference") -> list[tuple[str, ...]]:
     graph = _Simulation(cnncost.analyze(net, batch=2, mode=mode, processor=name), mode, None).built()
     return [op.attrs["fused"] for op in graph.ops if "fused" in op.attrs]

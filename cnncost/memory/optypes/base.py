@@ -36,6 +36,7 @@ class OpType(NamedTuple):
     ``expensive``  the executor queues it; an inexpensive op runs inline as soon as it is ready
     ``forwards``   inputs, in the kernel's order, whose buffer output 0 may take over: same bytes and
                    dtype, and no other reader left
+    ``own``        those of TensorFlow's own kernel, where oneDNN is off
     ``into``       the output that takes it over, where that is not output 0
     ``shares``     "first": every output is a view of input 0; "each": output i is input i. Nothing is allocated
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
@@ -43,6 +44,7 @@ class OpType(NamedTuple):
     ``scratch_on`` the same where it depends on the processor
     ``early``      byte counts of buffers that it allocates before its outputs, and whether they stay while it runs
     ``early_on``   the same where it depends on the processor
+    ``lends``      the input whose buffer is the first of them, if it has no other reader left
     ``compiled``   by XLA: the outputs are allocated from the largest to the smallest
     """
 
@@ -58,6 +60,8 @@ class OpType(NamedTuple):
     compiled: bool = False
     early: Early | None = None
     early_on: EarlyOn | None = None
+    own: tuple[int, ...] = ()
+    lends: int | None = None
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")
@@ -81,6 +85,8 @@ def table_on(processor: Processor) -> dict[str, OpType]:
 
 
 def _bound(row: OpType, processor: Processor) -> OpType:
+    if row.own and not processor.onednn:
+        row = row._replace(forwards=row.own)
     if row.scratch_on is not None:
         row = row._replace(scratch=partial(row.scratch_on, processor), scratch_on=None)
     if row.early_on is not None:

@@ -72,11 +72,13 @@ def _pool_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) ->
     return (workspace(outputs[0], attrs).bytes,)
 
 
-def _pool_gradient_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
-    """TensorFlow's own kernel finds the maxima again, and where they were."""
-    if inputs[0].dtype in on.onednn:
-        return ()
-    return inputs[1].bytes, 8 * inputs[1].elements
+def _pool_gradient_early(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[tuple[int, bool], ...]:
+    return () if inputs[0].dtype in on.onednn else maxima_again(inputs[1])
+
+
+def maxima_again(maxima: Spec) -> tuple[tuple[int, bool], ...]:
+    """TensorFlow's own kernel finds the maxima again, and where they were, before it allocates its output."""
+    return (maxima.bytes, True), (8 * maxima.elements, True)
 
 
 def workspace(maxima: Spec, attrs: Attrs) -> Spec:
@@ -105,6 +107,6 @@ ROWS = (
     ),
     *(OpType(name, given) for name in _BACKWARD),
     *(OpType(name, given, scratch_on=_pool_scratch) for name in ("MaxPool", "MaxPool3D")),
-    OpType("MaxPoolGrad", given, scratch_on=_pool_gradient_scratch),
+    OpType("MaxPoolGrad", given, early_on=_pool_gradient_early, own=(0,), lends=1),
     *(OpType(name, given) for name in _POOLS),
 )
