@@ -23,9 +23,17 @@ class Claim(NamedTuple):
         return bool(self.predicted == self.measured)
 
 
+class Times(NamedTuple):
+    """Seconds of one step: the median of those that were recorded, the shortest and the longest."""
+
+    seconds: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class LayerCheck:
-    """One row: what was claimed of the layer, and the seconds of its ops in one step (None: not measured)."""
+    """One row: what was claimed of the layer, and the time of its ops in one step (None: not measured)."""
 
     name: str
     kind: str
@@ -35,7 +43,8 @@ class LayerCheck:
     trainable: Claim
     activation_bytes: Claim
     weight_bytes: Claim
-    seconds: float | None
+    times: Times | None
+    rate: float | None  # billions of multiplications a second, where the time is of these alone
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -49,7 +58,9 @@ class LayerCheck:
         return {
             "name": self.name, "kind": self.kind, "shape_ok": self.shapes.ok,
             "params_ok": self.params.ok and self.trainable.ok,
-            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok, "seconds": self.seconds,
+            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok, 
+            "seconds": self.times and self.times.seconds, "seconds_low": self.times and self.times.low,
+            "seconds_high": self.times and self.times.high, "gmacs_per_second": self.rate,
             "predicted": {claim.figure: claim.predicted for claim in self.claims},
             "measured": {claim.figure: claim.measured for claim in self.claims},
         }  # fmt: skip
@@ -57,11 +68,14 @@ class LayerCheck:
 
 def checks(analysis: Analysis, job: Job, measured: Measurement) -> tuple[LayerCheck, ...]:
     """One check for each row of the analysis."""
-    seconds = layer_seconds(analysis, job, measured)
+    times = layer_times(analysis, job, measured)
     return tuple(
-        _check(row, real, job, None if call else seconds.get(name))
+        _check(row, real, job, None if call else times.get(name))
         for row, real, (name, call) in zip(analysis.layers, measured.layers, job.names, strict=True)
     )
+
+
+_NO_TIME = Times(0.0, 0.0, 0.0)
 
 
 def rows(analysis: Analysis, job: Job) -> dict[str, str]:
@@ -79,10 +93,11 @@ def further_calls(analysis: Analysis, job: Job) -> dict[str, str]:
     return {name: own for name, own in names.items() if name != own}
 
 
-def layer_seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, float]:
-    """Keras's name of a layer → seconds. A fused op (convolution, bias, sum, activation) bears the name of its last
+def layer_times(analysis: Analysis, job: Job, measured: Measurement) -> dict[str, Times]:
+    """Keras's name of a layer → its time. A fused op (convolution, bias, sum, activation) bears the name of its last
     layer; its time belongs to the layer whose multiplications it does."""
-    found = dict(measured.layer_seconds)
+    spread = measured.layer_spread
+    found = {name: Times(own, *spread.get(name, (own, own))) for name, own in measured.layer_seconds.items()}
     fused = {change.layer for change in measured.changes if "Fused" in (change.kind or "")}
     keras = [name for name, _ in job.names]
     for place, name in enumerate(keras):
@@ -90,7 +105,7 @@ def layer_seconds(analysis: Analysis, job: Job, measured: Measurement) -> dict[s
             multiplies = _multiplying(analysis, keras, fused, place)
             if multiplies is not None:
                 producer = keras[multiplies]
-                found[producer] = found.get(producer, 0.0) + found.pop(name)
+                found[producer] = Times(*map(sum, zip(found.get(producer, _NO_TIME), found.pop(name), strict=True)))
     return found
 
 
@@ -115,7 +130,7 @@ def _chain(analysis: Analysis, place: int) -> list[int]:
     return rows
 
 
-def _check(row: LayerCost, real: RealLayer, job: Job, seconds: float | None) -> LayerCheck:
+def _check(row: LayerCost, real: RealLayer, job: Job, times: Times | None) -> LayerCheck:
     weights = () if row.shared else real.weights
     sizes = [product(weight.shape) or 0 for weight in weights]
     trained = sum(size for size, trains in zip(sizes, real.trainable, strict=False) if trains)
@@ -130,8 +145,15 @@ def _check(row: LayerCost, real: RealLayer, job: Job, seconds: float | None) -> 
         activation_bytes=Claim("activation_bytes", row.activation_bytes,
                                job.batch * sum(_bytes(t, s) for t, s in zip(real.outputs, found, strict=True))),
         weight_bytes=Claim("weight_bytes", row.weight_bytes, sum(_bytes(w, w.shape) for w in weights)),
-        seconds=seconds,
+        times=times, rate=_rate(row, job, times),
     )  # fmt: skip
+
+
+def _rate(row: LayerCost, job: Job, times: Times | None) -> float | None:
+    """In training the ops of a layer are its gradients', too."""
+    if times is None or not times.seconds or not row.macs or job.mode != "inference":
+        return None
+    return row.macs * job.batch / times.seconds / 1e9
 
 
 def _agree(predicted: list[list[int | None]], real: list[list[int | None]]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from operator import add
 from statistics import median
 
 from cnncost.measure.records import Change
@@ -110,23 +111,26 @@ def _change(event: Event, kinds: dict[str, str], scopes: Scopes, training: bool)
                   str(event.stats.get("region_type", "")), str(event.stats.get("shape", "")))  # fmt: skip
 
 
-def layer_seconds(data: bytes, steps: int, scopes: Scopes) -> dict[str, float]:
-    """Keras name of a layer → seconds of its ops in one step: the sum of each op's median over ``steps`` steps."""
+def layer_times(data: bytes, steps: int, scopes: Scopes) -> dict[str, tuple[float, float, float]]:
+    """Keras name of a layer → seconds of its ops together in one step: the median of ``steps`` steps, the shortest and
+    the longest."""
     times: dict[str, list[Event]] = {}
     for event in events(data, is_op, lambda name: False):
         times.setdefault(event.name, []).append(event)
-    found: dict[str, float] = {}
+    found: dict[str, list[float]] = {}
     for name, runs in times.items():
         layer = scopes.layer(name.rpartition(":")[0])
         if layer is not None:
-            found[layer] = found.get(layer, 0.0) + _per_step(runs, steps) / 1e12
-    return found
+            own = found.setdefault(layer, [0.0] * steps)
+            own[:] = map(add, own, _by_step(runs, steps))
+    return {layer: (median(own) / 1e12, min(own) / 1e12, max(own) / 1e12) for layer, own in found.items()}
 
 
-def _per_step(runs: list[Event], steps: int) -> float:
-    """Picoseconds of an op in one step; an op in a loop runs several times in each."""
+def _by_step(runs: list[Event], steps: int) -> list[float]:
+    """Picoseconds of an op in each step; an op in a loop runs several times in each. Of one that does not run equally
+    often in all of them each step has the mean."""
     if len(runs) % steps:
-        return sum(run.duration for run in runs) / steps
+        return [sum(run.duration for run in runs) / steps] * steps
     runs = sorted(runs, key=lambda run: run.start)
     often = len(runs) // steps
-    return float(median(sum(run.duration for run in runs[i * often : (i + 1) * often]) for i in range(steps)))
+    return [sum(run.duration for run in runs[i * often : (i + 1) * often]) for i in range(steps)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from cnncost.errors import OutsideError
@@ -80,6 +80,7 @@ class Measurement:
     layer_seconds: dict[str, float]
     notes: tuple[str, ...] = ()
     runs: tuple[tuple[int | None, int | None], ...] = ()  # (peak, chunks) of each process, where there were several
+    layer_spread: dict[str, tuple[float, float]] = field(default_factory=dict)  # the shortest and the longest step
     sequences: tuple[tuple[int, ...], ...] = ()  # then also the allocations of each: bytes, of SMALL or more, in order
 
     @staticmethod
@@ -97,6 +98,7 @@ class Measurement:
                 changes=tuple(Change(*item) for item in data["changes"]),
                 step_seconds=tuple(float(x) for x in data["step_seconds"]),
                 layer_seconds={str(k): float(v) for k, v in data["layer_seconds"].items()},
+                layer_spread={str(k): (float(v[0]), float(v[1])) for k, v in data.get("layer_spread", {}).items()},
                 notes=tuple(str(x) for x in data["notes"]),
                 runs=tuple((_maybe(peak), _maybe(chunks)) for peak, chunks in data.get("runs", ())),
                 sequences=tuple(tuple(int(size) for size in own) for own in data.get("sequences", ())),

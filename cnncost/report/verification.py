@@ -10,9 +10,9 @@ from cnncost.measure.checks import LayerCheck
 from cnncost.report.text import bytes_text, clean, exact, shape_text, shorten, wide, wrapped
 
 _COUNTERS = {"jax": "by XLA's own account", "torch": "by PyTorch's own count"}
-_NUMBERS = frozenset((3, 4, 5, 6))  # columns of TITLES
-_SPARED = (6, 4, 1, 3, 2)  # the first to go on a narrow terminal first
-TITLES = ("Layer", "Kind", "Output", "Params", "Bytes", "Time", "GMAC/s", "")
+_NUMBERS = frozenset((3, 4, 5, 6, 7))  # columns of TITLES
+_SPARED = (6, 7, 4, 1, 3, 2)  # the first to go on a narrow terminal first
+TITLES = ("Layer", "Kind", "Output", "Params", "Bytes", "Time", "Spread", "GMAC/s", "")
 
 
 def render(result: Verification, form: str, width: int | None = None) -> str:
@@ -48,14 +48,13 @@ def rows(result: Verification) -> list[list[str]]:
 
 
 def _row(layer: LayerCheck, result: Verification) -> list[str]:
-    seconds = layer.seconds
-    rate = ""
-    if seconds and layer.macs and result.job.mode == "inference":
-        rate = rate_text(layer.macs * result.job.batch / seconds / 1e9)
+    times = layer.times
     return [
         clean(layer.name), layer.kind, shape_text(layer.shapes.predicted[0]) if layer.shapes.predicted else "",
         exact(layer.params.predicted), exact(layer.activation_bytes.predicted + layer.weight_bytes.predicted),
-        time_text(seconds) if seconds is not None else "", rate, "ok" if layer.ok else "differs",
+        time_text(times.seconds) if times else "",
+        f"{time_text(times.low)} to {time_text(times.high)}" if times else "",
+        "" if layer.rate is None else rate_text(layer.rate), "ok" if layer.ok else "differs",
     ]  # fmt: skip
 
 
@@ -157,7 +156,17 @@ def _step(result: Verification) -> str:
         return "not timed"
     middle, low, high = map(time_text, result.step_seconds)
     repeats, rate = len(result.measured.step_seconds), rate_text(result.gmacs_per_second or 0)
-    return f"{middle} median of {repeats} ({low} to {high}), {rate} GMAC/s"
+    return f"{middle} median of {repeats} ({low} to {high}), {rate} GMAC/s{_no_layers(result)}"
+
+
+def _no_layers(result: Verification) -> str:
+    """Why no layer has a time of its own."""
+    job = result.job
+    if any(layer.times for layer in result.layers):
+        return ""
+    why = {"jax": "JAX compiles them into one program", "torch": "PyTorch's ops bear no layer's name"}.get(job.backend)
+    why = why or {"xla": "XLA compiles them into one program", "eager": "ops bear no layer's name"}.get(job.executor)
+    return f"; no times of single layers: {why}" if why else ""
 
 
 def tolerance_text(result: Verification) -> str:

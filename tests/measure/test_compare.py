@@ -21,7 +21,7 @@ from cnncost.errors import UnsupportedLayer
 from cnncost.export import keras_names
 from cnncost.measure import Change, Job, Measurement, RealLayer
 from cnncost.measure.advice import advice, footprint
-from cnncost.measure.checks import layer_seconds
+from cnncost.measure.checks import Times, layer_times
 from cnncost.measure.records import RealTensor
 from cnncost.measure.shortage import expected, need_of, remedies
 from cnncost.memory import figures  # imports the function that tests replace
@@ -461,6 +461,10 @@ def test_resident_bytes_are_exact(simulate) -> None:
     assert "; as predicted" in render(verdict(real()), "table")
 
 
+def seconds(analysis: Any, job: Job, measured: Measurement) -> dict[str, float]:
+    return {name: times.seconds for name, times in layer_times(analysis, job, measured).items()}
+
+
 def test_a_fused_ops_time_belongs_to_the_layer_that_multiplies() -> None:
     """A convolution that runs inside its activation's op took the activation's time."""
     layers = [{"Conv2D": [4, 3], "name": "conv"}, {"ReLU": None, "name": "act"}, {"MaxPooling2D": 2, "name": "pool"}]
@@ -468,9 +472,11 @@ def test_a_fused_ops_time_belongs_to_the_layer_that_multiplies() -> None:
     job = Job(model={}, names=keras_names(analysis.graph), batch=1)
     fused = Change("net/act/Relu", "_MklNativeFusedConv2D", "act", "forward", 576, "output", "[1,6,6,4]")
     measured = replace(real(), changes=(fused,), layer_seconds={"conv": 0.001, "act": 0.5, "pool": 0.25})
-    assert layer_seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
+    assert seconds(analysis, job, measured) == {"conv": 0.501, "pool": 0.25}
     apart = replace(measured, changes=(fused._replace(kind="Relu"),))
-    assert layer_seconds(analysis, job, apart) == measured.layer_seconds
+    assert seconds(analysis, job, apart) == measured.layer_seconds
+    spread = replace(measured, layer_spread={"conv": (0.0005, 0.002), "act": (0.4, 0.6), "pool": (0.2, 0.3)})
+    assert layer_times(analysis, job, spread)["conv"] == Times(0.501, 0.4005, 0.602)
 
 
 def test_the_time_of_a_fused_sum_belongs_to_the_branch_that_has_no_op() -> None:
@@ -489,9 +495,9 @@ def test_the_time_of_a_fused_sum_belongs_to_the_branch_that_has_no_op() -> None:
     fused = Change("net/act/Relu", "_MklNativeFusedConv2D", "act", "forward", 576, "output", "[1,6,6,4]")
     other = fused._replace(op="net/b/BiasAdd", layer="b")
     measured = replace(real(), changes=(other, fused), layer_seconds={"a": 0.001, "b": 0.25, "act": 0.5})
-    assert layer_seconds(analysis, job, measured) == {"a": 0.501, "b": 0.25}
+    assert seconds(analysis, job, measured) == {"a": 0.501, "b": 0.25}
     unknown = replace(measured, changes=(fused,))  # either could be the one
-    assert layer_seconds(analysis, job, unknown) == measured.layer_seconds
+    assert seconds(analysis, job, unknown) == measured.layer_seconds
 
 
 def test_further_calls_of_a_layer_match_by_its_name() -> None:

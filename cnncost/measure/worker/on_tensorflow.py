@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from cnncost.errors import CnncostError
-from cnncost.measure.profile import Scopes, changes, layer_seconds
+from cnncost.measure.profile import Scopes, changes, layer_times
 from cnncost.measure.records import Change, Job, peak
 from cnncost.measure.worker import common
 from cnncost.measure.xplane import ProfileError, read_profile
@@ -141,9 +141,11 @@ def _profiled(step: Step, optimizer: Any, scopes: Scopes, job: Job, folder: str,
         if peak(update[0]) >= peak(found):
             found, used = update
     seconds = common.timed(step, job, stage)
+    layers = _layer_times(step, seconds[0], scopes, job, folder, stage) if seconds else {}
     return {
         "notes": notes, "peak_bytes": peak(found), "chunk_bytes": used, "changes": found, "step_seconds": seconds,
-        "layer_seconds": _layer_seconds(step, seconds[0], scopes, job, folder, stage) if seconds else {},
+        "layer_seconds": {name: middle for name, (middle, _, _) in layers.items()},
+        "layer_spread": {name: spread for name, (_, *spread) in layers.items()},
     }  # fmt: skip
 
 
@@ -162,12 +164,12 @@ def _recorded(
     return found, used
 
 
-def _layer_seconds(
+def _layer_times(
     step: Step, seconds: float, scopes: Scopes, job: Job, folder: str, stage: common.Stage
-) -> dict[str, float]:
+) -> dict[str, tuple[float, float, float]]:
     stage("recording the time of each op")
     repeats = min(job.steps, PROFILED, max(1, int(job.seconds / max(seconds, 1e-9))))
-    return layer_seconds(_profile(step, repeats, os.path.join(folder, "ops"), COSTLY), repeats, scopes)
+    return layer_times(_profile(step, repeats, os.path.join(folder, "ops"), COSTLY), repeats, scopes)
 
 
 def _counter(device: str, before: int | None = None) -> int | None:
