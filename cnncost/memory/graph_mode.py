@@ -17,13 +17,13 @@ from cnncost.memory.names import Names
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value
 from cnncost.memory.optypes.brgemm import THREADS
 from cnncost.memory.ordering import Sorted, sorted_nodes
-from cnncost.memory.prediction import MemoryPrediction
+from cnncost.memory.prediction import MemoryPrediction, Timeline
 from cnncost.memory.regroup_rates import regroup_rates
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.rewrite_loops import flatten, has_loops
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
-from cnncost.memory.sweep import Event, Look, Sweep, sweep
+from cnncost.memory.sweep import Look, Sweep, sweep
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
 
@@ -56,17 +56,15 @@ def predict_graph(
         written = simulation.graph is not None and simulation.graph.written
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
-        events = tuple(swept.events)
-    one_channel = analysis.processor.onednn and any(map(_one_channel, events))
-    notes = [ONE_CHANNEL] if one_channel else []
+    notes = [ONE_CHANNEL] if analysis.processor.onednn and any(map(_one_channel, swept.ops)) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
-        mode, "graph", "requested", swept.peak, min(peaks), max(peaks), events, swept.at, tuple(notes)
+        mode, "graph", "requested", swept.peak, min(peaks), max(peaks), Timeline(swept), swept.at, tuple(notes)
     )
 
 
-def _one_channel(event: Event) -> bool:
-    return event.op.type in _CONVOLUTIONS and event.op.inputs[1].shape[2] == 1
+def _one_channel(op: Op) -> bool:
+    return op.type in _CONVOLUTIONS and op.inputs[1].shape[2] == 1
 
 
 def interval(

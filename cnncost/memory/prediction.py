@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Any, NamedTuple
+from operator import eq
+from typing import Any, NamedTuple, overload
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, UPDATE, Op
-from cnncost.memory.sweep import Event
+from cnncost.memory.sweep import Event, Sweep
 
 KEPT, GRADIENTS, UPDATES, TEMPORARIES = "kept activations", "gradients", "updates", "temporaries"
 CATEGORIES = (KEPT, GRADIENTS, UPDATES, TEMPORARIES)
@@ -39,6 +40,34 @@ class Life(NamedTuple):
     end: int | None
 
 
+class Timeline(Sequence[Event]):
+    """Events that are made when they are first looked at: a budget asks for the peak alone."""
+
+    def __init__(self, swept: Sweep) -> None:
+        self._swept = swept
+
+    @overload
+    def __getitem__(self, place: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Event]: ...
+
+    def __getitem__(self, place: int | slice) -> Event | Sequence[Event]:
+        return self._swept.events[place]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._swept.events)
+
+    def __len__(self) -> int:
+        return len(self._swept.marks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._swept.lives))
+
+
 @dataclass(frozen=True)
 class MemoryPrediction:
     """Bytes of one step over and above weights, slots and input.
@@ -54,7 +83,7 @@ class MemoryPrediction:
     peak_bytes: int
     low_bytes: int
     high_bytes: int
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     peak_event: int  # index into events; -1 where nothing was allocated
     notes: tuple[str, ...] = ()
     asked: tuple[int, ...] = field(default=(), kw_only=True)  # in chunks: what each event requested or gave back

@@ -43,10 +43,12 @@ Tell = Callable[[Sequence[int]], list[Op]]  # the ops that bear these numbers
 class Sweep:
     """The timeline and its peak. ``at`` is the event that reached it. ``actors`` and ``marks``: the number of each
     event's op, and the buffer that it allocates or the complement of the one that it frees; ``sizes``: the bytes of
-    each buffer."""
+    each buffer; ``tell``: where ``ops`` does not have every op."""
 
-    def __init__(self, actors: list[int], marks: list[int], sizes: list[int], tell: Tell) -> None:
-        self.actors, self.marks, self.tell = actors, marks, tell
+    def __init__(
+        self, actors: list[int], marks: list[int], sizes: list[int], ops: Sequence[Op], tell: Tell | None = None
+    ) -> None:
+        self.actors, self.marks, self.ops, self.tell = actors, marks, ops, tell or partial(_told, ops)
         self.changes = [sizes[mark] if mark >= 0 else -sizes[~mark] for mark in marks]
         self.lives = list(accumulate(self.changes))
         peak = max(self.lives, default=0)
@@ -66,7 +68,7 @@ def sweep(
     """Run the order on paper. ``on``: whose kernels run; ``tell``: where ``edges`` does not have every op."""
     run = _Run(edges, results, on)
     run.all(order)
-    return Sweep(run.actors, run.marks, run.bytes, tell or partial(_told, edges.ops))
+    return Sweep(run.actors, run.marks, run.bytes, edges.ops, tell)
 
 
 def _told(ops: Sequence[Op], numbers: Sequence[int]) -> list[Op]:
