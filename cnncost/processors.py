@@ -85,8 +85,9 @@ def host() -> Processor:
 
 @lru_cache(maxsize=1)
 def _described() -> str:
+    """The first processor's line of flags."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:
-        return stream.read(1 << 20)
+        return next((line for line in stream if line.startswith("flags")), "")
 
 
 def of_flags(text: str, switch: str = "") -> Processor:

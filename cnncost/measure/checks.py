@@ -58,7 +58,7 @@ class LayerCheck:
         return {
             "name": self.name, "kind": self.kind, "shape_ok": self.shapes.ok,
             "params_ok": self.params.ok and self.trainable.ok,
-            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok, 
+            "bytes_ok": self.activation_bytes.ok and self.weight_bytes.ok,
             "seconds": self.times and self.times.seconds, "seconds_low": self.times and self.times.low,
             "seconds_high": self.times and self.times.high, "gmacs_per_second": self.rate,
             "predicted": {claim.figure: claim.predicted for claim in self.claims},

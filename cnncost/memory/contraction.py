@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from cnncost.memory.opgraph import Op
+from cnncost.memory.opgraph import Op, Value
 
 Readers = list[list[Op | None]]
 ALONE = "alone"  # of what was read by way of x·1 or x + 0, which grappler removes too late for a fusion
@@ -68,12 +68,18 @@ def fuse_bias(bias: Op, readers: Readers) -> None:
     if after is not None and after.type in _ACTIVATIONS[fused]:
         last = after
         parts.append(after.type)
-    last.attrs = {**sums.attrs, "fused": tuple(parts)}
-    last.inputs = [*sums.inputs, bias.inputs[1], *addend]
-    last.type = fused
-    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
+    _take_in(last, sums, [bias.inputs[1], *addend], parts, readers)
     if fused == "_FusedConv2D":
         fuse_pad(last, readers)
+
+
+def _take_in(last: Op, sums: Op, operands: Sequence[Value], parts: Sequence[str], readers: Readers) -> None:
+    """The ``last`` op becomes the contraction, with all ``parts`` that are taken into it, and reads their operands."""
+    last.attrs = {**sums.attrs, "fused": tuple(parts)}
+    last.inputs = [*sums.inputs, *operands]
+    last.type = _FUSED[sums.type]
+    source = sums.inputs[0].op.index
+    readers[source] = [last if reader is sums else reader for reader in readers[source]]
 
 
 def fuse_bias_alone(bias: Op, readers: Readers) -> None:
@@ -86,10 +92,7 @@ def fuse_bias_alone(bias: Op, readers: Readers) -> None:
         return
     after = None if ALONE in bias.attrs else only_reader(bias, readers)
     last = after if after is not None and after.type in _TRIED_BEHIND else bias
-    last.attrs = {**sums.attrs, "fused": ("BiasAdd",) if last is bias else ("BiasAdd", last.type)}
-    last.inputs = [*sums.inputs, bias.inputs[1]]
-    last.type = _FUSED[sums.type]
-    readers[sums.inputs[0].op.index] = [last if r is sums else r for r in readers[sums.inputs[0].op.index]]
+    _take_in(last, sums, [bias.inputs[1]], ["BiasAdd"] if last is bias else ["BiasAdd", last.type], readers)
 
 
 def _fuse_squeezed(bias: Op, squeeze: Op, readers: Readers) -> None:
@@ -171,11 +174,7 @@ def merge_bias(bias: Op, readers: Readers) -> None:
     sums = bias.inputs[0].op
     if sums.type != "Conv2D" or only_reader(sums, readers) is not bias:
         return
-    bias.attrs = {**sums.attrs, "fused": ("BiasAdd",)}
-    bias.inputs = [*sums.inputs, bias.inputs[1]]
-    bias.type = "_FusedConv2D"
-    source = sums.inputs[0].op.index
-    readers[source] = [bias if reader is sums else reader for reader in readers[source]]
+    _take_in(bias, sums, [bias.inputs[1]], ["BiasAdd"], readers)
     fuse_pad(bias, readers)
 
 
