@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cnncost.memory.contraction import fuse_pad, merge_bias
 from cnncost.memory.opgraph import OpGraph, Value
-from cnncost.memory.pruning import prune, readers_of
+from cnncost.memory.pruning import prune, pruned_readers
 from cnncost.memory.rewrite import merge_equals
 from cnncost.memory.swish import scale_swish
 
@@ -43,8 +43,7 @@ def rewrite_as_written(graph: OpGraph) -> None:
     graph.results = [source(value) for value in graph.results]
     scale_swish(graph)
     merge_equals(graph, prune(graph))
-    prune(graph)
-    readers = readers_of(graph.ops, graph.results)
+    readers = pruned_readers(graph)
     for op in graph.ops:
         if op.outputs and op.outputs[0].dtype in graph.processor.fused:
             if op.type == "BiasAdd":

@@ -6,47 +6,42 @@ does not know the shape of what it returns (``known_shapes``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from cnncost.memory.known_shapes import Inference
-from cnncost.memory.opgraph import Op, OpGraph, Value
-
-COMPILED = "StatefulPartitionedCall"
+from cnncost.memory.opgraph import COMPILED, Op, OpGraph, Value
 
 
-def calls_compiled(ops: Iterable[Op]) -> bool:
-    return COMPILED in [op.type for op in ops]
-
-
-def shapeless(ops: Sequence[Op]) -> set[Op]:
+def shapeless(graph: OpGraph) -> set[Op]:
     """The ops that read or make shapes which grappler cannot compare."""
-    return _found(ops, Inference.unlike)
+    return _found(graph.ops, Inference.unlike) if graph.compiled else set()
 
 
-def rankless(ops: Sequence[Op]) -> set[Op]:
+def rankless(graph: OpGraph) -> set[Op]:
     """Those of them that read or make one without rank."""
-    return _found(ops, Inference.rankless)
+    return _found(graph.ops, Inference.rankless) if graph.compiled else set()
 
 
 def unsized(ops: Sequence[Op]) -> set[Op]:
     """Those whose output's shape is not all known."""
-    return _found(ops, lambda known, op: op in known.found)
+    return _found(ops, lambda known, op: op in known.found) if COMPILED in [op.type for op in ops] else set()
 
 
 def _found(ops: Sequence[Op], asked: Callable[[Inference, Op], bool]) -> set[Op]:
     found: set[Op] = set()
-    if calls_compiled(ops):
-        known = Inference()
-        for op in ops:
-            known.add(op)
-            if asked(known, op):
-                found.add(op)
+    known = Inference()
+    for op in ops:
+        known.add(op)
+        if asked(known, op):
+            found.add(op)
     return found
 
 
 def read_inside(graph: OpGraph) -> None:
     """Give each function the variable in place of the value; for a graph that has its gradients. A weight that has been
     cast is cast outside."""
+    if not graph.compiled:
+        return
     calls = [op for op in graph.ops if op.type == COMPILED and op.inputs[1].op.type == "ReadVariableOp"]
     if not calls:
         return

@@ -25,11 +25,12 @@ KEPT = "kept"  # of a product whose operands stand as they were put: nothing sor
 _POWERS = {0.5: "Sqrt", 2.0: "Square", -0.5: "Rsqrt", -1.0: "Reciprocal"}
 
 
-def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None) -> None:
-    """Change the products of the reverse pass in place; ``names`` sort operands. Nobody reads what is left over.
-    ``reads``: how often each op is needed, as ``prune`` counts."""
+def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None) -> bool:
+    """Change the products of the reverse pass in place; ``names`` sort operands. Returns whether something may be left
+    over, which nobody reads, or new. ``reads``: how often each op is needed, as ``prune`` counts."""
     if reads is None:
         reads = prune(graph)
+    over = False
     for op in graph.ops:
         if op.controls:
             own = op.controls
@@ -37,12 +38,14 @@ def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None)
                 reads[awaited.index] += -1 if BELL in op.attrs else 1  # what others wait for stays as it is
             # nobody waits for a constant that is there
             op.controls = [source for source in own if source.type != "Const" or source.controls]
+            over = over or len(op.controls) < len(own)
         if op.type == "RealDiv" and _plain(op.inputs[1]) and op.inputs[0].spec == op.outputs[0]:
             op.type, op.inputs = "Mul", [op.inputs[1], op.inputs[0]]
             op.attrs[INVERTED] = True
         elif op.type == "Pow" and _plain(op.inputs[1]) and op.inputs[1].op.attrs["value"] in _POWERS:
             op.type, op.inputs = _POWERS[op.inputs[1].op.attrs["value"]], [op.inputs[0]]
-    unranked = rankless(graph.ops)
+            over = True
+    unranked = rankless(graph)
     members: set[int] = set()
     made: dict[Op, Op] = {}  # by the root before which it stands
     folded: dict[Op, Op] = {}  # by the product that became it
@@ -54,6 +57,7 @@ def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None)
     if made:
         _free(graph.ops, folded)
         graph.ops = [new for op in graph.ops for new in ((made[op], op) if op in made else (op,))]
+    return over or bool(members)
 
 
 def _push(

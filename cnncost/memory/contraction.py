@@ -142,8 +142,8 @@ def lost(ops: Sequence[Op], readers: Readers, fused: Container[str]) -> bool:
     convolution, nor for a matrix product with an activation (AddFusedContractionNode). Then "Node ... does not specify
     an operation", and all of grappler's work is ignored ("Ignoring multi-device function optimization failure"). Seen
     for each of these contractions and activations, alone and in pairs, at inference and in training."""
-    sums = [op for op in ops if op.type in _ADDED and len(op.inputs) == 2]
-    return any(_lost(op, readers) and op.outputs[0].dtype in fused for op in sums)
+    sums = [op for op in ops if op.type in _ADDED and "BiasAdd" in [source.type for source, _ in op.inputs]]
+    return any(len(op.inputs) == 2 and op.outputs[0].dtype in fused and _lost(op, readers) for op in sums)
 
 
 def _lost(sums: Op, readers: Readers) -> bool:

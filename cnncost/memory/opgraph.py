@@ -10,7 +10,7 @@ arithmetic is a ``Const`` op. Neither a constant nor a variable that is read all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from cnncost.memory.optypes import infer
@@ -19,6 +19,7 @@ from cnncost.processors import AVX512
 
 __all__ = [
     "BACKWARD",
+    "COMPILED",
     "FORWARD",
     "LOSS",
     "UNTOLD",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 FORWARD, LOSS, BACKWARD, UPDATE = "forward", "loss", "backward", "update"
+COMPILED = "StatefulPartitionedCall"  # a function that XLA compiles (``compiled``)
 UNTOLD = "untold"  # of a constant whose value the model does not tell: it is no other's equal
 
 
@@ -168,6 +170,11 @@ class OpGraph:
 
     def __iter__(self) -> Iterator[Op]:
         return iter(self.ops)
+
+    @cached_property
+    def compiled(self) -> bool:
+        """Whether the forward pass calls functions that XLA compiles; to be asked when it is there."""
+        return COMPILED in [op.type for op in self.ops]
 
     @property
     def count(self) -> int:

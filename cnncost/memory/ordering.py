@@ -33,12 +33,11 @@ from typing import NamedTuple
 
 from cnncost.memory.apart import Apart, State
 from cnncost.memory.awaited import READS, branches, passed_by, reduced, stateful, stepped
-from cnncost.memory.compiled import COMPILED
 from cnncost.memory.edges import Heap
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
-from cnncost.memory.opgraph import FORWARD, UPDATE, Op, Value
+from cnncost.memory.opgraph import COMPILED, FORWARD, UPDATE, Op, Value
 from cnncost.memory.walks import breadth_first, depth_first, last_first
 from cnncost.memory.wires import Wires, wires
 from cnncost.processors import AVX512

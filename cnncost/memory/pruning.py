@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import compress
+from typing import TypeVar
 
-from cnncost.memory.opgraph import Op, OpGraph, Value
+from cnncost.memory.opgraph import Op, OpGraph
+
+T = TypeVar("T")
 
 
 def prune(graph: OpGraph) -> list[int]:
@@ -36,20 +40,60 @@ def prune(graph: OpGraph) -> list[int]:
             if not needed[source.index]:
                 late.append(source)
             needed[source.index] += 1
+    return needed if 0 not in needed else _left(graph, needed, needed)
+
+
+def drop(graph: OpGraph, needed: list[int]) -> list[int]:
+    """The same, where it is known how often each op is ``needed`` by others, by those too that nobody needs: a pass
+    that looks at all inputs in any case counts them. An op's number is its place."""
+    ops = graph.ops
+    for value in graph.results:
+        needed[value.op.index] += 1
+    for op in graph.kept:
+        needed[op.index] += 1
     if 0 not in needed:
         return needed
-    graph.ops = list(compress(ops, needed))
+    unneeded = [op for op, often in zip(ops, needed, strict=True) if not often]
+    for op in unneeded:  # grows while it is walked
+        for source in (*[source for source, _ in op.inputs], *op.controls):
+            needed[source.index] -= 1
+            if not needed[source.index]:
+                unneeded.append(source)
+    return _left(graph, needed, needed)
+
+
+def pruned_readers(graph: OpGraph) -> list[list[Op | None]]:
+    """Prune. For each op that stays the ops that read it, one entry per edge, in the order of creation; None for the
+    caller."""
+    ops = graph.ops
+    for place, op in enumerate(ops):
+        op.index = place
+    readers: list[list[Op | None]] = [[] for _ in ops]
+    awaited = dict.fromkeys((op.index for op in graph.kept), 1)  # what is needed without data, and how often
+    for op in ops:
+        for source, _ in op.inputs:
+            readers[source.index].append(op)
+        if op.controls:
+            for source in op.controls:
+                awaited[source.index] = awaited.get(source.index, 0) + 1
+    for value in graph.results:
+        readers[value.op.index].append(None)
+    unneeded = [op for op, own in zip(ops, readers, strict=True) if not own and op.index not in awaited]
+    for op in unneeded:  # grows while it is walked
+        awaited[op.index] = -1
+        for source, _ in op.inputs:
+            readers[source.index].remove(op)
+        for source in op.controls:
+            awaited[source.index] -= 1
+        for source in {*[source for source, _ in op.inputs], *op.controls}:
+            if not readers[source.index] and not awaited.get(source.index):
+                unneeded.append(source)
+    return _left(graph, [awaited.get(place) != -1 for place in range(len(ops))], readers)
+
+
+def _left(graph: OpGraph, needed: Sequence[int], told: Sequence[T]) -> list[T]:
+    """Number what stays; what is ``told`` of it."""
+    graph.ops = list(compress(graph.ops, needed))
     for place, op in enumerate(graph.ops):
         op.index = place
-    return list(filter(None, needed))
-
-
-def readers_of(ops: list[Op], results: list[Value]) -> list[list[Op | None]]:
-    """For each op the ops that read it, one entry per edge, in the order of creation; None for the caller."""
-    readers: list[list[Op | None]] = [[] for _ in ops]
-    for op in ops:
-        for value in op.inputs:
-            readers[value.op.index].append(op)
-    for value in results:
-        readers[value.op.index].append(None)
-    return readers
+    return list(compress(told, needed))

@@ -46,7 +46,7 @@ class _Regrouping:
         for value in graph.results:
             self.reads[value.op.index] += 1
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
-        unlike, unranked = shapeless(graph.ops), rankless(graph.ops)  # sums are of equal shapes, products of any
+        unlike, unranked = shapeless(graph), rankless(graph)  # sums are of equal shapes, products of any
         self.done = {op.index for op in unlike if op.type != "Mul" or op in unranked}
         # what others wait for is never taken into a tree (DrivesControlDependency)
         self.awaited = {control.index for op in graph.ops if op.controls for control in op.controls}

@@ -27,7 +27,7 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
                 found.append((op, product, rate))
     if not found:
         return
-    held = rankless(graph.ops)
+    held = rankless(graph)
     held.update(value.op for value in graph.results)
     reads = {product.op: 0 for _, product, _ in found}
     for op in graph.ops:

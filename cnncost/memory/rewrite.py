@@ -29,7 +29,7 @@ from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.names import number
 from cnncost.memory.opgraph import BACKWARD, UNTOLD, UPDATE, Op, OpGraph, Value
-from cnncost.memory.pruning import prune, readers_of
+from cnncost.memory.pruning import drop, prune, pruned_readers
 from cnncost.memory.regroup import regroup
 from cnncost.memory.rewrite_joins import merge_joins
 from cnncost.memory.swish import scale_swish
@@ -40,20 +40,18 @@ _HARD = ("Conv2D", "DepthwiseConv2dNative")  # fused with a hard swish
 def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     """The ops that run, in the order of creation, renumbered. Changes the graph's ops. ``last``: no other pass follows
     that prunes what the fusions left over."""
-    unranked = rankless(graph.ops)
+    unranked = rankless(graph)
     if unranked:
         scale_swish(graph, unranked)
-        unranked = rankless(graph.ops)
-    _bypass(graph, unranked)
-    merge_equals(graph, prune(graph))
+        unranked = rankless(graph)
+    merge_equals(graph, drop(graph, _bypass(graph, unranked)))
     if merge_joins(graph):
         prune(graph)  # what is left over is no reader
     postpone_monotonic(graph)
     regroup(graph)
-    prune(graph)
-    readers = readers_of(graph.ops, graph.results)
+    readers = pruned_readers(graph)
     fused = graph.processor.fused
-    for op in shapeless(graph.ops):
+    for op in shapeless(graph):
         if op.type == "AddV2":
             op.attrs[UNKNOWN] = True
     graph.mapped = not (fused and refused(graph.ops, readers))
@@ -88,7 +86,7 @@ def _fuse_product(product: Op, readers: list[list[Op | None]]) -> None:
     """x·sigmoid(x), x·tanh(softplus(x)) and, behind a convolution's bias, (x/6)·relu6(x + 3) as one op; the latter two
     inside the convolution where it has a bias."""
     x, gate = product.inputs
-    if only_reader(gate.op, readers) is not product:
+    if gate.op.type not in _GATES or only_reader(gate.op, readers) is not product:
         return
     if gate.op.type == "Sigmoid" and gate.op.inputs[0] == x:
         product.type = "_MklSwish"
@@ -131,17 +129,23 @@ def _take_over(product: Op, convolution: Op, activation: str, readers: list[list
         readers[source.index] = [product if r is convolution else r for r in readers[source.index]]
 
 
-def _bypass(graph: OpGraph, unranked: Container[Op]) -> None:
+def _bypass(graph: OpGraph, unranked: Container[Op]) -> list[int]:
     """Ops that only pass values on disappear: identities; x + 0, x·1, x/1, unless nothing is known of x's shape
-    (``unranked``). A division by a constant is a product."""
+    (``unranked``). A division by a constant is a product. Returns how often each op is read or waited for."""
     through: dict[int, Value] = {}
+    read = [0] * len(graph.ops)
     for op in graph.ops:
-        for value in op.inputs:
-            if value.op.index in through:
-                op.inputs = [_source(through, value) for value in op.inputs]
+        own = op.inputs
+        for source, _ in own:
+            if source.index in through:
+                own = op.inputs = [_source(through, value) for value in own]
                 break
-        if op.controls and through:  # what waits for it waits for what it passed on
+        for source, _ in own:
+            read[source.index] += 1
+        if op.controls:  # what waits for it waits for what it passed on
             op.controls = [_source(through, Value(before, 0)).op for before in op.controls]
+            for source in op.controls:
+                read[source.index] += 1
         if op.type in _IDENTITIES:
             through[op.index] = op.inputs[0]
         elif op.type in _NEUTRAL and (op.inputs[0].op.type == "Const" or op.inputs[1].op.type == "Const"):
@@ -157,6 +161,7 @@ def _bypass(graph: OpGraph, unranked: Container[Op]) -> None:
             if packed is not None:
                 through[op.index] = packed
     graph.results = [_source(through, value) for value in graph.results]
+    return read
 
 
 def _packed(op: Op) -> Value | None:
@@ -251,6 +256,7 @@ def _neutral(op: Op) -> Value | None:
 
 _FILTERS = frozenset({"Conv2DBackpropFilter", "Conv3DBackpropFilterV2"})
 _IDENTITIES = frozenset({"Identity", "IdentityN", "StopGradient", "PreventGradient"})
+_GATES = frozenset(("Sigmoid", "Tanh", "Relu6"))
 _OWN = frozenset({"ReadVariableOp", "ReadVariableCopy", "StatefulPartitionedCall"})  # never merged: they have state
 _ELEMENTS = frozenset({"_SliceView", "StridedSlice"})
 _NEUTRAL = {"AddV2": 0.0, "Mul": 1.0, "RealDiv": 1.0}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cnncost.memory.as_written import handed_on
-from cnncost.memory.compiled import calls_compiled, read_inside
+from cnncost.memory.compiled import read_inside
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
 from cnncost.memory.loss_scaling import scaled
@@ -44,13 +44,13 @@ def training_step(
     trained = trainable_weights(analysis, graph)
     if choice.loss_scaling:
         starts = scaled(graph, loss, starts)
-    graph.shaped = rewriting is None or not calls_compiled(graph.ops)
+    graph.shaped = rewriting is None or not graph.compiled
     grads = gradients(graph, starts, trained)
     choice = accumulating(analysis, choice)
     graph.results = [loss]
     if rewriting is not None:
         read_inside(graph)
-    early = rewriting is not None and is_settled(choice, grads) and all(op.type != "While" for op in graph.ops)
+    early = rewriting is not None and is_settled(choice, grads) and "While" not in [op.type for op in graph.ops]
     graph.written = written
     if written:
         early, grads = False, handed_on(graph, grads)

@@ -35,7 +35,7 @@ def test_all_is_known_where_nothing_is_compiled() -> None:
     graph = OpGraph()
     x = graph.argument("x", MAP)
     assert _known(graph, graph.add("Relu", (x,))) == MAP.shape
-    assert not shapeless(graph.ops) and not rankless(graph.ops) and not unsized(graph.ops)
+    assert not shapeless(graph) and not rankless(graph) and not unsized(graph.ops)
 
 
 def test_a_convolution_knows_rank_and_channels() -> None:
@@ -81,9 +81,9 @@ def test_sizes_are_the_same_if_they_come_from_one() -> None:
     scaled = graph.add("Mul", (y, scale), (wide,))
     total = graph.add("AddV2", (scaled, y), (wide,))
     other = graph.add("AddV2", (scaled, graph.add("Conv2D", (called, kernel), (wide,))), (wide,))
-    unlike = shapeless(graph.ops)
+    unlike = shapeless(graph)
     assert scaled.op not in unlike and total.op not in unlike and other.op in unlike
-    assert other.op not in rankless(graph.ops) and called.op in rankless(graph.ops)
+    assert other.op not in rankless(graph) and called.op in rankless(graph)
 
 
 def _graph(layers: list[Any], mode: str) -> OpGraph:
