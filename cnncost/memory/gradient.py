@@ -130,18 +130,26 @@ class _Reverse:
     def _gradients(self, op: Op) -> Sequence[Value | None]:
         """The gradients of an op's inputs; nothing is emitted where none of its outputs has one."""
         nothing = (None,) * len(op.inputs)
-        grads = [self.found.pop((op.index, i), None) for i in range(len(op.outputs))]
-        if not any(grads):
-            return nothing
+        found, number = self.found, op.index
+        if len(op.outputs) == 1:
+            own = found.pop((number, 0), None)
+            grads: list[list[Value] | None] = [own]
+            if own is None:
+                return nothing
+        else:
+            grads = [found.pop((number, i), None) for i in range(len(op.outputs))]
+            if not any(grads):
+                return nothing
         self.graph.layer = op.layer
-        values = [None if own is None else self._sum(own) for own in grads]
+        values = [None if own is None else own[0] if len(own) == 1 else self._sum(own) for own in grads]
+        first = values[0]
         if op.type == "ReadVariableOp":
             self.variables.setdefault(op.attrs["variable"].name, []).extend(v for v in values if v is not None)
             return nothing
-        if values[0] is not None and is_sparse(values[0]):
+        if first is not None and is_sparse(first):
             if op.type == "Cast":
-                return (self._cast_rows(op, values[0]),)
-            values[0] = dense(self.graph, values[0])
+                return (self._cast_rows(op, first),)
+            first = values[0] = dense(self.graph, first)
         if op.type in _LEAVES or op in self.stops:
             self.leaves[op] = next(value for value in values if value is not None)
             return nothing
@@ -153,10 +161,10 @@ class _Reverse:
             return nothing
         if op.type in _SEVERAL:
             return _SEVERAL[op.type](self.graph, op, values)
-        skip = [place for place, (source, _) in enumerate(op.inputs) if not self.taped[source.index]]
-        first = values[0]
         if first is None:
             return nothing
+        taped = self.taped
+        skip = [place for place, (source, _) in enumerate(op.inputs) if not taped[source.index]]
         return gradient_of(op)(self.graph, op, first, frozenset(skip) if skip else _NOTHING)
 
     def _cast_rows(self, op: Op, grad: Value) -> Value:

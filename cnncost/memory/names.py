@@ -158,12 +158,12 @@ class Names:
         first = self.first.get(self.number(op), op)
         if first.phase == UPDATE != reader.phase:
             return self.updating
-        scope = self._scope(first)
-        if first.phase != FORWARD or not first.layer or first.name != "Const" or not scope:
+        stem = self._stem(first)
+        if first.phase != FORWARD or not first.layer or first.name != "Const" or not stem:
             return "", op.index
-        others = {value.op.type for value in reader.inputs}
-        behind = not others.isdisjoint(_AHEAD) or (reader.type == "Mul" and "Squeeze" in others)
-        return f"{scope}{self.layer(first)}", first.index + (2 * _BEFORE if behind else -_BEFORE)
+        others = [source.type for source, _ in reader.inputs]
+        behind = not _AHEAD.isdisjoint(others) or (reader.type == "Mul" and "Squeeze" in others)
+        return stem, first.index + (2 * _BEFORE if behind else -_BEFORE)
 
     def number(self, constant: Op) -> Any:
         key = self.numbers.get(id(constant))

@@ -69,9 +69,13 @@ class _Found:
 
     def places(self, op: Op) -> list[int]:
         """With constants, gradients of biases, the order of operands, and controls as far as they are left."""
-        attrs = op.attrs
-        read = self.operands(op)
-        places = [self.place(op, source, index) for source, index in read]
+        attrs, read = op.attrs, op.inputs
+        if len(read) == 1 and read[0].op.type != "Const":
+            source, index = read[0]
+            places = [self.biases.get(source.index, source.index) if index else source.index]
+        else:
+            read = self.operands(op)
+            places = [self.place(op, source, index) for source, index in read]
         own: list[int] = []
         if INVERTED in attrs:
             own = self.inverted(op, read, places)

@@ -30,26 +30,25 @@ _UNARY = frozenset((
 _FACTORED = {"Mul": (0, 1), "RealDiv": (1,)}  # the operands that may be taken out of a sum
 
 
-def regroup(graph: OpGraph) -> None:
-    """Rewrite every tree, the roots first. Ops that are left over are read by nobody; ``prune`` drops them."""
-    _Regrouping(graph).run()
+def regroup(graph: OpGraph, count: list[int]) -> None:
+    """Rewrite every tree, the roots first. Ops that are left over are read by nobody; ``prune`` drops them. ``count``:
+    how often each op is needed, as ``prune`` counts."""
+    _Regrouping(graph, count).run()
 
 
 class _Regrouping:
-    def __init__(self, graph: OpGraph) -> None:
-        self.graph = graph
-        self.reads = [0] * len(graph.ops)  # edges that read each op
-        reads = self.reads
-        for op in graph.ops:
-            for source, _ in op.inputs:
-                reads[source.index] += 1
-        for value in graph.results:
-            self.reads[value.op.index] += 1
+    def __init__(self, graph: OpGraph, count: list[int]) -> None:
+        self.graph, self.reads = graph, count
         self.before: dict[int, list[Op]] = {}  # by root: new ops, in the order they are to run
         unlike, unranked = shapeless(graph), rankless(graph)  # sums are of equal shapes, products of any
         self.done = {op.index for op in unlike if op.type != "Mul" or op in unranked}
         # what others wait for is never taken into a tree (DrivesControlDependency)
-        self.awaited = {control.index for op in graph.ops if op.controls for control in op.controls}
+        self.awaited: set[int] = set()
+        for op in graph.ops:
+            if op.controls:
+                for control in op.controls:
+                    self.awaited.add(control.index)
+                    count[control.index] -= 1  # that is no edge
 
     def run(self) -> None:
         ops = self.graph.ops

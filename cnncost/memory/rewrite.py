@@ -44,11 +44,12 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     if unranked:
         scale_swish(graph, unranked)
         unranked = rankless(graph)
-    merge_equals(graph, drop(graph, _bypass(graph, unranked)))
+    count = drop(graph, _bypass(graph, unranked))
+    merge_equals(graph, count)
     if merge_joins(graph):
-        prune(graph)  # what is left over is no reader
+        count = prune(graph)  # what is left over is no reader
     postpone_monotonic(graph)
-    regroup(graph)
+    regroup(graph, count)
     readers = pruned_readers(graph)
     fused = graph.processor.fused
     for op in shapeless(graph):
@@ -175,7 +176,7 @@ def _packed(op: Op) -> Value | None:
 
 def merge_equals(graph: OpGraph, count: list[int]) -> None:
     """Common subexpressions: an op that does what an earlier one did, to the same values, becomes that one. ``count``:
-    how often each op is read, or more."""
+    how often each op is needed, as ``prune`` counts, which stays true of what is left over too."""
     first: dict[Any, list[Op]] = {}  # by type and inputs
     through: dict[int, Value] = {}
     for op in graph.ops:
@@ -199,8 +200,6 @@ def merge_equals(graph: OpGraph, count: list[int]) -> None:
             for reader in graph.ops[same.index + 1 : op.index]:
                 if reader.inputs and reader.inputs[0].op is same and reader.index not in through:
                     first.setdefault(_key(reader), []).append(reader)
-        for source, _ in op.inputs:
-            count[source.index] -= 1
         count[same.index] += count[op.index]
     graph.results = [_merged(through, value) for value in graph.results]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from cnncost.tensor import DTYPES
@@ -30,3 +31,15 @@ class Spec(NamedTuple):
     @property
     def bytes(self) -> int:
         return self.elements * SIZES[self.dtype]
+
+
+@lru_cache(maxsize=1024)  # a network has many layers of a shape
+def reduced(shape: Dims, axes: tuple[int, ...], keepdims: bool = False) -> Dims:
+    """A shape without these axes, or with ones in their place.
+
+    >>> reduced((2, 7, 7, 64), (0, 1, 2)), reduced((2, 7, 7, 64), (0, 1, 2), True)
+    ((64,), (1, 1, 1, 64))
+    """
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)

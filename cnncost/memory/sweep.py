@@ -13,13 +13,13 @@ variable gives up is freed with its last reader (resource_variable_ops.cc, dense
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import accumulate
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op, Value
-from cnncost.memory.optypes.base import EACH, OpType, table_on
+from cnncost.memory.optypes.base import EACH, FIRST, OpType, table_on
 from cnncost.memory.wires import Wires
 from cnncost.processors import AVX512, Processor
 
@@ -71,6 +71,18 @@ def sweep(
     return Sweep(run.actors, run.marks, run.bytes, edges.ops, tell)
 
 
+def _simple(types: Mapping[str, OpType]) -> tuple[dict[str, tuple[int, ...]], frozenset[str]]:
+    """The op types that take nothing beside their outputs: which inputs' buffers one output may take over, and those
+    whose outputs are their first input's."""
+    simple = [
+        (name, kind)
+        for name, kind in types.items()
+        if kind.allocates and kind.scratch is None and kind.early is None and not kind.into and name not in _EFFECTS
+    ]
+    plain = {name: kind.forwards for name, kind in simple if not kind.shares}
+    return plain, frozenset(name for name, kind in simple if kind.shares == FIRST)
+
+
 def _told(ops: Sequence[Op], numbers: Sequence[int]) -> list[Op]:
     return [ops[number] for number in numbers]
 
@@ -98,27 +110,24 @@ class _Run:
 
     def all(self, order: Sequence[int]) -> None:
         """Most ops are plain: they have one output, an input's buffer or a new one, and no scratch."""
-        plain = {
-            name: kind.forwards
-            for name, kind in self.types.items()
-            if kind.allocates
-            and not kind.shares
-            and kind.scratch is None
-            and kind.early is None
-            and not kind.into
-            and name not in _EFFECTS
-        }
+        plain, views = _simple(self.types)
         ops, first, reads, readers, widths = self.ops, self.first, self.reads, self.readers, self.widths
         buffers, references, sizes = self.buffers, self.references, self.bytes
         actor, mark = self.actors.append, self.marks.append
         for number in order:
             op = ops[number]
             forwards = plain.get(op.type)
+            values, place = reads[number], first[number]
             if forwards is None or len(op.outputs) != 1:
-                if op.type != "_Arg":
+                if op.type in views and len(op.outputs) == len(values) == 1:
+                    made = buffers[place] = buffers[values[0]]
+                    if made >= 0:
+                        references[made] += readers[place] - 1
+                        if not references[made]:
+                            self.free(number, made)
+                elif op.type != "_Arg":
                     _EFFECTS.get(op.type, _Run.step)(self, number)
                 continue
-            values, place = reads[number], first[number]
             taken = self.forwarded(op, 0, place, forwards, values) if forwards else _FOREIGN
             made, count = taken, readers[place]
             if taken >= 0:

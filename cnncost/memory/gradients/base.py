@@ -7,12 +7,13 @@ variable: TensorFlow computes some of their gradients all the same and grappler 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib import import_module
 
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.spec import Dims, Spec
+from cnncost.memory.spec import Dims, Spec, reduced
 
 Grads = Sequence[Value | None]
 Skip = frozenset[int]
@@ -74,14 +75,20 @@ def constant(graph: OpGraph, number: float, dtype: str) -> Value:
 
 def reduce_to(graph: OpGraph, grad: Value, shape: Dims, other: Dims) -> Value:
     """The gradient of a broadcast operand: summed over the axes it was repeated along (``_ReduceGradientArg``)."""
+    axes = () if shape == other else _repeated(shape, other)
+    own, dtype = grad.spec
+    if axes:
+        grad = graph.add("Sum", (grad,), (Spec(reduced(own, axes, True), dtype),), axes=axes, keepdims=True)
+    return reshape(graph, grad, shape) if axes or own != shape else grad
+
+
+@lru_cache(maxsize=1024)  # a network has many layers of a shape
+def _repeated(shape: Dims, other: Dims) -> tuple[int, ...]:
+    """The axes along which an operand of this shape is repeated beside another."""
     rank = max(len(shape), len(other))
     mine = (1,) * (rank - len(shape)) + shape
     theirs = (1,) * (rank - len(other)) + other
-    axes = tuple(i for i in range(rank) if mine[i] == 1 and theirs[i] != 1)
-    if axes:
-        kept = tuple(1 if i in axes else n for i, n in enumerate(grad.shape))
-        grad = graph.add("Sum", (grad,), (Spec(kept, grad.dtype),), axes=axes, keepdims=True)
-    return reshape(graph, grad, shape) if axes or grad.shape != shape else grad
+    return tuple(i for i in range(rank) if mine[i] == 1 and theirs[i] != 1)
 
 
 _NONE = frozenset(

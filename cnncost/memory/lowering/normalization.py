@@ -8,6 +8,7 @@ from cnncost.kinds.normalization import BatchNormalization
 from cnncost.memory.lowering.activation import clip
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.opgraph import Spec, Value
+from cnncost.memory.spec import reduced
 from cnncost.results import LayerCost
 
 
@@ -25,7 +26,7 @@ def moments(
     variance = step.add("Mean", (squared,), name="variance", axes=axes, keepdims=True, **own)
     if keepdims:
         return mean, variance
-    dims = tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    dims = reduced(x.shape, axes)
     return step.add("Squeeze", (mean,), shape=dims), step.add("Squeeze", (variance,), shape=dims)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import zip_longest
 
 from cnncost.memory.optypes.base import Attrs, OpType, Specs, same
 from cnncost.memory.spec import Dims, Spec
 
 
+@lru_cache(maxsize=1024)  # a network has many layers of a shape
 def broadcast(a: Dims, b: Dims) -> Dims:
     """
     >>> broadcast((4, 7, 7, 8), (8,)), broadcast((4, 1, 1, 8), (4, 7, 7, 1))
