@@ -14,19 +14,13 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 
 from cnncost.memory.awaited import stateful
-from cnncost.memory.opgraph import Op, OpGraph, Stamps, Updated, Variable
+from cnncost.memory.opgraph import Op, Stamps, Updated, Variable
 from cnncost.memory.reduction import waited_for
 from cnncost.memory.unmade import Rows, Turns
 from cnncost.memory.wires import wires
 
 State = tuple[int, Op]  # a number, and the op that has it or is like the one that would
 _OTHER, _OWN, _WEIGHT = range(3)  # whose a node is: all weights', the update's, by its turn, or the weight's argument's
-
-
-def apart(graph: OpGraph) -> Apart | None:
-    """None where all ops were made. Numbers the ops."""
-    stamps = graph.stamps
-    return Apart(graph.ops, stamps) if stamps is not None and stamps.others else None
 
 
 class Apart:

@@ -124,7 +124,7 @@ class _Arena:
             from cnncost.memory.training import state_variables
 
             choice = with_loss_scaling(optimizer(analysis.optimizer or "sgd"), analysis.dtype)
-            choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
+            choice = choice._replace(accumulation=analysis.gradient_accumulation_steps)
             for slot in slots(choice, state_variables(analysis)):
                 self.make(slot.path, slot.bytes, constant=True)
             self.keep(analysis.batch * 4)  # targets

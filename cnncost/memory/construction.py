@@ -9,7 +9,6 @@ it; the order of the list itself is what a dumped graph shows.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
 
 Sources = Sequence[Sequence[int]]
 _COMING = 1 << 60  # the turn of what still has to get one
@@ -51,6 +50,8 @@ def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -
 
 def _one_by_one(places: Sequence[int], sources: Sources, rank: list[int]) -> list[int]:
     """Each time the first that is ready."""
+    from heapq import heappop, heappush  # rarely needed
+
     pending = [0] * len(sources)
     readers: list[list[int]] = [[] for _ in sources]
     for place in places:

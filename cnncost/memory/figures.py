@@ -59,7 +59,7 @@ def resident(analysis: Analysis) -> ResidentMemory:
 
         used = policies(analysis)
         choice = with_loss_scaling(optimizer(analysis.optimizer or DEFAULT_OPTIMIZER), used)
-        choice = replace(choice, accumulation=analysis.gradient_accumulation_steps)
+        choice = choice._replace(accumulation=analysis.gradient_accumulation_steps)
         slots = 0 if "int8" in used else slot_bytes(choice, state_variables(analysis))  # nothing is trained in int8
     sizes = [analysis.layers[index].outputs[0] for index in analysis.graph.inputs]
     return ResidentMemory(analysis.totals.weight_bytes, slots, analysis.batch * sum(t.bytes or 0 for t in sizes))

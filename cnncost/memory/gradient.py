@@ -11,8 +11,6 @@ from collections.abc import Container, Sequence
 
 from cnncost.memory.gradients import gradient_of
 from cnncost.memory.gradients.base import has_gradient
-from cnncost.memory.gradients.looping import while_gradient
-from cnncost.memory.gradients.recomputing import recompute_gradient
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Value, Variable
 from cnncost.memory.sparse import dense, is_sparse, joined, rows
 
@@ -154,8 +152,12 @@ class _Reverse:
             self.leaves[op] = next(value for value in values if value is not None)
             return nothing
         if op.type == "While":
+            from cnncost.memory.gradients.looping import while_gradient
+
             return while_gradient(self, op, values)
         if "recompute" in op.attrs:
+            from cnncost.memory.gradients.recomputing import recompute_gradient
+
             return recompute_gradient(self, op, values)
         if not has_gradient(op):
             return nothing

@@ -5,13 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from cnncost.memory.apart import Apart, apart
-from cnncost.memory.as_written import rewrite_as_written
 from cnncost.memory.compiled import read_inside
 from cnncost.memory.construction import constructed
-from cnncost.memory.edges import Heap
-from cnncost.memory.executed import Executed
 from cnncost.memory.lowering import lower
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import UPDATE, Op, OpGraph, Value
@@ -20,12 +17,17 @@ from cnncost.memory.ordering import Sorted, sorted_nodes
 from cnncost.memory.prediction import MemoryPrediction, Timeline
 from cnncost.memory.regroup_rates import regroup_rates
 from cnncost.memory.rewrite import rewrite
-from cnncost.memory.rewrite_loops import flatten, has_loops
 from cnncost.memory.rewrite_sums import accumulate_sums
 from cnncost.memory.schedule import schedule
 from cnncost.memory.sweep import Look, Sweep, sweep
 from cnncost.memory.wires import Wires, wires
 from cnncost.results import Analysis
+
+if TYPE_CHECKING:
+    from cnncost.memory.apart import Apart
+    from cnncost.memory.edges import Heap
+    from cnncost.memory.executed import Executed
+    from cnncost.memory.frames import Flat
 
 ORDERS = 15  # alternative orders that the interval looks at, beside the predicted one
 PROCESSES = 15  # whose orders are looked at for the point, at most
@@ -106,7 +108,7 @@ class _Simulation:
         be as good; but for an optimizer with slots, which may be read late, where it is the first peak that three
         orders have (``agreed``), up to ``MOST`` ops."""
         graph = self.built()
-        ops = MOST + 1 if has_loops(graph) else graph.count
+        ops = MOST + 1 if graph.loops else graph.count
         processes = min(PROCESSES, EFFORT // ops)
         if processes < FEWEST_PROCESSES:
             slots = ops <= MOST and _has_slots(graph)
@@ -163,7 +165,7 @@ class _Simulation:
 
     def run(self, process: int = 0) -> Sweep:
         """In the order that a process takes; 0 is none: inputs last."""
-        passing = Heap(2 * process + 1) if process else None
+        passing = _heap(2 * process + 1) if process else None
         graph = self.built()
         if self.apart is not None:
             if not process:
@@ -171,7 +173,7 @@ class _Simulation:
             graph = self.remade()
         names = self.names(graph)
         on = graph.processor
-        flat = flatten(graph)
+        flat = _flat(graph) if graph.loops else None
         results, kept = (graph.results, graph.kept) if self.training else _ends(graph)
         if flat is None:
             edges = self.wires = self.wires or wires(graph.ops)
@@ -179,22 +181,20 @@ class _Simulation:
                 edges, results, kept, names, on.fused, graph.mapped, graph.written
             )
             if process:
-                self.executed = self.executed or Executed(nodes)
+                self.executed = self.executed or _executed(nodes)
                 places = constructed(nodes.places(passing), self.executed.sources, nodes.order)
                 numbers = [op.index for op in nodes.passed(places)]
             else:
                 numbers = _constructed(nodes, edges)
         else:
             nodes = sorted_nodes(wires(flat.ops), results, [*kept, *flat.kept], names, on.fused, graph.mapped)
-            from cnncost.memory.unrolling import unroll
-
-            ops = unroll(flat, nodes.passed(nodes.places(passing)))
+            ops = _unrolled(flat, nodes.passed(nodes.places(passing)))
             self.graph, self.wires, edges = None, None, wires(ops)
             places = numbers = list(range(len(ops)))
         tables = None
         if process:
-            self.executed = executed = self.executed if self.executed and flat is None else Executed(nodes)
-            tables = executed.tables(Heap(2 * process), places, edges if flat else None)
+            self.executed = executed = self.executed if self.executed and flat is None else _executed(nodes)
+            tables = executed.tables(_heap(2 * process), places, edges if flat else None)
         return sweep(schedule(numbers, edges, tables), graph.results, edges, on)
 
     def built(self) -> OpGraph:
@@ -223,7 +223,7 @@ class _Simulation:
             graph = lower(self.analysis, training=False).graph
             graph.written = True
             read_inside(graph)
-            rewrite_as_written(graph)
+            _rewrite_as_written(graph)
         return self.accumulated(graph)
 
     def training_graph(self) -> OpGraph:
@@ -233,7 +233,7 @@ class _Simulation:
 
         def rewriting(graph: OpGraph) -> None:
             if graph.written:
-                rewrite_as_written(graph)
+                _rewrite_as_written(graph)
                 layout(graph)
             else:
                 rewrite(graph, last=False)
@@ -251,10 +251,10 @@ class _Simulation:
         return Names(self.analysis.graph.name, self.optimizer if self.training else "", graph.scopes)
 
     def accumulated(self, graph: OpGraph) -> OpGraph:
-        found = apart(graph)
+        found = _apart(graph)
         edges, created = (wires(graph.ops), None) if found is None else (found.wires, found.created)
         changed = not graph.written and bool(accumulate_sums(graph, edges=edges, created=created))
-        self.apart = apart(graph) if changed else found
+        self.apart = _apart(graph) if changed else found
         if not changed and found is None:
             self.wires = edges
         return graph
@@ -264,6 +264,45 @@ def _constructed(nodes: Sorted, edges: Wires) -> list[int]:
     """The numbers of the ops alone, in the order of the graph that the executor is given."""
     numbers = [op.index for op in nodes.passed(nodes.places())]
     return constructed(numbers, edges.sources, [place for place in nodes.order if place < len(edges.ops)])
+
+
+def _flat(graph: OpGraph) -> Flat:
+    from cnncost.memory.rewrite_loops import flatten
+
+    return flatten(graph)
+
+
+def _unrolled(flat: Flat, order: list[Op]) -> list[Op]:
+    from cnncost.memory.unrolling import unroll
+
+    return unroll(flat, order)
+
+
+def _rewrite_as_written(graph: OpGraph) -> None:
+    from cnncost.memory.as_written import rewrite_as_written
+
+    rewrite_as_written(graph)
+
+
+def _apart(graph: OpGraph) -> Apart | None:
+    """None where all ops were made. Numbers the ops."""
+    if graph.stamps is None or not graph.stamps.others:
+        return None
+    from cnncost.memory.apart import Apart
+
+    return Apart(graph.ops, graph.stamps)
+
+
+def _heap(seed: int) -> Heap:
+    from cnncost.memory.edges import Heap
+
+    return Heap(seed)
+
+
+def _executed(nodes: Sorted) -> Executed:
+    from cnncost.memory.executed import Executed
+
+    return Executed(nodes)
 
 
 def _middle(found: Sequence[Sweep]) -> Sweep:

@@ -176,6 +176,11 @@ class OpGraph:
         """Whether the forward pass calls functions that XLA compiles; to be asked when it is there."""
         return COMPILED in [op.type for op in self.ops]
 
+    @cached_property
+    def loops(self) -> bool:
+        """Whether there are loops; to be asked when the forward pass is there."""
+        return "While" in [op.type for op in self.ops]
+
     @property
     def count(self) -> int:
         """How many ops the step has, with those that were not made (``stamps``)."""

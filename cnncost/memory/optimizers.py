@@ -7,7 +7,6 @@ shape and dtype.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -31,8 +30,7 @@ class StateVariable(NamedTuple):
         return (product(self.shape) or 0) * DTYPES[self.dtype].bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Optimizer:
+class Optimizer(NamedTuple):
     """An optimizer with the options that change its variables or its update ops; the defaults are Keras's."""
 
     kind: str = "sgd"
@@ -106,7 +104,7 @@ def slot_bytes(choice: Optimizer, trainable: Sequence[StateVariable]) -> int:
 
 def with_loss_scaling(choice: Optimizer, policies: Container[str]) -> Optimizer:
     """Keras's ``compile`` scales the loss where a layer computes under mixed_float16, and only then."""
-    return replace(choice, loss_scaling=True) if "mixed_float16" in policies else choice
+    return choice._replace(loss_scaling=True) if "mixed_float16" in policies else choice
 
 
 def _scalars(path: str, floatx: str) -> list[StateVariable]:

@@ -29,11 +29,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cnncost.memory.apart import Apart, State
 from cnncost.memory.awaited import READS, branches, passed_by, reduced, stateful, stepped
-from cnncost.memory.edges import Heap
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
@@ -41,6 +39,10 @@ from cnncost.memory.opgraph import COMPILED, FORWARD, UPDATE, Op, Value
 from cnncost.memory.walks import breadth_first, depth_first, last_first
 from cnncost.memory.wires import Wires, wires
 from cnncost.processors import AVX512
+
+if TYPE_CHECKING:
+    from cnncost.memory.apart import Apart, State
+    from cnncost.memory.edges import Heap
 
 _MERGED = "Conv2DBackpropFilterWithBias"
 _RESULT = ("identity_RetVal", 0)

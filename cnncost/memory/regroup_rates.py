@@ -19,7 +19,8 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
     if stamps is not None and all(stamps.first.made[place].type != "Mul" for place in stamps.gradients):
         return
     found: list[tuple[Op, Value, Value]] = []
-    for op in graph.ops:
+    ops = _behind_forward(graph.ops)
+    for op in ops:
         if op.type == "Mul" and op.phase == UPDATE and not op.controls:
             one, two = op.inputs
             product, rate = (one, two) if _of_gradient(one) else (two, one)
@@ -30,7 +31,7 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
     held = rankless(graph)
     held.update(value.op for value in graph.results)
     reads = {product.op: 0 for _, product, _ in found}
-    for op in graph.ops:
+    for op in ops:
         if op.controls:
             held.update(op.controls)
         for source, _ in op.inputs:
@@ -39,6 +40,14 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
     for root, product, rate in found:
         if reads[product.op] == 1 and root not in held and product.op not in held:
             _regroup(root, product, rate, names)
+
+
+def _behind_forward(ops: list[Op]) -> list[Op]:
+    """Those that may read or wait for what the reverse pass makes."""
+    for place, op in enumerate(ops):
+        if op.phase == BACKWARD:
+            return ops[place:]
+    return []
 
 
 def _of_gradient(value: Value) -> bool:

@@ -57,7 +57,7 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
             op.attrs[UNKNOWN] = True
     graph.mapped = not (fused and refused(graph.ops, readers))
     if graph.mapped and lost(graph.ops, readers, fused):
-        graph.ignored = all(op.type != "While" for op in graph.ops)
+        graph.ignored = not graph.loops
     rules = (_RULES if graph.mapped else _UNMAPPED) if fused else _OWN_RULES
     for op in graph.ops:
         if op.type in rules:

@@ -28,13 +28,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cnncost.memory.awaited import READS
-from cnncost.memory.executed import Tables
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.looping import SILENT
 from cnncost.memory.wires import Wires, readers_of
+
+if TYPE_CHECKING:
+    from cnncost.memory.executed import Tables
 
 ROOM = 1024  # tasks in a worker's queue
 CROWD = 500  # expensive ops that are ready at once and are queued in one task

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
-from cnncost.memory.as_written import handed_on
 from cnncost.memory.compiled import read_inside
 from cnncost.memory.gradient import gradients
 from cnncost.memory.loss import add_loss
@@ -50,9 +48,11 @@ def training_step(
     graph.results = [loss]
     if rewriting is not None:
         read_inside(graph)
-    early = rewriting is not None and is_settled(choice, grads) and "While" not in [op.type for op in graph.ops]
+    early = rewriting is not None and is_settled(choice, grads) and not graph.loops
     graph.written = written
     if written:
+        from cnncost.memory.as_written import handed_on
+
         early, grads = False, handed_on(graph, grads)
     if rewriting is not None and early:
         grads = _rewritten(graph, trained, grads, rewriting)
@@ -66,7 +66,7 @@ def accumulating(analysis: Analysis, choice: Optimizer) -> Optimizer:
     """The optimizer, adding gradients up if the analysis asks for it; which kind of step it is."""
     if not analysis.gradient_accumulation_steps or choice.accumulation:
         return choice
-    return replace(choice, accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates)
+    return choice._replace(accumulation=analysis.gradient_accumulation_steps, between=analysis.between_updates)
 
 
 def _rewritten(

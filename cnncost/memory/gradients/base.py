@@ -18,16 +18,18 @@ from cnncost.memory.spec import Dims, Spec, reduced
 Grads = Sequence[Value | None]
 Skip = frozenset[int]
 Gradient = Callable[[OpGraph, Op, Value, Skip], Grads]
-_MODULES = ("elementwise", "broadcasting", "reduction", "shaping", "convolution", "matrix", "looping")
+_UNREAD = ["looping", "matrix", "convolution", "shaping", "reduction", "broadcasting", "elementwise"]  # last first
 _TABLE: dict[str, Gradient] = {}
 
 
 def gradient_of(op: Op) -> Gradient:
     """The rule of an op's type; UnsupportedLayer names the layer when there is none."""
-    if not _TABLE:
-        for module in _MODULES:
-            _TABLE.update(import_module(f"cnncost.memory.gradients.{module}").RULES)
-    rule = _TABLE.get(op.attrs.get("gradient") or op.type)
+    name = op.attrs.get("gradient") or op.type
+    rule = _TABLE.get(name)
+    while rule is None and _UNREAD:
+        _TABLE.update(import_module(f"cnncost.memory.gradients.{_UNREAD[-1]}").RULES)
+        _UNREAD.pop()
+        rule = _TABLE.get(name)
     if rule is None:
         unknown = UnsupportedLayer(
             f"the memory simulation does not know the gradient of TensorFlow's {op.type}",
