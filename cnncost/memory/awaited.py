@@ -12,12 +12,16 @@ this order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TypeVar
 
-from cnncost.memory.opgraph import UPDATE, Op
+from cnncost.memory.opgraph import COMPILED, UPDATE, Op
 
 READS = frozenset(("ReadVariableOp", "ReadVariableCopy"))
+STATEFUL = READS | {
+    "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatterAdd", "ResourceScatterSub",
+    COMPILED,
+}  # fmt: skip
 _BRANCHES = frozenset(("IsFinite", "Merge"))  # tested gradients, loops
 T = TypeVar("T")
 
@@ -43,21 +47,13 @@ def reduced(entries: Iterable[tuple[T, bool]]) -> list[T]:
 def stateful(ops: Sequence[Op]) -> list[Op]:
     """Reads and assignments of variables. Nobody waits for a step's counter; all but the last assignment of a variable,
     and reads, lead to others."""
-    return [op for op in ops if "variable" in op.attrs and op.type != "_Arg"]
+    return [op for op in ops if op.type in STATEFUL and "variable" in op.attrs]
 
 
-def branches(ops: Sequence[Op]) -> bool:
-    """Whether the step branches or loops (the optimizer's remainder: of accumulated steps): nothing is known of the
-    order then."""
-    types = [op.type for op in ops]
-    if not _BRANCHES.isdisjoint(types):
-        return True
-    return "FloorMod" in types and any(op.type == "FloorMod" and op.phase == UPDATE for op in ops)
-
-
-def passed_by(ops: Sequence[Op]) -> set[int]:
-    """The numbers of the ops that another op waits for."""
-    return {source.index for op in ops if op.controls for source in op.controls}
+def branches(types: Container[str], remainders: Iterable[Op]) -> bool:
+    """Whether the step, with ops of these types, branches or loops (of the ``remainders`` the optimizer's: of
+    accumulated steps): nothing is known of the order then."""
+    return any(name in types for name in _BRANCHES) or any(op.phase == UPDATE for op in remainders)
 
 
 def stepped(ops: Iterable[Op]) -> set[int]:

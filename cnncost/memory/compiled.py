@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from cnncost.memory.known_shapes import Inference
 from cnncost.memory.opgraph import COMPILED, Op, OpGraph, Value
+from cnncost.memory.wires import Wires
 
 
 def shapeless(graph: OpGraph) -> set[Op]:
@@ -22,9 +23,9 @@ def rankless(graph: OpGraph) -> set[Op]:
     return _found(graph.ops, Inference.rankless) if graph.compiled else set()
 
 
-def unsized(ops: Sequence[Op]) -> set[Op]:
+def unsized(edges: Wires) -> set[Op]:
     """Those whose output's shape is not all known."""
-    return _found(ops, lambda known, op: op in known.found) if COMPILED in [op.type for op in ops] else set()
+    return _found(edges.ops, lambda known, op: op in known.found) if COMPILED in edges.kinds else set()
 
 
 def _found(ops: Sequence[Op], asked: Callable[[Inference, Op], bool]) -> set[Op]:

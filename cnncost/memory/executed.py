@@ -28,9 +28,10 @@ class Executed:
         self.sources = nodes.sources
         if filters:
             self.sources = [[filters.get(source, source) for source in own] for own in nodes.sources]
-        self.told = [op.index for op in nodes.ops if op.type != "Const"]  # whose readers have an order
+        ops = nodes.edges.ops
+        self.told = [op.index for op in ops if op.type != "Const"]  # whose readers have an order
         own = [place for place in nodes.order if place not in filters]
-        self.constants = sum(not self.sources[place] for place in own if place >= len(nodes.ops))
+        self.constants = sum(not self.sources[place] for place in own if place >= len(ops))
         self.roots = sum(not self.sources[place] for place in own)
         edges = sum(len(self.sources[place]) for place in own) + sum(nodes.ends)
         self.copied = Copied(len(own) + _MORE + len(nodes.ends), edges)

@@ -58,15 +58,15 @@ def predict_graph(
         written = simulation.graph is not None and simulation.graph.written
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
-    notes = [ONE_CHANNEL] if analysis.processor.onednn and any(map(_one_channel, swept.ops)) else []
+    notes = [ONE_CHANNEL] if analysis.processor.onednn and _one_channel(swept.ops) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, min(peaks), max(peaks), Timeline(swept), swept.at, tuple(notes)
     )
 
 
-def _one_channel(op: Op) -> bool:
-    return op.type in _CONVOLUTIONS and op.inputs[1].shape[2] == 1
+def _one_channel(ops: Sequence[Op]) -> bool:
+    return 1 in [op.inputs[1].shape[2] for op in ops if op.type in _CONVOLUTIONS]
 
 
 def interval(

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cnncost.memory.opgraph import Op
 from cnncost.memory.walks import post_order
+from cnncost.memory.wires import Wires
 
 if TYPE_CHECKING:
     from cnncost.memory.edges import Heap
@@ -33,17 +33,19 @@ _POOLED = frozenset(("MaxPoolGrad", "MaxPool3DGrad"))
 Sources = Sequence[Sequence[int]]
 
 
-def replaced_nodes(ops: Sequence[Op], nodes: int, fused: Container[str]) -> list[bool]:
+def replaced_nodes(edges: Wires, nodes: int, fused: Container[str]) -> list[bool]:
     """Which nodes the pass replaces, the ops' first: those of a dtype that oneDNN computes in."""
-    own = [op.type in _REPLACED and op.outputs[0].dtype in fused for op in ops]
-    return own + [False] * (nodes - len(ops))
+    own = [False] * nodes
+    for op in edges.of(*_REPLACED):
+        own[op.index] = op.outputs[0].dtype in fused
+    return own
 
 
-def without_workspaces(ops: Sequence[Op], sources: Sources) -> Sources:
+def without_workspaces(edges: Wires, sources: Sources) -> Sources:
     """Before the pass no pooling's gradient reads a workspace: the pass adds that edge, behind the others."""
     found = list(sources)
-    for op in ops:
-        if op.type in _POOLED and op.inputs[-1].index:
+    for op in edges.of(*_POOLED):
+        if op.inputs[-1].index:
             found[op.index] = found[op.index][:-1]
     return found
 
@@ -51,17 +53,16 @@ def without_workspaces(ops: Sequence[Op], sources: Sources) -> Sources:
 class LayoutPass:
     """What is the same in every process. ``order``: the nodes before the pass, ``sources``: what each of them waits
     for; ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's
-    is merged with; ``ends``: how many edges lead to each node behind them."""
+    is merged with; ``ends``: how many edges lead to each node behind them; ``loops``: whether edges lead back."""
 
     def __init__(
-        self, ops: Sequence[Op], sources: Sources, order: Sequence[int], biases: Mapping[int, int],
-        replaced: Sequence[bool], ends: Sequence[int] = (1,),
+        self, sources: Sources, order: Sequence[int], biases: Mapping[int, int], replaced: Sequence[bool],
+        ends: Sequence[int] = (1,), loops: bool = False,
     ) -> None:  # fmt: skip
         self.sources = sources
         self.order, self.replaced, self.biases = order, replaced, biases
         self.ends = ends
         leads = bytearray(replaced)  # to one of them: the walk passes the others by
-        loops = "Merge" in [op.type for op in ops]
         for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
             if leads[place]:
                 for source in sources[place]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from ctypes import c_float
 from typing import Any
 
 from cnncost.memory.awaited import READS
 from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
 from cnncost.memory.regroup import CAPITAL, REGROUPED
+from cnncost.memory.wires import Wires
 
 _BEFORE = 1 << 40
 _CAPITALS = (
@@ -171,20 +172,17 @@ class Names:
             key = self.numbers[id(constant)] = number(constant)
         return key
 
-    def learn(self, ops: Sequence[Op], walk: Iterable[int]) -> None:
+    def learn(self, edges: Wires, walk: Iterable[int]) -> None:
         """What of the whole graph decides names: which layers have moments, and equal constants. Of those the one that
         stands first in ``walk``, the places of the ops behind the first pruning, gives its name."""
-        constants: set[int] = set()
-        for place, op in enumerate(ops):
-            if op.type == "Const":
-                if not op.controls:
-                    constants.add(place)
-                    if op.phase == UPDATE:  # each update has its own; the last is walked to last
-                        self.first.setdefault(self.number(op), op)
-            elif op.name == "variance" and op.phase == FORWARD:
-                self.moments.add(op.layer)
-            elif op.name == "mul_1" and op.phase == FORWARD:
-                self.batched.add(op.layer)
+        constants, ops = set[int](), edges.ops
+        for op in edges.of("Const"):
+            if not op.controls:
+                constants.add(op.index)
+                if op.phase == UPDATE:  # each update has its own; the last is walked to last
+                    self.first.setdefault(self.number(op), op)
+        self.moments.update(op.layer for op in edges.of("Mean") if op.name == "variance" and op.phase == FORWARD)
+        self.batched.update(op.layer for op in edges.of("Mul") if op.name == "mul_1" and op.phase == FORWARD)
         for place in filter(constants.__contains__, walk):
             self.first.setdefault(self.number(ops[place]), ops[place])
 

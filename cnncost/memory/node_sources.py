@@ -45,12 +45,12 @@ class _Found:
         self.constants: dict[Any, int] = {}
         self.numbers: dict[tuple[int, bool], int] = {}  # the same by the place of the constant's op
         self.shared: dict[int, int] = {}  # how often each was read
-        self.data, self.unknown, self.stay = convolved(ops), unsized(ops), late_ops(ops)
+        self.data, self.unknown, self.stay = convolved(edges), unsized(edges), late_ops(ops)
 
     def all(self) -> None:
         """Most ops wait for just what ``edges`` says: they read no constant, and nothing sorts their operands."""
         ops, found, shared, biases = self.edges.ops, self.ops, self.shared, self.biases
-        special = {op.index for op in ops if op.type == "Const"}.union(biases)
+        special = set(self.edges.kinds.get("Const", ())).union(biases)
         for op, own in zip(ops, self.edges.sources, strict=True):
             attrs, kind = op.attrs, op.type
             if attrs:

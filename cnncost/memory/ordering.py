@@ -31,7 +31,7 @@ from collections import defaultdict
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnncost.memory.awaited import READS, branches, passed_by, reduced, stateful, stepped
+from cnncost.memory.awaited import READS, STATEFUL, branches, reduced, stateful, stepped
 from cnncost.memory.layout_order import LayoutPass, replaced_nodes, without_workspaces
 from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
@@ -53,12 +53,16 @@ class Sorted(NamedTuple):
     """What grappler leaves to oneDNN's pass: the ``order`` of the places in ``sources``, which has the ops, then the
     gradients of biases (``biases``: their places by those of the filters), then the constants that steer ops."""
 
-    ops: list[Op]
+    edges: Wires
     sources: Sequence[Sequence[int]]
     order: list[int]
     biases: dict[int, int]
     layout: LayoutPass
     ends: tuple[int, ...]  # how many edges lead to each of the nodes that end the graph, which are no ops
+
+    @property
+    def ops(self) -> list[Op]:
+        return self.edges.ops
 
     def places(self, heap: Heap | None = None) -> list[int]:
         """Places in the executor's node order. ``heap``: the memory of a process."""
@@ -68,8 +72,8 @@ class Sorted(NamedTuple):
 
     def passed(self, places: list[int]) -> list[Op]:
         """The ops of these places. Constants, which wait for nothing, come first."""
-        ops = self.ops
-        return [op for op in ops if op.type == "Const"] + [ops[place] for place in places if place < len(ops)]
+        ops, count = self.ops, len(self.ops)
+        return self.edges.of("Const") + [ops[place] for place in places if place < count]
 
 
 def graph_order(
@@ -98,43 +102,45 @@ def sorted_nodes(
     ops = edges.ops
     if written:
         return _as_created(edges, len(results), names, fused)
-    for op in ops:
-        if op.type == "AddN" and op.phase != FORWARD:
+    for op in edges.of("AddN"):
+        if op.phase != FORWARD:
             names.of(op)  # numbered in the order of creation
     used = _used(ops)
-    states = [(op.index, op) for op in stateful(ops)] if apart is None else apart.states()
-    awaiting, last = _awaited(ops, states, kept, names, used)
+    states = [(op.index, op) for op in stateful(edges.of(*STATEFUL))] if apart is None else apart.states()
+    waiting = [op for op in ops if op.controls]
+    awaiting, last = _awaited(edges, states, kept, names, used, waiting)
     found, beyond = [value.op.index for value in results], _ends(states, names, used)
 
     def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
         every = [*found, *waiting, *beyond]
         return every if apart is None else apart.ends(sources, every)
 
-    names.learn(ops, depth_first(edges.sources, ends(edges.sources, awaiting)))
-    biases = _biases(ops)
+    names.learn(edges, depth_first(edges.sources, ends(edges.sources, awaiting)))
+    biases = _biases(edges)
     made, folded, late = node_sources(edges, names, biases)
-    sources = without_workspaces(ops, made)
-    back = [op for op in ops if op.type == "Merge"]
+    sources = without_workspaces(edges, made)
+    back = edges.of("Merge")
     walked = _turned(back, sources)
     first, second = late.first(sources), late.second(sources)
     turned = _turned(back, first)
     walk = _folded_last(folded, depth_first(turned, ends(turned, last)))
     order = late.merged(breadth_first(first, walk), sources, len(ops))
     if mapped:
-        order = breadth_first(sources, last_first(second, order, _ports(ops, sources, biases, late.freed)))
+        order = breadth_first(sources, last_first(second, order, _ports(ops, sources, biases, late.freed, waiting)))
     # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
     returned = (len(results) + len(last), 1) if last else (1,) * len(results)
-    layout = LayoutPass(ops, walked, order, biases, replaced_nodes(ops, len(walked), fused), returned)
-    return Sorted(ops, _turned(back, made), order, biases, layout, returned)
+    replaced = replaced_nodes(edges, len(walked), fused)
+    layout = LayoutPass(walked, order, biases, replaced, returned, loops=bool(back))
+    return Sorted(edges, _turned(back, made), order, biases, layout, returned)
 
 
 def _as_created(edges: Wires, results: int, names: Names, fused: Container[str]) -> Sorted:
     """Without grappler: as the ops were made, a bias's gradient before those of its convolution, and each constant when
     it is first read."""
     ops = edges.ops
-    biases = _biases(ops)
+    biases = _biases(edges)
     made, _, _ = node_sources(edges, names, biases, written=True)
-    sources = without_workspaces(ops, made)
+    sources = without_workspaces(edges, made)
     gradients = {(ops[both].inputs[1].op, ops[both].layer): bias for both, bias in biases.items()}
     found: dict[int, None] = {}
     for op in ops:
@@ -146,8 +152,9 @@ def _as_created(edges: Wires, results: int, names: Names, fused: Container[str])
             found.update(dict.fromkeys(place for place in sources[op.index] if place >= len(ops)))
             found[op.index] = None
     order = list(found)
-    layout = LayoutPass(ops, sources, order, biases, replaced_nodes(ops, len(sources), fused), (1,) * results)
-    return Sorted(ops, made, order, biases, layout, (1,) * results)
+    ends = (1,) * results
+    layout = LayoutPass(sources, order, biases, replaced_nodes(edges, len(sources), fused), ends)
+    return Sorted(edges, made, order, biases, layout, ends)
 
 
 def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
@@ -158,10 +165,11 @@ def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
 
 
 def _ports(
-    ops: Sequence[Op], sources: Sequence[Sequence[int]], biases: dict[int, int], freed: dict[int, int]
+    ops: Sequence[Op], sources: Sequence[Sequence[int]], biases: dict[int, int], freed: dict[int, int],
+    waiting: Sequence[Op],
 ) -> dict[int, dict[int, int]]:  # fmt: skip
     """Where an op reads an output that is not the first of another's, by that one, then by the reader; what has no data
-    stands behind all."""
+    stands behind all. ``waiting``: the ops that wait without data."""
     found: dict[int, dict[int, int]] = defaultdict(dict)
     for place in range(len(ops) + len(biases), len(sources)):
         for source in sources[place]:
@@ -169,14 +177,14 @@ def _ports(
     for place, constant in freed.items():
         found[constant][place] = _BEHIND
     several = {op.index for op in ops if len(op.outputs) > 1 and op.index not in biases}
-    for op, own in zip(ops, sources, strict=False):
-        if several and not several.isdisjoint(own):
-            for read, index in op.inputs:
-                if index and read.index not in biases:
-                    found[read.index][op.index] = index
-        if op.controls:
-            for before in op.controls:
-                found[before.index][op.index] = _BEHIND
+    apart = several.isdisjoint
+    for op in [op for op, own in zip(ops, sources, strict=False) if not apart(own)] if several else ():
+        for read, index in op.inputs:
+            if index and read.index not in biases:
+                found[read.index][op.index] = index
+    for op in waiting:
+        for before in op.controls:
+            found[before.index][op.index] = _BEHIND
     return found
 
 
@@ -192,16 +200,17 @@ def _turned(back: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Se
 
 
 def _awaited(
-    ops: Sequence[Op], states: Sequence[State], kept: Sequence[Op], names: Names, used: dict[int, str]
+    edges: Wires, states: Sequence[State], kept: Sequence[Op], names: Names, used: dict[int, str], waiting: Sequence[Op]
 ) -> tuple[list[int], list[int]]:  # fmt: skip
     """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
-    if not states or not names.optimizer or branches(ops):
-        waiting = sorted(kept, key=names.of)
-        places = [op.index for op in waiting]
+    if not states or not names.optimizer or branches(edges.kinds, edges.of("FloorMod")):
+        named_first = sorted(kept, key=names.of)
+        places = [op.index for op in named_first]
         if names.optimizer:
             return places, places
-        return places, reduced((op.index, op.type in READS) for op in waiting)
-    passed, steps = passed_by(ops), stepped(ops)
+        return places, reduced((op.index, op.type in READS) for op in named_first)
+    passed = {source.index for op in waiting for source in op.controls}
+    steps = stepped(edges.of("AssignVariableOp"))
     led = {*READS, COMPILED}  # what these make is read
     named: dict[str, list[tuple[int, int, bool]]] = {}  # most names are one op's: strings are sorted, and few numbers
     for place, op in states:
@@ -237,8 +246,8 @@ def _ends(states: Sequence[State], names: Names, used: dict[int, str]) -> list[i
     return [place for key, place in sorted(keys) if key > _RESULT]
 
 
-def _biases(ops: Sequence[Op]) -> dict[int, int]:
+def _biases(edges: Wires) -> dict[int, int]:
     """The gradients of filters and of biases, which oneDNN's pass merges, are ops of their own until then: the places
     of the biases', behind the ops, by the filters'."""
-    merged = [op.index for op in ops if op.type == _MERGED]
-    return dict(zip(merged, range(len(ops), len(ops) + len(merged)), strict=True))
+    merged, count = edges.kinds.get(_MERGED, ()), len(edges.ops)
+    return dict(zip(merged, range(count, count + len(merged)), strict=True))

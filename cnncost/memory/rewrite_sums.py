@@ -65,7 +65,7 @@ class Expected(NamedTuple):
 def expected_peak(graph: OpGraph, edges: Wires, created: Sequence[int] | None = None) -> Expected:
     """First come, first served: an op's turn comes when all that it waits for has run; its readers stand in the order
     of creation."""
-    ops, first, reads, sources, sizes = edges
+    ops, first, reads, sources, sizes, _ = edges
     turns = [0] * len(ops)
     order = breadth_first(sources, created or range(len(ops)))
     for turn, place in enumerate(order):

@@ -51,25 +51,28 @@ def schedule(places: Sequence[int], edges: Wires, tables: Tables | None = None) 
 
     Constants that wait for nothing stand nowhere: they are left out of the order.
     """
-    numbered, _, _, sources, _ = edges
-    kinds = [op.type for op in numbered]
+    numbered, _, _, sources, _, kinds = edges
     readers = readers_of(sources, places)
     pending = list(map(len, sources))
-    for place in [place for place in places if not pending[place] and kinds[place] == "Const"]:
+    constants = {place for place in kinds.get("Const", ()) if not pending[place]}
+    for place in constants:
         for reader in readers[place]:
             pending[reader] -= 1
         readers[place] = []
-    roots = [place for place in places if not pending[place] and kinds[place] != "Const"]
+    roots = [place for place in places if not pending[place] and place not in constants]
     costly = {name for name, row in table().items() if row.expensive}
     if tables is not None:
         costly |= READS
-    expensive = list(map(costly.__contains__, kinds))
-    silent = set() if _SILENT.isdisjoint(kinds) else {place for place in places if kinds[place] in _SILENT}
+    expensive = [False] * len(sources)
+    for name in costly & kinds.keys():
+        for place in kinds[name]:
+            expensive[place] = True
+    silent = {place for name in _SILENT & kinds.keys() for place in kinds[name]}
     queue: deque[Task] = deque()
     unqueued: deque[int] = deque()  # roots that begin when all else has run, one by one
-    for place in places if silent else ():  # inside a loop a read waits its turn in any case
-        if kinds[place] in READS and "inside" in numbered[place].attrs:
-            expensive[place] = True
+    for name in READS & kinds.keys() if silent else ():  # inside a loop a read waits its turn in any case
+        for place in kinds[name]:
+            expensive[place] = expensive[place] or "inside" in numbered[place].attrs
     if tables is None:
         inline: deque[int] = deque()
         unqueued = deque(_inputs_last(numbered, roots))

@@ -4,11 +4,12 @@ pass, and equal ones are one; here they are attributes of the ops that read them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from typing import Any
 
 from cnncost.memory.names import Names
 from cnncost.memory.opgraph import BACKWARD, FORWARD, Op
+from cnncost.memory.wires import Wires
 
 # Where TensorFlow's op reads a constant that steers it (-1: last), and what stands in it.
 _STEERING: dict[str, tuple[int, str]] = {
@@ -96,18 +97,18 @@ def _part(op: Op) -> list[tuple[object, ...]]:
     return [*shape, ("first", which), ("end", which, part), ("strides", len(part))]
 
 
-def convolved(ops: Sequence[Op]) -> dict[tuple[int, str], list[Op]]:
+def convolved(edges: Wires) -> dict[tuple[int, str], list[Op]]:
     """What a convolution of a layer read, by the gradient of its output: the shapes of its operands are constants of
     their own, which wait for both operands (constant_folding.cc: MaterializeShapes). A transposed one reads the
     gradient as its image; there the shape of the filter is a constant."""
     kernels = {  # a convolution that a sum was fused with has the sum's layer
         (op.inputs[0].op.index, op.inputs[1].op.layer): op.inputs[1].op
-        for op in ops
-        if op.type in _CONVOLUTIONS and op.phase == FORWARD
+        for op in edges.of(*_CONVOLUTIONS)
+        if op.phase == FORWARD
     }
     found = {}
-    for op in ops:
-        if op.type in _FILTERS and op.inputs[0].op.type != "Const" and op.inputs[0].op.phase != BACKWARD:
+    for op in edges.of(*_FILTERS):
+        if op.inputs[0].op.type != "Const" and op.inputs[0].op.phase != BACKWARD:
             image = op.inputs[0].op
             kernel = kernels.get((image.index, op.layer))
             found[op.inputs[1].op.index, op.layer] = [image] if kernel is None else [image, kernel]

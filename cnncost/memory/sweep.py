@@ -94,7 +94,7 @@ class _Run:
 
     def __init__(self, edges: Wires, results: Sequence[Value], on: Processor) -> None:
         self.types = table_on(on)
-        self.ops, self.first, self.reads, _, self.widths = edges
+        self.ops, self.first, self.reads, _, self.widths, _ = edges
         self.readers = readers = [0] * self.first[-1]
         for own in self.reads:
             for value in own:

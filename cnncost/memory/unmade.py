@@ -54,7 +54,7 @@ class Rows:
     creation."""
 
     def __init__(self, walked: Wires, stamps: Stamps, turns: Turns) -> None:
-        ops, first, reads, sources, sizes = walked
+        ops, first, reads, sources, sizes, _ = walked
         self.turns, self.known, weight = turns, Sizes(), stamps.first.weight
         self.count, self.done, self.created = len(ops), 0, list[int]()
         self.reading, self.waiting, shared = turns.taking(Value(weight.handle, 0))
@@ -65,14 +65,25 @@ class Rows:
         self.written = next(turn for turn, op in enumerate(turns.left) if op.attrs.get("variable") is weight)
         begins = accumulate(turns.outputs * len(stamps.others), initial=first[-1])
         left = turns.left * len(stamps.others)
-        self.wires = Wires([*ops, *left], [*first[:-1], *begins], reads[:], sources[:], sizes[:])
+        kinds = self._kinds(walked, len(stamps.others))
+        self.wires = Wires([*ops, *left], [*first[:-1], *begins], reads[:], sources[:], sizes[:], kinds)
         for own in stamps.others:
             self._add(own)
         self.created += range(self.done, self.count)
 
+    def _kinds(self, walked: Wires, others: int) -> dict[str, list[int]]:
+        """The numbers of the ops of each type, in order."""
+        kinds = {name: [*numbers] for name, numbers in walked.kinds.items()}
+        left = self.turns.left
+        for turn, op in enumerate(left):
+            kinds.setdefault(op.type, []).extend(range(self.count + turn, self.count + len(left) * others, len(left)))
+        for name in {op.type for op in left}:
+            kinds[name].sort()
+        return kinds
+
     def _add(self, own: Updated) -> None:
         """What another weight's update reads, waits for and makes."""
-        _, first, reads, sources, sizes = self.wires
+        _, first, reads, sources, sizes, _ = self.wires
         made, begin, weight = len(own.made), own.made[0].index, own.weight.handle.index
         number, value, start = len(sources), len(sizes), first[begin]
         left, size = len(self.waiting), self.known[own.weight.spec]
@@ -90,7 +101,7 @@ class Rows:
 
     def close(self, tail: Op) -> None:
         """The last op waits for all updates: one of the first's that it waits for again stands for the next one's."""
-        _, first, reads, sources, _ = self.wires
+        _, first, reads, sources, _, kinds = self.wires
         turns, left, often = self.turns, len(self.waiting), Counter[Op]()
         waits: list[int] = []
         for op in tail.controls:
@@ -100,6 +111,7 @@ class Rows:
             waits.append(begin + turns.turns[op] if again else op.index)
         tail.index = len(sources)
         self.wires.ops.append(tail)
+        kinds[tail.type] = [*kinds.get(tail.type, ()), tail.index]
         self.created.append(tail.index)
         reads.append(tuple([first[source.index] + index for source, index in tail.inputs]))
         sources.append((*(source.index for source, _ in tail.inputs), *waits))

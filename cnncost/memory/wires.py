@@ -4,8 +4,9 @@ by the node order, by the executor's order and by the sweep.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from cnncost.memory.opgraph import Op
@@ -19,6 +20,7 @@ class Wires(NamedTuple):
     ``reads``    the values that each op reads, one for each edge
     ``sources``  the ops that each op waits for, one for each edge: those it reads from, then those without data
     ``sizes``    the bytes of each value
+    ``kinds``    the numbers of the ops of each type, in order
     """
 
     ops: list[Op]
@@ -26,6 +28,12 @@ class Wires(NamedTuple):
     reads: list[tuple[int, ...]]
     sources: list[Sequence[int]]
     sizes: list[int]
+    kinds: dict[str, list[int]]
+
+    def of(self, *types: str) -> list[Op]:
+        """The ops of these types, in order."""
+        found = [self.kinds[name] for name in types if name in self.kinds]
+        return [self.ops[number] for number in (found[0] if len(found) == 1 else sorted(chain(*found)))]
 
 
 def wires(ops: list[Op]) -> Wires:
@@ -35,11 +43,13 @@ def wires(ops: list[Op]) -> Wires:
     >>> graph = OpGraph()
     >>> x = graph.argument("x", Spec((4,), "float32"))
     >>> y = graph.add("Mul", [x, graph.add("Exp", [x])], (x.spec,))
-    >>> wires(graph.ops)[1:]
+    >>> wires(graph.ops)[1:5]
     ([0, 1, 2, 3], [(), (0,), (0, 1)], [(), (0,), (0, 1)], [16, 16, 16])
     """
+    kinds: dict[str, list[int]] = defaultdict(list)
     for place, op in enumerate(ops):
         op.index = place
+        kinds[op.type].append(place)
     first = list(accumulate([len(op.outputs) for op in ops], initial=0))
     reads: list[tuple[int, ...]] = []
     sources: list[Sequence[int]] = []
@@ -66,7 +76,7 @@ def wires(ops: list[Op]) -> Wires:
         reads.append(values)
         sources.append(places)
     known = Sizes()
-    return Wires(ops, first, reads, sources, [known[spec] for op in ops for spec in op.outputs])
+    return Wires(ops, first, reads, sources, [known[spec] for op in ops for spec in op.outputs], kinds)
 
 
 class Sizes(dict[Spec, int]):

@@ -11,6 +11,7 @@ from cnncost.memory.compiled import rankless, shapeless, unsized
 from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.known_shapes import Inference
 from cnncost.memory.opgraph import OpGraph, Spec, Value
+from cnncost.memory.wires import wires
 
 MAP = Spec((2, 8, 8, 4), "float32")
 GROUPED = {"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "same", "groups": 2, "use_bias": False}}
@@ -35,7 +36,7 @@ def test_all_is_known_where_nothing_is_compiled() -> None:
     graph = OpGraph()
     x = graph.argument("x", MAP)
     assert _known(graph, graph.add("Relu", (x,))) == MAP.shape
-    assert not shapeless(graph) and not rankless(graph) and not unsized(graph.ops)
+    assert not shapeless(graph) and not rankless(graph) and not unsized(wires(graph.ops))
 
 
 def test_a_convolution_knows_rank_and_channels() -> None:
@@ -120,7 +121,7 @@ def test_an_op_of_its_own_tells_the_shape_to_a_gradient(first: dict[str, Any]) -
     image, kernel = (value.op for value in forward.inputs)
     told = nodes.sources[nodes.sources[back.index][0]]
     assert sorted(told) == sorted((image.index, kernel.index))
-    waiting = unsized(nodes.ops)
+    waiting = unsized(nodes.edges)
     assert (image in waiting) == (first is GROUPED)
     assert first is PLAIN or told == [image.index, kernel.index]
     assert {op.type for op in waiting} >= ({"StatefulPartitionedCall"} if first is GROUPED else set())

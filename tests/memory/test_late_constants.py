@@ -13,6 +13,7 @@ from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, SIZE, TOLD, L
 from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
 from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Spec
+from cnncost.memory.wires import wires
 
 GELU: dict[str, Any] = {"kernel_size": 1, "activation": "gelu"}
 
@@ -100,7 +101,7 @@ def test_a_constant_that_the_update_has_too_bears_its_name() -> None:
         graph = simulation.graph
         assert graph is not None
         names = simulation.names(graph)
-        names.learn(graph.ops, range(len(graph.ops)))
+        names.learn(wires(graph.ops), range(len(graph.ops)))
         add = next(op for op in graph.ops if op.type == "AddV2" and op.layer == "norm" and op.phase != BACKWARD
                    and any(value.op.type == "Const" for value in op.inputs))  # fmt: skip
         epsilon = next(value.op for value in add.inputs if value.op.type == "Const")

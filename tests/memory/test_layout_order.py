@@ -53,7 +53,7 @@ def test_the_source_is_a_table(process: int) -> None:
     sources: list[list[int]] = [[] for _ in values] + [[value.op.index] * 2 for value in values]
     order = list(range(40))
     replaced = [False] * 20 + [True] * 20
-    layout = LayoutPass(graph.ops, sources, order, {}, replaced)
+    layout = LayoutPass(sources, order, {}, replaced)
     assert layout.replaced_order() == [product.op.index for product in products]
     read = Read([*map(len, sources), 1], roots=20)
     slots = read.source_order(Places(Heap(process)))
