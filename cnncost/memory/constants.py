@@ -50,7 +50,7 @@ def push_constants(graph: OpGraph, names: Names, reads: list[int] | None = None)
     made: dict[Op, Op] = {}  # by the root before which it stands
     folded: dict[Op, Op] = {}  # by the product that became it
     for op in reversed(graph.ops):
-        if op.index not in members and _root(op) and any(_below(value, reads) for value in op.inputs):
+        if op.type == "Mul" and op.index not in members and _root(op) and _grows(op, reads):
             one = _push(op, names, reads, members, folded, graph.shaped, unranked)
             if one is not None:
                 made[op] = one
@@ -126,6 +126,11 @@ def _tree(root: Op, names: Names, reads: list[int]) -> tuple[list[Op], list[Valu
         else:
             leaves.append(value)
     return tree, leaves
+
+
+def _grows(root: Op, reads: list[int]) -> bool:
+    """Whether a tree stands below a root."""
+    return any(map(_loose, [value[0] for value in root.inputs if reads[value[0].index] == 1]))
 
 
 def _below(value: Value, reads: list[int]) -> bool:

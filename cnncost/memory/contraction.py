@@ -29,7 +29,7 @@ _OWN_DTYPES = {
 }  # int8 stands for a float model's
 # Those that are looked for behind an addition.
 _PLAIN = frozenset({"Relu", "Relu6", "Elu"})
-_TRIED_BEHIND = _ACTIVATIONS["_FusedConv2D"]
+ACTIVATIONS = _ACTIVATIONS["_FusedConv2D"]
 _WITH_OP = frozenset({"Conv2D", "Conv3D"})  # into whose nodes an addition and an activation go
 TRIED = {
     **dict.fromkeys(_WITH_OP, _ACTIVATIONS["_FusedConv2D"]), "DepthwiseConv2dNative": _PLAIN, "MatMul": _PLAIN
@@ -91,7 +91,7 @@ def fuse_bias_alone(bias: Op, readers: Readers) -> None:
     if dtype not in _OWN_DTYPES.get(sums.type, ()) or only_reader(sums, readers) is not bias:
         return
     after = None if ALONE in bias.attrs else only_reader(bias, readers)
-    last = after if after is not None and after.type in _TRIED_BEHIND else bias
+    last = after if after is not None and after.type in ACTIVATIONS else bias
     _take_in(last, sums, [bias.inputs[1]], ["BiasAdd"] if last is bias else ["BiasAdd", last.type], readers)
 
 
@@ -124,7 +124,7 @@ def refused(ops: Sequence[Op], readers: Readers) -> bool:
     """Whether the remapper fails somewhere. It takes an addition and its activation into a contraction without a look
     at who else reads the sum; where somebody does, as LeakyReLU's gradient, the change of the graph is refused ("fanout
     exists for missing node"), and with it all that the remapper did (FindContractionWithBiasAndAddActivation)."""
-    activations = [op for op in ops if op.type in _TRIED_BEHIND and op.inputs[0].op.type == "AddV2"]
+    activations = [op for op in ops if op.type in ACTIVATIONS and op.inputs[0].op.type == "AddV2"]
     return any(_refused(op, readers) for op in activations)
 
 

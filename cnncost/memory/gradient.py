@@ -34,20 +34,22 @@ def _tape(graph: OpGraph, sources: Container[Op] = ()) -> bytearray:
     """Which ops are recorded: readers of a trainable variable, and of what such ops put out. What
     ``stop_gradient`` returns is not on the tape."""
     taped = bytearray(len(graph.ops))
+    passed = graph.unrecorded
     for op in graph.ops:
         if op in sources:
             taped[op.index] = 1
-        elif op in graph.unrecorded:
+        elif passed and op in passed:
             continue
+        elif op.type == "ReadVariableOp":
+            taped[op.index] = op.attrs["variable"].trainable
         elif "recompute" in op.attrs:
             taped[op.index] = op.attrs["recompute"].trains or any(taped[value.op.index] for value in op.inputs)
         elif op.type == "While":
             taped[op.index] = op.attrs["loop"].trains or any(taped[value.op.index] for value in op.inputs)
-        elif op.type == "ReadVariableOp":
-            taped[op.index] = op.attrs["variable"].trainable
         elif op.outputs and op.type != "StopGradient":
             for value in op.inputs:
-                if taped[value.op.index] and value.dtype in _TRAINABLE:
+                source = value[0]
+                if taped[source.index] and source.outputs[value[1]].dtype in _TRAINABLE:
                     taped[op.index] = 1
                     break
     return taped
@@ -89,9 +91,10 @@ class _Reverse:
         stack, seen, uses, taped = list(last), {op.index for op in last}, self.uses, self.taped
         while stack:
             op = stack.pop()
-            for source, index in op.inputs:
+            for value in op.inputs:
+                source = value[0]
                 place = source.index
-                key = (place, index)
+                key = (place, value[1])
                 if key in uses:
                     uses[key] += 1
                     continue
@@ -107,9 +110,10 @@ class _Reverse:
         uses, missing, taped = self.uses, self.missing, self.taped
         while ready:
             op = ready.popleft()
-            for (source, index), grad in zip(op.inputs, self._gradients(op), strict=True):
+            for value, grad in zip(op.inputs, self._gradients(op), strict=True):
+                source = value[0]
                 place = source.index
-                key = (place, index)
+                key = (place, value[1])
                 if grad is not None:
                     self._keep(key, grad)
                 left = uses[key] = uses[key] - 1
@@ -166,7 +170,7 @@ class _Reverse:
         if first is None:
             return nothing
         taped = self.taped
-        skip = [place for place, (source, _) in enumerate(op.inputs) if not taped[source.index]]
+        skip = [place for place, value in enumerate(op.inputs) if not taped[value[0].index]]
         return gradient_of(op)(self.graph, op, first, frozenset(skip) if skip else _NOTHING)
 
     def _cast_rows(self, op: Op, grad: Value) -> Value:

@@ -183,7 +183,7 @@ class _Simulation:
             if process:
                 self.executed = self.executed or _executed(nodes)
                 places = constructed(nodes.places(passing), self.executed.sources, nodes.order)
-                numbers = [op.index for op in nodes.passed(places)]
+                numbers = nodes.numbers(places)
             else:
                 numbers = _constructed(nodes, edges)
         else:
@@ -262,8 +262,8 @@ class _Simulation:
 
 def _constructed(nodes: Sorted, edges: Wires) -> list[int]:
     """The numbers of the ops alone, in the order of the graph that the executor is given."""
-    numbers = [op.index for op in nodes.passed(nodes.places())]
-    return constructed(numbers, edges.sources, [place for place in nodes.order if place < len(edges.ops)])
+    count = len(edges.ops)
+    return constructed(nodes.numbers(nodes.places()), edges.sources, [place for place in nodes.order if place < count])
 
 
 def _flat(graph: OpGraph) -> Flat:

@@ -17,7 +17,7 @@ _FUSED = frozenset(("Relu", "Relu6"))
 
 def postpone_monotonic(graph: OpGraph) -> None:
     """Change places, in the order of creation. ``op.index`` must be the position in ``graph.ops``."""
-    if not any(op.type in _GREATEST and op.inputs[0].op.type in _RISING for op in graph.ops):
+    if not any(op.inputs[0].op.type in _RISING for op in [op for op in graph.ops if op.type in _GREATEST]):
         return
     reads = _reads(graph)
     for op in graph.ops:  # a swap may make the next one possible

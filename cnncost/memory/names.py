@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from ctypes import c_float
+from functools import lru_cache
 from typing import Any
 
 from cnncost.memory.awaited import READS
-from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, Scoped, Spec
 from cnncost.memory.regroup import CAPITAL, REGROUPED
 from cnncost.memory.wires import Wires
 
@@ -17,6 +18,7 @@ _CAPITALS = (
 )  # fmt: skip
 # Before mul/Mul, the highest first: capitals by the alphabet, then mul.
 _FOREMOST = {"mul": 1} | {name: place for place, name in enumerate(reversed(_CAPITALS), 2)}
+_COUNTED = frozenset(("AddN", "PartitionedCall", "_Arg"))  # some of which are numbered
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
@@ -25,11 +27,14 @@ _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the nam
 def number(constant: Op, inverted: bool = False) -> Any:
     """What is the same for equal constants: 1 − 0.999 and 0.001 are, in 32 bits; ``inverted``: of the reciprocal."""
     value, spec = constant.attrs.get("value"), constant.outputs[0]
+    return _number(value, spec, inverted) if isinstance(value, float | int) else (str(value), spec)
+
+
+@lru_cache(maxsize=1024, typed=True)  # layers have the same few
+def _number(value: float, spec: Spec, inverted: bool) -> tuple[str, Spec]:
     if inverted and value:
         value = 1 / value
-    if isinstance(value, float | int) and spec.dtype == "float32":
-        value = c_float(value).value
-    return str(value), spec
+    return str(c_float(value).value if spec.dtype == "float32" else value), spec
 
 
 def entered(layers: Iterable[str]) -> dict[str, str]:
@@ -71,7 +76,7 @@ class Names:
         self.counts: dict[str, int] = {}
         self.known: dict[int, tuple[str, int]] = {}
         self.numbers: dict[int, Any] = {}  # of constants
-        self.read: dict[int, str] = {}
+        self.read: dict[int, tuple[str, int]] = {}
         self.copies: dict[int, str] = {}  # of ops that are not there
         self.kinds: dict[Op, str] = {}  # how their names begin
         self.moments: set[str] = set()  # the layers that compute a mean and a variance
@@ -93,19 +98,21 @@ class Names:
         return found
 
     def _make(self, op: Op) -> tuple[str, int]:
-        if op.type == "AddN" and op.phase != FORWARD and "inside" not in op.attrs:
-            return self._numbered("AddN"), op.index
-        if op.type == "PartitionedCall":  # the gradient of what XLA compiles
-            return self._numbered(op.type), op.index
-        if op.phase == UPDATE:
-            if op.type == "AssignVariableOp" and not op.layer:
+        kind, phase = op.type, op.phase
+        if kind in _COUNTED:
+            if kind == "AddN" and phase != FORWARD and "inside" not in op.attrs:
+                return self._numbered("AddN"), op.index
+            if kind == "PartitionedCall":  # the gradient of what XLA compiles
+                return self._numbered(kind), op.index
+            if kind == "_Arg" and phase == FORWARD and "variable" not in op.attrs:
+                return self._numbered("x"), 0
+        if phase == UPDATE:
+            if kind == "AssignVariableOp" and not op.layer:
                 return "AssignVariableOp", 0
-            return self._numbered(self.scopes[UPDATE] + op.type), op.index
-        if op.type == "_Arg" and op.phase == FORWARD and "variable" not in op.attrs:
-            return self._numbered("x"), 0
+            return self._numbered(self.scopes[UPDATE] + kind), op.index
         if "outside" in op.attrs:
-            return _PYTHON.get(op.type, op.type), op.index
-        if op.phase == BACKWARD and not op.layer:  # of the loss
+            return _PYTHON.get(kind, kind), op.index
+        if phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
         stem = self._stem(op) or "sparse_categorical_crossentropy/"
         if op.name == REGROUPED:  # capitals sort before the names of other ops
@@ -155,7 +162,7 @@ class Names:
         if reader.phase == UPDATE and not reader.layer:  # of the step's counter
             return ("Cast", 0) if op.type == "Const" else ("Add", 0)
         if op.type != "Const":
-            return self.of(op)
+            return self.known.get(id(op)) or self.of(op)
         first = self.first.get(self.number(op), op)
         if first.phase == UPDATE != reader.phase:
             return self.updating
@@ -190,14 +197,15 @@ class Names:
         """The name of an op with a state, as far as it decides: a bias is read before a kernel."""
         if op.type != "ReadVariableOp":
             return self.of(op)
-        variable = op.attrs["variable"].name
-        if op.phase == UPDATE and not op.layer:
-            return "Add", 0
+        found = self.read.get(op.index)
+        if found is None:
+            found = self.read[op.index] = self._reading(op, used)
+        return found
+
+    def _reading(self, op: Op, used: dict[int, str]) -> tuple[str, int]:
         if op.phase == UPDATE:
-            if op.index not in self.read:
-                self.read[op.index] = self._numbered(self._updating(op, used))
-            return self.read[op.index], op.index
-        weight = "bias" if variable.endswith("/bias") else "kernel"
+            return (self._numbered(self._updating(op, used)), op.index) if op.layer else ("Add", 0)
+        weight = "bias" if op.attrs["variable"].name.endswith("/bias") else "kernel"
         scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
         return f"{scope}{self.layer(op)}{weight}", op.index
 

@@ -58,11 +58,14 @@ class _Found:
                     shared[op.index] = 0
                 if FREED in attrs:
                     self.late.freed[op.index] = self.numbered(attrs[FREED])
+            if not own and kind not in STEERED:
+                found.append(own)
+                continue
             if op.controls or kind in STEERED or not special.isdisjoint(own):
                 own = self.places(op)
             elif kind in _COMMUTATIVE and len(op.inputs) > 1:
                 read = self.operands(op)
-                own = own if read is op.inputs else [source.index for source, _ in read]
+                own = own if read is op.inputs else [value[0].index for value in read]
             if shared and not shared.keys().isdisjoint(own):
                 self.late.own[op.index] = [self.other(place) if place in shared else place for place in own]
             found.append(own)
@@ -71,11 +74,11 @@ class _Found:
         """With constants, gradients of biases, the order of operands, and controls as far as they are left."""
         attrs, read = op.attrs, op.inputs
         if len(read) == 1 and read[0].op.type != "Const":
-            source, index = read[0]
-            places = [self.biases.get(source.index, source.index) if index else source.index]
+            place = read[0].op.index
+            places = [self.biases.get(place, place) if read[0].index else place]
         else:
             read = self.operands(op)
-            places = [self.place(op, source, index) for source, index in read]
+            places = [self.place(op, value[0], value[1]) for value in read]
         own: list[int] = []
         if INVERTED in attrs:
             own = self.inverted(op, read, places)

@@ -70,10 +70,14 @@ class Sorted(NamedTuple):
         plain = [place for place in self.order if not replaced[place] and place not in merged]
         return plain + self.layout.replaced_order(heap)
 
-    def passed(self, places: list[int]) -> list[Op]:
-        """The ops of these places. Constants, which wait for nothing, come first."""
-        ops, count = self.ops, len(self.ops)
-        return self.edges.of("Const") + [ops[place] for place in places if place < count]
+    def numbers(self, places: Sequence[int]) -> list[int]:
+        """Those of the ops of these places. Constants, which wait for nothing, come first."""
+        count = len(self.ops)
+        return [*self.edges.kinds.get("Const", ()), *[place for place in places if place < count]]
+
+    def passed(self, places: Sequence[int]) -> list[Op]:
+        """The ops themselves."""
+        return [self.ops[number] for number in self.numbers(places)]
 
 
 def graph_order(
@@ -229,7 +233,8 @@ def _used(ops: Sequence[Op]) -> dict[int, str]:
     used: dict[int, str] = {}
     for op in ops:
         if op.phase == UPDATE:
-            for source, _ in op.inputs:
+            for value in op.inputs:
+                source = value[0]
                 if source.type == "ReadVariableOp" and source.index not in used:
                     used[source.index] = op.type
     return used

@@ -26,8 +26,8 @@ def prune(graph: OpGraph) -> list[int]:
     # What an op reads stands before it, but for what a rewriting added.
     for op, often in zip(reversed(ops), reversed(needed), strict=True):
         if often:
-            for source, _ in op.inputs:
-                needed[source.index] += 1
+            for value in op.inputs:
+                needed[value[0].index] += 1
             if op.controls:
                 for source in op.controls:
                     needed[source.index] += 1
@@ -71,16 +71,17 @@ def pruned_readers(graph: OpGraph) -> list[list[Op | None]]:
     readers: list[list[Op | None]] = [[] for _ in ops]
     awaited = dict.fromkeys((op.index for op in graph.kept), 1)  # what is needed without data, and how often
     for op in ops:
-        for source, _ in op.inputs:
-            readers[source.index].append(op)
+        for value in op.inputs:
+            readers[value[0].index].append(op)
         if op.controls:
             for source in op.controls:
                 awaited[source.index] = awaited.get(source.index, 0) + 1
     for value in graph.results:
         readers[value.op.index].append(None)
     unneeded = [op for op, own in zip(ops, readers, strict=True) if not own and op.index not in awaited]
+    needed = bytearray(b"\1" * len(ops))
     for op in unneeded:  # grows while it is walked
-        awaited[op.index] = -1
+        needed[op.index] = 0
         for source, _ in op.inputs:
             readers[source.index].remove(op)
         for source in op.controls:
@@ -88,7 +89,7 @@ def pruned_readers(graph: OpGraph) -> list[list[Op | None]]:
         for source in {*[source for source, _ in op.inputs], *op.controls}:
             if not readers[source.index] and not awaited.get(source.index):
                 unneeded.append(source)
-    return _left(graph, [awaited.get(place) != -1 for place in range(len(ops))], readers)
+    return _left(graph, needed, readers) if unneeded else readers
 
 
 def _left(graph: OpGraph, needed: Sequence[int], told: Sequence[T]) -> list[T]:

@@ -14,8 +14,8 @@ def late_ops(ops: Sequence[Op]) -> bytearray:
     late = bytearray(len(ops))
     for op in ops:
         if op.phase == UPDATE:
-            for source, _ in op.inputs:
-                if late[source.index]:
+            for value in op.inputs:
+                if late[value[0].index]:
                     late[op.index] = 1
                     break
             else:

@@ -53,20 +53,23 @@ class _Regrouping:
     def run(self) -> None:
         ops = self.graph.ops
         for op in reversed(ops):
-            if op.type == "ConcatV2":
-                self.hoist_unary(op)
+            kinds, own = _TREES.get(op.type), op.inputs
+            if kinds is None:
+                if op.type == "ConcatV2":
+                    self.hoist_unary(op)
                 continue
-            if op.type not in _TREES or op.index in self.done or op.controls:
+            if op.index in self.done or op.controls:
                 continue
-            if op.type in _PRODUCTS and op.phase != FORWARD:  # constants are pushed through those
+            if kinds is _PRODUCTS and op.phase != FORWARD:  # constants are pushed through those
                 continue
-            if op.type in _SUMS and len(set(op.inputs)) == 1:
+            if kinds is _SUMS and own.count(own[0]) == len(own):
                 self.multiply(op)
                 continue
-            kinds = _TREES[op.type]
-            if any(source.type in kinds and self.reads[source.index] == 1 for source, _ in op.inputs):
-                self.regrow(op)
-            if op.type in _SUMS:
+            for value in own:
+                if value[0].type in kinds and self.reads[value[0].index] == 1:
+                    self.regrow(op)
+                    break
+            if op.type in _SUMS and op.inputs[0].op.type in _FACTORED:
                 self.hoist(op)
         if self.before:
             self.graph.ops = [new for op in ops for new in (*self.before.get(op.index, ()), op)]
@@ -139,8 +142,8 @@ class _Regrouping:
     def hoist(self, root: Op) -> None:
         """x·a + x·b = x·(a + b)."""
         first = root.inputs[0].op
-        places = _FACTORED.get(first.type)
-        if places is None or any(value.op.type != first.type for value in root.inputs):
+        places = _FACTORED[first.type]
+        if any(value.op.type != first.type for value in root.inputs):
             return
         common = {first.inputs[place] for place in places}
         for value in root.inputs[1:]:

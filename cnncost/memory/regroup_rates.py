@@ -34,9 +34,9 @@ def regroup_rates(graph: OpGraph, names: Names) -> None:
     for op in ops:
         if op.controls:
             held.update(op.controls)
-        for source, _ in op.inputs:
-            if source.type == "Mul" and source in reads:
-                reads[source] += 1
+        for value in op.inputs:
+            if value[0].type == "Mul" and value[0] in reads:
+                reads[value[0]] += 1
     for root, product, rate in found:
         if reads[product.op] == 1 and root not in held and product.op not in held:
             _regroup(root, product, rate, names)

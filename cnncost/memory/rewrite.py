@@ -14,6 +14,7 @@ from typing import Any
 from cnncost.memory.compiled import rankless, shapeless
 from cnncost.memory.constants import INVERTED
 from cnncost.memory.contraction import (
+    ACTIVATIONS,
     ALONE,
     UNKNOWN,
     fuse_bias,
@@ -55,11 +56,12 @@ def rewrite(graph: OpGraph, last: bool = True) -> list[Op]:
     for op in shapeless(graph):
         if op.type == "AddV2":
             op.attrs[UNKNOWN] = True
-    graph.mapped = not (fused and refused(graph.ops, readers))
-    if graph.mapped and lost(graph.ops, readers, fused):
+    looked_at = [op for op in graph.ops if op.type in _LOOKED_AT]
+    graph.mapped = not (fused and refused(looked_at, readers))
+    if graph.mapped and lost(looked_at, readers, fused):
         graph.ignored = not graph.loops
     rules = (_RULES if graph.mapped else _UNMAPPED) if fused else _OWN_RULES
-    for op in graph.ops:
+    for op in looked_at:
         if op.type in rules:
             rule = rules[op.type]
             if op.outputs[0].dtype in fused or rule in _ANYWHERE:
@@ -137,12 +139,12 @@ def _bypass(graph: OpGraph, unranked: Container[Op]) -> list[int]:
     read = [0] * len(graph.ops)
     for op in graph.ops:
         own = op.inputs
-        for source, _ in own:
-            if source.index in through:
+        for value in own:
+            if value[0].index in through:
                 own = op.inputs = [_source(through, value) for value in own]
                 break
-        for source, _ in own:
-            read[source.index] += 1
+        for value in own:
+            read[value[0].index] += 1
         if op.controls:  # what waits for it waits for what it passed on
             op.controls = [_source(through, Value(before, 0)).op for before in op.controls]
             for source in op.controls:
@@ -181,7 +183,7 @@ def merge_equals(graph: OpGraph, count: list[int]) -> None:
     through: dict[int, Value] = {}
     for op in graph.ops:
         for value in op.inputs:
-            if value.op.index in through:
+            if value[0].index in through:
                 op.inputs = [_merged(through, value) for value in op.inputs]
                 break
         if not op.inputs or op.controls or not op.outputs or op.type in _OWN:
@@ -269,4 +271,5 @@ _RULES = {
 }
 _OWN_RULES = {"BiasAdd": fuse_bias_alone, "BatchMatMulV2": _fold_transpose, "MatMul": _fold_transpose}  # without oneDNN
 _ANYWHERE = frozenset((_fold_transpose, fuse_bias_alone))  # rules that know their dtypes, or have none
+_LOOKED_AT = ACTIVATIONS | _RULES.keys() | {"AddN"}
 _UNMAPPED = {kind: rule for kind, rule in _RULES.items() if kind not in ("AddV2", "Mul")} | {"BiasAdd": merge_bias}

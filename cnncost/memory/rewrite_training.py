@@ -85,15 +85,14 @@ def _bypass(graph: OpGraph) -> list[int]:
     for op in graph.ops:
         own = op.inputs
         for place, value in enumerate(own):
-            if value.op.type in _VIEWS:
-                own[place] = _source(value, unknown)
-        if op.type == "Reshape":
-            if own[0].op.type == "Reshape":
-                own[0] = own[0].op.inputs[0]
-            if own[0].op.type == "Const":
-                op.type, op.inputs = "Const", []
-        for source, _ in op.inputs:
-            read[source.index] += 1
+            if value[0].type in _VIEWS:
+                value = own[place] = _source(value, unknown)
+                if value.op.type == op.type == "Reshape":
+                    value = own[place] = value.op.inputs[0]
+            read[value[0].index] += 1
+        if op.type == "Reshape" and own[0].op.type == "Const":
+            read[own[0].op.index] -= 1
+            op.type, op.inputs = "Const", []
         if op.controls:
             op.controls = [_source(Value(c, 0), unknown).op if c.type in _VIEWS else c for c in op.controls]
             for source in op.controls:

@@ -94,7 +94,8 @@ class _Run:
 
     def __init__(self, edges: Wires, results: Sequence[Value], on: Processor) -> None:
         self.types = table_on(on)
-        self.ops, self.first, self.reads, _, self.widths, _ = edges
+        self.ops, self.first, self.reads, _, self.widths, kinds = edges
+        self.loops = "Enter" in kinds
         self.readers = readers = [0] * self.first[-1]
         for own in self.reads:
             for value in own:
@@ -246,12 +247,15 @@ class _Run:
 
     def handle(self, number: int) -> int:
         """The value by which the variable is known that an op reads or writes: its argument, which enters a loop."""
-        source = self.ops[number].inputs[0].op
-        return self.first[source.inputs[0].op.index] if source.type == "Enter" else self.reads[number][0]
+        if self.loops:
+            source = self.ops[number].inputs[0].op
+            if source.type == "Enter":
+                return self.first[source.inputs[0].op.index]
+        return self.reads[number][0]
 
     def held(self, number: int, size: int) -> int:
         """The buffer of the variable, of so many bytes, that an op reads or writes."""
-        handle = self.handle(number)
+        handle = self.handle(number) if self.loops else self.reads[number][0]
         buffer = self.variables.get(handle)
         if buffer is None:
             buffer = self.variables[handle] = len(self.bytes)

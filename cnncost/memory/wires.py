@@ -57,13 +57,13 @@ def wires(ops: list[Op]) -> Wires:
         own = op.inputs
         count = len(own)
         if count == 1:  # most ops read one value or two: nothing is built up for them
-            ((source, index),) = own
-            place = source.index
+            value = own[0]
+            place, index = value[0].index, value[1]
             places: tuple[int, ...] = (place,)
             values: tuple[int, ...] = (first[place] + index if index else first[place],)
         elif count == 2:
-            (source, index), (second, other) = own
-            place, after = source.index, second.index
+            value, again = own
+            place, after, index, other = value[0].index, again[0].index, value[1], again[1]
             places = (place, after)
             values = (first[place] + index if index else first[place], first[after] + other if other else first[after])
         elif not count:
