@@ -18,7 +18,7 @@ from cnncost.thinning import highest
 
 if TYPE_CHECKING:
     from cnncost.memory.prediction import MemoryPrediction
-    from cnncost.memory.sweep import Look
+    from cnncost.memory.timeline import Look
 
 SCHEMA = "cnncost/verify/1"
 TOLERANCES = {"inference": 0.01, "training": 0.10}  # relative error of the peak that is let pass

@@ -25,7 +25,7 @@ from cnncost.memory.chunks import Chunks, OutOfMemory
 from cnncost.memory.opgraph import FORWARD, UPDATE, Op
 from cnncost.memory.prediction import MemoryPrediction
 from cnncost.memory.spec import Spec
-from cnncost.memory.sweep import Event
+from cnncost.memory.timeline import Event
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, product
 

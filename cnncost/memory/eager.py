@@ -23,7 +23,7 @@ from cnncost.memory.lowering.base import Lowered, policies
 from cnncost.memory.opgraph import Op, OpGraph, Value
 from cnncost.memory.optypes.base import EACH, table_on
 from cnncost.memory.prediction import MemoryPrediction
-from cnncost.memory.sweep import Event
+from cnncost.memory.timeline import Event
 from cnncost.results import Analysis
 
 _FOREIGN = -1  # the buffer of what is not the step's

@@ -193,11 +193,11 @@ class OpGraph:
     ) -> Value:  # fmt: skip
         """Append an op and return its first output. Without ``outputs`` they follow from the op type's rule
         (``optypes``). ``name`` is the part below the layer's path; it need not be unique."""
-        read = list(inputs)
+        read, ops = list(inputs), self.ops
         if outputs is None:
-            outputs = infer(type_, [op.outputs[index] for op, index in read], attrs)
-        op = Op(len(self.ops), type_, name or type_, self.layer, self.phase, read, tuple(outputs), attrs)
-        self.ops.append(op)
+            outputs = infer(type_, [value[0].outputs[value[1]] for value in read], attrs)
+        op = Op(len(ops), type_, name or type_, self.layer, self.phase, read, tuple(outputs), attrs)
+        ops.append(op)
         return first_of((op, 0))
 
     def argument(self, name: str, spec: Spec) -> Value:

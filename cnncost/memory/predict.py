@@ -11,7 +11,7 @@ from cnncost.choices import ALLOCATORS, EXECUTORS, MODES
 from cnncost.errors import UnsupportedLayer, one_of, printable
 from cnncost.memory.lowering.base import policies
 from cnncost.memory.prediction import MemoryPrediction
-from cnncost.memory.sweep import Look
+from cnncost.memory.timeline import Look
 from cnncost.results import Analysis
 
 __all__ = ["MemoryPrediction", "predict", "predict_inference", "predict_training"]

@@ -10,7 +10,7 @@ from operator import eq
 from typing import Any, NamedTuple, overload
 
 from cnncost.memory.opgraph import BACKWARD, FORWARD, LOSS, UPDATE, Op
-from cnncost.memory.sweep import Event, Sweep
+from cnncost.memory.timeline import Event, Sweep
 
 KEPT, GRADIENTS, UPDATES, TEMPORARIES = "kept activations", "gradients", "updates", "temporaries"
 CATEGORIES = (KEPT, GRADIENTS, UPDATES, TEMPORARIES)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory import graph_mode, optimizers, rewrite_sums
-from cnncost.memory.graph_mode import _Simulation
+from cnncost.memory import optimizers, rewrite_sums, simulation
 from cnncost.memory.opgraph import Op
 from cnncost.memory.optimizers import Optimizer
 from cnncost.memory.rewrite_sums import Expected, expected_peak
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.stamps import Stamp
-from cnncost.memory.sweep import Sweep
+from cnncost.memory.timeline import Sweep
 
 LARGE = 1024  # bytes: the numbers that all weights share are made in another order
 CONV = {"filters": 8, "kernel_size": 3, "padding": "same"}
@@ -41,8 +41,8 @@ OFTEN: dict[str, Any] = {  # sums of four gradients, which are accumulated where
 NETS = {"plain": PLAIN, "branches": BRANCHES, "twice": TWICE, "lenet": "zoo:lenet5-table", "mobile": "zoo:mobilenet-v2"}
 
 
-def simulated(source: Any, optimizer: str) -> _Simulation:
-    return _Simulation(cnncost.analyze(source, batch=2, mode="training", optimizer=optimizer), "training", optimizer)
+def simulated(source: Any, optimizer: str) -> Simulation:
+    return Simulation(cnncost.analyze(source, batch=2, mode="training", optimizer=optimizer), "training", optimizer)
 
 
 def told(swept: Sweep, least: int = 0) -> list[tuple[Any, ...]]:
@@ -54,7 +54,7 @@ def told(swept: Sweep, least: int = 0) -> list[tuple[Any, ...]]:
     return [(*row(event.op), event.bytes) for event in swept.events if abs(event.bytes) >= least]
 
 
-def same(whole: _Simulation, parted: _Simulation) -> bool:
+def same(whole: Simulation, parted: Simulation) -> bool:
     """Whether a step whose ops were not all made runs as one of which they were."""
     walked, found = whole.run(), parted.run()
     assert whole.apart is None and parted.apart is not None
@@ -97,7 +97,7 @@ def test_the_order_is_that_of_walking_everything(net: str, optimizer: str, monke
     monkeypatch.setattr(rewrite_sums, "expected_peak", expected)
     whole, parted = simulated(NETS[net], optimizer), simulated(NETS[net], optimizer)
     whole.built()
-    monkeypatch.setattr(graph_mode, "MOST", 0)
+    monkeypatch.setattr(simulation, "MOST", 0)
     assert same(whole, parted)
     assert len({(peak.bytes, peak.at) for peak in peaks}) == bool(peaks)  # grappler expects the same of both
     again = parted.run(1)  # another process's order is walked as a whole
@@ -108,14 +108,14 @@ def test_what_grappler_accumulates_is_numbered_anew(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(rewrite_sums, "SHARE", 0.0)
     whole, parted = simulated(OFTEN, "adam"), simulated(OFTEN, "adam")
     assert any(op.type == "AssignAdd" for op in whole.built())
-    monkeypatch.setattr(graph_mode, "MOST", 0)
+    monkeypatch.setattr(simulation, "MOST", 0)
     assert same(whole, parted)
 
 
 def test_most_of_an_update_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of Adam's 30 ops for a weight all but four: a slot that is read before the gradient comes, and who reads it."""
     every = len(simulated(PLAIN, "adam").built().ops)
-    monkeypatch.setattr(graph_mode, "MOST", 0)
+    monkeypatch.setattr(simulation, "MOST", 0)
     step = simulated(PLAIN, "adam")
     graph = step.built()
     assert step.apart is not None and graph.stamps is not None
@@ -134,8 +134,8 @@ def test_most_of_an_update_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 ])  # fmt: skip
 def test_all_ops_of_other_updates_are_made(optimizer: Optimizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimizers, "optimizer", lambda _: optimizer)
-    every = len(_Simulation(cnncost.analyze(PLAIN, batch=2, mode="training"), "training", optimizer.kind).built().ops)
-    monkeypatch.setattr(graph_mode, "MOST", 0)
-    step = _Simulation(cnncost.analyze(PLAIN, batch=2, mode="training"), "training", optimizer.kind)
+    every = len(Simulation(cnncost.analyze(PLAIN, batch=2, mode="training"), "training", optimizer.kind).built().ops)
+    monkeypatch.setattr(simulation, "MOST", 0)
+    step = Simulation(cnncost.analyze(PLAIN, batch=2, mode="training"), "training", optimizer.kind)
     step.run()
     assert step.apart is None and step.graph is not None and len(step.graph.ops) == every

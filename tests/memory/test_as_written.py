@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory.graph_mode import NOT_OPTIMIZED, _Simulation
+from cnncost.memory.graph_mode import NOT_OPTIMIZED
 from cnncost.memory.predict import predict
+from cnncost.memory.simulation import Simulation
 
 START = {"ReLU": {"max_value": 3.0}, "name": "x"}
 DENSE, DEPTHWISE, CONV = {"Dense": 24}, {"DepthwiseConv2D": {"kernel_size": 3, "padding": "same"}}, {
@@ -22,7 +23,7 @@ LOST: dict[str, tuple[str | None, ...]] = {"DENSE": PLAIN, "DEPTHWISE": ALL, "CO
 
 def written(*layers: Any, mode: str = "inference", shape: tuple[int, ...] = (12, 12, 6)) -> bool:
     spec = {"input": list(shape), "layers": [START, *layers, "Flatten", {"Dense": 3}]}
-    graph = _Simulation(cnncost.analyze(spec, batch=2, mode=mode), mode, "sgd").built()
+    graph = Simulation(cnncost.analyze(spec, batch=2, mode=mode), mode, "sgd").built()
     return graph.written
 
 
@@ -107,7 +108,7 @@ def test_a_convolutions_input_has_its_gradient_before_the_filter() -> None:
             "GlobalAveragePooling2D", {"Dense": 10},
         ],
     }  # fmt: skip
-    simulation = _Simulation(cnncost.analyze(spec, batch=8, mode="training"), "training", "sgd")
+    simulation = Simulation(cnncost.analyze(spec, batch=8, mode="training"), "training", "sgd")
     assert abs(simulation.typical().peak - 6_826_288) < 1024
     ahead = []
     for process in range(1, 16):
@@ -122,7 +123,7 @@ def test_a_convolutions_input_has_its_gradient_before_the_filter() -> None:
 def test_the_factor_of_a_swish_stays(mode: str, measured: int) -> None:
     """As measured, with all 9 and 34 allocations in order."""
     spec = {**RESIDUAL, "layers": [_with_silu(layer) for layer in RESIDUAL["layers"]]}
-    simulation = _Simulation(cnncost.analyze(spec, batch=64, mode=mode), mode, "sgd")
+    simulation = Simulation(cnncost.analyze(spec, batch=64, mode=mode), mode, "sgd")
     assert simulation.typical().peak == measured
     scaled = [op for op in simulation.built().ops if op.name == "mul"]
     readers = [sum(op in (value.op for value in other.inputs) for other in simulation.built().ops) for op in scaled]

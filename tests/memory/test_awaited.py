@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import cnncost
 from cnncost.memory.awaited import reduced, stateful
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op
 from cnncost.memory.ordering import graph_order
+from cnncost.memory.simulation import Simulation
 
 CONV = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same", "activation": "relu"}}
 WIDER = {"Conv2D": {"filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"}}
@@ -28,7 +28,7 @@ VGG: dict[str, Any] = {"name": "vgg", "input": [32, 32, 3], "layers": [CONV, CON
 def _updates(model: dict[str, Any], kind: str) -> list[Op]:
     """The reads of Adam's step counter, in the node order: they stand in the order of the walk."""
     analysis = cnncost.analyze(model, batch=4, mode="training", optimizer=kind)
-    graph = _Simulation(analysis, "training", kind).training_graph()
+    graph = Simulation(analysis, "training", kind).training_graph()
     ops = graph_order(graph.ops, graph.results, graph.kept, model["name"], kind)
     return [
         op
@@ -50,7 +50,7 @@ def test_the_walk_of_adams_updates_begins_where_it_was_measured_to() -> None:
 def test_a_dense_layers_input_gradient_runs_first_with_adam() -> None:
     """Measured in four of four processes: 1,075,424 bytes. Of the simulated processes about half have it."""
     analysis = cnncost.analyze(VGG, batch=4, mode="training", optimizer="adam")
-    simulation = _Simulation(analysis, "training", "adam")
+    simulation = Simulation(analysis, "training", "adam")
     assert simulation.run().peak == 1_075_424
     assert sum(simulation.run(process).peak == 1_075_424 for process in range(1, 16)) > 3
 
@@ -84,5 +84,5 @@ def test_a_dropouts_seed_is_no_branch() -> None:
     """Its remainder is no optimizer's that counts steps: the order of a captured step with two dropouts needs it."""
     layers = [CONV, {"Dropout": 0.5}, "Flatten", {"Dense": 4}]
     analysis = cnncost.analyze({"input": [8, 8, 3], "layers": layers}, mode="training", optimizer="sgd")
-    ops = _Simulation(analysis, "training", "sgd").training_graph().ops
+    ops = Simulation(analysis, "training", "sgd").training_graph().ops
     assert any(op.type == "FloorMod" for op in ops) and len(stateful(ops)) > 8

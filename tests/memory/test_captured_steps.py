@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op, Scoped
 from cnncost.memory.predict import predict
+from cnncost.memory.simulation import Simulation
 
 
 def conv(filters: int, kernel: int = 3, rank: int = 2, **arguments: Any) -> dict[str, Any]:
@@ -58,9 +58,9 @@ GROUPED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def step(source: dict[str, Any], mode: str = "training", optimizer: str | None = "sgd") -> _Simulation:
+def step(source: dict[str, Any], mode: str = "training", optimizer: str | None = "sgd") -> Simulation:
     chosen = optimizer if mode == "training" else None
-    return _Simulation(cnncost.analyze(source, batch=4, mode=mode, optimizer=chosen), mode, chosen)
+    return Simulation(cnncost.analyze(source, batch=4, mode=mode, optimizer=chosen), mode, chosen)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_attention_projects_keys_first() -> None:
     assert orders.most_common(1)[0][0] == ("key_1/", "query_1/", "value_1/", "attention_output_1/")
 
 
-def _projected(simulation: _Simulation, process: int) -> tuple[str, ...]:
+def _projected(simulation: Simulation, process: int) -> tuple[str, ...]:
     """The inner layers whose products run forward, in the order in which a process runs them."""
     ops = dict.fromkeys(event.op for event in simulation.run(process).events if event.bytes > 0)
     forward = [op.layer for op in ops if op.type == "BatchMatMulV2" and op.phase == "forward"]

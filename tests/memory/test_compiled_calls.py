@@ -8,7 +8,7 @@ import pytest
 
 import cnncost
 from cnncost.memory.compiled import COMPILED, shapeless
-from cnncost.memory.graph_mode import _Simulation
+from cnncost.memory.simulation import Simulation
 
 LAYERS: list[Any] = [
     {"Conv2D": {"filters": 8, "kernel_size": 3, "groups": 2, "use_bias": False}},
@@ -20,7 +20,7 @@ LAYERS: list[Any] = [
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_nothing_reads_the_weight_for_the_function(mode: str) -> None:
-    simulation = _Simulation(cnncost.analyze({"input": [8, 8, 4], "layers": LAYERS}, batch=2, mode=mode), mode, None)
+    simulation = Simulation(cnncost.analyze({"input": [8, 8, 4], "layers": LAYERS}, batch=2, mode=mode), mode, None)
     graph = simulation.built()
     (call,) = [op for op in graph.ops if op.type == COMPILED]
     assert call.inputs[0].op.type == "_Arg"
@@ -32,7 +32,7 @@ def test_nothing_reads_the_weight_for_the_function(mode: str) -> None:
 
 def test_shapes_are_known_again_behind_what_says_them() -> None:
     analysis = cnncost.analyze({"input": [8, 8, 4], "layers": LAYERS}, batch=2, mode="training")
-    graph = _Simulation(analysis, "training", "sgd").built()
+    graph = Simulation(analysis, "training", "sgd").built()
     unknown = shapeless(graph)
     assert {op.type for op in unknown} >= {COMPILED, "Mean", "Rsqrt"}
     forward = [op for op in graph.ops if op.layer == "conv2d_1" and op.phase == "backward" and op not in unknown]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory.graph_mode import _Simulation
+from cnncost.memory.simulation import Simulation
 
 CONV = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}
 
@@ -24,7 +24,7 @@ def _fused(activation: str, mode: str, reused: bool = False) -> list[tuple[str, 
         {"Dense": 4},
     ]
     analysis = cnncost.analyze({"input": [16, 16, 3], "layers": layers}, batch=2, mode=mode)
-    simulation = _Simulation(analysis, mode, "sgd")
+    simulation = Simulation(analysis, mode, "sgd")
     graph = simulation.training_graph() if mode == "training" else simulation.inference_graph()
     return [op.attrs["fused"] for op in graph.ops if op.type == "_FusedConv2D"]
 
@@ -52,7 +52,7 @@ def test_the_bias_of_a_single_channel_is_one(layer: str, activation: str, parts:
     """Keras adds it as any other tensor; the remapper knows it for a bias."""
     own = {"filters": 1, "kernel_size": 1} if layer == "Conv2D" else {"units": 1}
     layers = [*(["Flatten"] if layer == "Dense" else []), {layer: {**own, "activation": activation}}]
-    graph = _Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}), "inference", None).built()
+    graph = Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}), "inference", None).built()
     fused = [op.attrs["fused"] for op in graph.ops if "fused" in op.attrs]
     assert fused == [parts if layer == "Conv2D" or activation == "relu" else ("BiasAdd", "Sigmoid")]
 
@@ -71,6 +71,6 @@ def test_of_two_convolutions_the_first_by_name_takes_the_sum(one: str, two: str,
         "GlobalAveragePooling2D",
     ]
     analysis = cnncost.analyze({"input": [16, 16, 3], "layers": layers}, batch=2)
-    graph = _Simulation(analysis, "inference", None).inference_graph()
+    graph = Simulation(analysis, "inference", None).inference_graph()
     (taking,) = (op for op in graph.ops if "Add" in op.attrs.get("fused", ()))
     assert taking.inputs[1].op.layer == first

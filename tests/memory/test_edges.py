@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import cnncost
 from cnncost.memory.edge_set import EdgeSet, slot_order
 from cnncost.memory.edges import Copied, Heap, Places, Read
-from cnncost.memory.graph_mode import _Simulation, interval
+from cnncost.memory.graph_mode import interval
+from cnncost.memory.simulation import Simulation
 
 CONV = [{"Conv2D": {"filters": 64, "kernel_size": 3, "padding": "same", "use_bias": False}}, "BatchNormalization"]
 
@@ -59,7 +60,7 @@ BLOCKS = (8032, 8136, 8120, 8040, 8032, 8112, 8016, 8184, 8144, 8080, 8048, 8176
 
 def test_blocks_are_filled_as_a_real_process_filled_them() -> None:
     analysis = cnncost.analyze("keras:VGG19", input=(64, 64, 3), batch=2, mode="training", optimizer="sgd")
-    simulation = _Simulation(analysis, "training", "sgd")
+    simulation = Simulation(analysis, "training", "sgd")
     simulation.run(process=1)
     assert simulation.nodes is not None and simulation.executed is not None
     merges = simulation.nodes.layout.merges

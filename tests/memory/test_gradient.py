@@ -10,10 +10,10 @@ import cnncost
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.gradient import gradients
 from cnncost.memory.gradients import gradient_of
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import BACKWARD, OpGraph, Spec
 from cnncost.memory.optimizers import OPTIMIZERS, optimizer
 from cnncost.memory.predict import predict_training
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.training import training_step
 
 CONV = {"filters": 8, "kernel_size": 3, "padding": "same", "activation": "relu"}
@@ -130,7 +130,7 @@ def test_a_large_mean_squared_error_makes_its_gradients_number_anew_in_each_step
     conv = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
     analysis = cnncost.analyze({"input": [side, side, 3], "layers": [conv]}, batch=2)
     size = 2 * side * side * 16 * 4
-    assert _Simulation(analysis, "training", "sgd").run().peak == pytest.approx(buffers * size, rel=0.01)
+    assert Simulation(analysis, "training", "sgd").run().peak == pytest.approx(buffers * size, rel=0.01)
 
 
 _ROW = Spec((4, 8), "float32")

@@ -8,7 +8,6 @@ import pytest
 
 import cnncost
 from cnncost.memory.executed import Tables
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value
 from cnncost.memory.optypes.base import table
 from cnncost.memory.optypes.convolution import ONEDNN_CONVOLUTION
@@ -16,7 +15,9 @@ from cnncost.memory.optypes.elementwise import broadcast
 from cnncost.memory.predict import predict_inference
 from cnncost.memory.rewrite import rewrite
 from cnncost.memory.schedule import ROOM, schedule
-from cnncost.memory.sweep import Sweep, sweep
+from cnncost.memory.simulation import Simulation
+from cnncost.memory.sweep import sweep
+from cnncost.memory.timeline import Sweep
 from cnncost.memory.wires import wires
 
 BIG = Spec((1, 100, 100, 1), "float32")  # 40,000 bytes
@@ -67,7 +68,7 @@ def test_batch_normalization_costs_its_scale_and_shift() -> None:
     conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "use_bias": False}}
     most = 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION + 2 * 8 * 4
     analysis = cnncost.analyze({"input": [64, 64, 3], "layers": [conv, "BatchNormalization"]})
-    assert _Simulation(analysis, "inference", None).run().peak == most
+    assert Simulation(analysis, "inference", None).run().peak == most
     assert peak([conv, "BatchNormalization"]) in (most - 2 * 8 * 4, most - 8 * 4, most)
 
 

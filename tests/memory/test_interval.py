@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory import graph_mode
-from cnncost.memory.graph_mode import ORDERS, PROCESSES, _Simulation, interval
+from cnncost.memory import simulation
+from cnncost.memory.graph_mode import ORDERS, interval
 from cnncost.memory.predict import predict
+from cnncost.memory.simulation import PROCESSES, Simulation
 
 CONV = {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same"}}
 FORK: list[Any] = [
@@ -77,15 +78,15 @@ def test_a_one_channel_input_is_told_of() -> None:
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_the_point_of_a_small_step_is_the_median_of_processes(mode: str) -> None:
     analysis = analyzed([*FORK, "Flatten", {"Dense": 4}], mode)
-    simulation = _Simulation(analysis, mode, None)
+    simulation = Simulation(analysis, mode, None)
     peaks = [simulation.run(process).peak for process in range(1, PROCESSES + 1)]
     assert predict(analysis, mode).peak_bytes == median_low(peaks)
 
 
 def test_the_point_of_a_large_step_reads_all_variables_first(monkeypatch: pytest.MonkeyPatch) -> None:
     analysis = analyzed([*FORK, "Flatten", {"Dense": 4}], "training")
-    first = _Simulation(analysis, "training", None).run().peak
-    monkeypatch.setattr(graph_mode, "EFFORT", 10)
+    first = Simulation(analysis, "training", None).run().peak
+    monkeypatch.setattr(simulation, "EFFORT", 10)
     assert predict(analysis, "training").peak_bytes == first
 
 

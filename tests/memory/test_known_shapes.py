@@ -8,9 +8,9 @@ import pytest
 
 import cnncost
 from cnncost.memory.compiled import rankless, shapeless, unsized
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.known_shapes import Inference
 from cnncost.memory.opgraph import OpGraph, Spec, Value
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.wires import wires
 
 MAP = Spec((2, 8, 8, 4), "float32")
@@ -89,7 +89,7 @@ def test_sizes_are_the_same_if_they_come_from_one() -> None:
 
 def _graph(layers: list[Any], mode: str) -> OpGraph:
     analysis = cnncost.analyze({"input": [8, 8, 4], "layers": layers}, batch=2, mode=mode)
-    return _Simulation(analysis, mode, "sgd").built()
+    return Simulation(analysis, mode, "sgd").built()
 
 
 def _fused(graph: OpGraph) -> list[tuple[str, ...]]:
@@ -112,7 +112,7 @@ def test_an_op_of_its_own_tells_the_shape_to_a_gradient(first: dict[str, Any]) -
     """ShapeN reads the image and then the filter. Where the image's shape is known a constant stands there, which waits
     for both by name."""
     analysis = cnncost.analyze({"input": [8, 8, 4], "layers": [first, PLAIN, "Flatten", {"Dense": 2}]}, mode="training")
-    simulation = _Simulation(analysis, "training", "sgd")
+    simulation = Simulation(analysis, "training", "sgd")
     simulation.run()
     nodes = simulation.nodes
     assert nodes is not None

@@ -8,24 +8,24 @@ import pytest
 
 import cnncost
 from cnncost.memory.constants import push_constants
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.late_constants import FREED, MADE_OF, SEVERAL, SIZE, TOLD, Late
 from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
 from cnncost.memory.opgraph import BACKWARD, UPDATE, Op, OpGraph, Spec
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.wires import wires
 
 GELU: dict[str, Any] = {"kernel_size": 1, "activation": "gelu"}
 
 
-def simulated(*layers: Any, shape: tuple[int, ...] = (40, 40, 1), optimizer: str = "sgd") -> _Simulation:
+def simulated(*layers: Any, shape: tuple[int, ...] = (40, 40, 1), optimizer: str = "sgd") -> Simulation:
     spec = {"input": list(shape), "layers": [*layers, "Flatten", {"Dense": 3}]}
-    simulation = _Simulation(cnncost.analyze(spec, mode="training", optimizer=optimizer), "training", optimizer)
+    simulation = Simulation(cnncost.analyze(spec, mode="training", optimizer=optimizer), "training", optimizer)
     simulation.run()
     return simulation
 
 
-def constants(simulation: _Simulation) -> int:
+def constants(simulation: Simulation) -> int:
     """How many nodes of the sorted graph are neither ops nor gradients of biases."""
     nodes = simulation.nodes
     assert nodes is not None
@@ -88,7 +88,7 @@ def test_the_gradient_of_one_values_mean_is_not_divided() -> None:
     conv = {"Conv2D": {"filters": 4, "kernel_size": 3, "padding": "valid", "name": "conv"}}
     for size, divided in ((3, False), (4, True)):
         spec = {"input": [size, size, 3], "layers": [conv, {"GlobalAveragePooling2D": None, "name": "gap"}]}
-        simulation = _Simulation(cnncost.analyze(spec, mode="training", optimizer="sgd"), "training", "sgd")
+        simulation = Simulation(cnncost.analyze(spec, mode="training", optimizer="sgd"), "training", "sgd")
         ops = [op for op in simulation.built().ops if op.layer == "gap" and op.phase == BACKWARD]
         assert any(op.type == "Mul" for op in ops) == divided
 

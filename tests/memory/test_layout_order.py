@@ -7,13 +7,13 @@ import pytest
 
 import cnncost
 from cnncost.memory.edges import Heap, Places, Read
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.layout_order import LayoutPass, _merge, _remove
 from cnncost.memory.lowering import lower
 from cnncost.memory.monotonic import postpone_monotonic
 from cnncost.memory.opgraph import OpGraph, Spec
 from cnncost.memory.predict import predict
 from cnncost.memory.rewrite import rewrite
+from cnncost.memory.simulation import Simulation
 
 MAP = Spec((2, 8, 8, 4), "float32")
 HALF = Spec((2, 4, 4, 4), "float32")
@@ -101,7 +101,7 @@ def test_gradient_of_silu_is_named_outside_all_scopes() -> None:
     """Its ops' names ("Sigmoid", "mul_3") decide in which order a product's operands are walked."""
     conv = {"Conv2D": {"filters": 12, "kernel_size": 3, "activation": "silu"}}
     net = {"input": [24, 24, 3], "layers": [conv, "GlobalAveragePooling2D", {"Dense": 5}]}
-    simulation = _Simulation(cnncost.analyze(net, batch=2), "training", "sgd")
+    simulation = Simulation(cnncost.analyze(net, batch=2), "training", "sgd")
     simulation.run()
     assert simulation.graph is not None
     outside = [op.type for op in simulation.graph.ops if "outside" in op.attrs]

@@ -7,9 +7,9 @@ import random
 import pytest
 
 import cnncost
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.names import Names, entered, number
 from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Spec
+from cnncost.memory.simulation import Simulation
 
 WIDE = Spec((2, 8), "float32")
 
@@ -64,7 +64,7 @@ def test_equal_numbers_are_one_constant() -> None:
 
 
 def _edges(layers: list[object], mode: str) -> tuple[int, ...]:
-    simulation = _Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}, batch=2, mode=mode), mode, "sgd")
+    simulation = Simulation(cnncost.analyze({"input": [8, 8, 3], "layers": layers}, batch=2, mode=mode), mode, "sgd")
     simulation.run()
     assert simulation.nodes is not None
     return simulation.nodes.ends
@@ -82,7 +82,7 @@ def test_gradients_of_a_layer_normalization_stand_by_their_names() -> None:
     """The scale's gradient adds mul_1/Mul_1, from the negated mean, to mul_2/Mul_1, from the input, which the tape
     makes first (nodes 125 and 126 of a captured step)."""
     spec = {"input": [8, 8, 3], "layers": [{"Conv2D": {"filters": 4, "kernel_size": 3}}, "LayerNormalization", "ReLU"]}
-    step = _Simulation(cnncost.analyze(spec, batch=2, mode="training"), "training", "sgd")
+    step = Simulation(cnncost.analyze(spec, batch=2, mode="training"), "training", "sgd")
     step.run()
     assert step.nodes is not None
     ops = [step.nodes.ops[place] for place in step.nodes.places() if place < len(step.nodes.ops)]

@@ -10,8 +10,8 @@ import pytest
 
 import cnncost
 from cnncost.cli import main
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.predict import predict
+from cnncost.memory.simulation import Simulation
 from cnncost.processors import AVX2, AVX512, of_flags, processor
 
 
@@ -140,7 +140,7 @@ def test_where_maxima_are_is_found_before_the_output_is_there(optimizer: str, si
 
 
 def fused(net: Any, name: str, mode: str = "inference") -> list[tuple[str, ...]]:
-    graph = _Simulation(cnncost.analyze(net, batch=2, mode=mode, processor=name), mode, None).built()
+    graph = Simulation(cnncost.analyze(net, batch=2, mode=mode, processor=name), mode, None).built()
     return [op.attrs["fused"] for op in graph.ops if "fused" in op.attrs]
 
 
@@ -164,7 +164,7 @@ def test_what_a_convolution_and_a_matrix_product_take_in() -> None:
 
 
 def test_gradients_of_filters_and_of_biases_are_ops_of_their_own() -> None:
-    graph = _Simulation(cnncost.analyze(RESIDUAL, mode="training", processor="avx2"), "training", "sgd").built()
+    graph = Simulation(cnncost.analyze(RESIDUAL, mode="training", processor="avx2"), "training", "sgd").built()
     types = [op.type for op in graph.ops]
     assert "Conv2DBackpropFilterWithBias" not in types
     assert types.count("BiasAddGrad") == 5 + 1 and types.count("Conv2DBackpropFilter") == 5

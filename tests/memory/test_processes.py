@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import cnncost
-from cnncost.memory import graph_mode
+from cnncost.memory import simulation
 from cnncost.memory.opgraph import Op
 from cnncost.memory.wires import Wires
 
@@ -37,18 +37,18 @@ MODELS: dict[str, dict[str, Any]] = {
 def test_every_process_runs_every_op_once(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mode, optimizer = ("inference", None) if step == "inference" else ("training", step)
     runs: list[tuple[Sequence[int], list[Op], list[int]]] = []
-    plain = graph_mode.schedule
+    plain = simulation.schedule
 
     def noted(places: Sequence[int], edges: Wires, *rest: Any) -> list[int]:
         order = plain(places, edges, *rest)
         runs.append((places, edges.ops, order))
         return order
 
-    monkeypatch.setattr(graph_mode, "schedule", noted)
+    monkeypatch.setattr(simulation, "schedule", noted)
     analysis = cnncost.analyze(MODELS[name], batch=2, mode=mode, optimizer=optimizer)
-    simulation = graph_mode._Simulation(analysis, mode, optimizer)
+    one = simulation.Simulation(analysis, mode, optimizer)
     for process in range(4):
-        simulation.run(process)
+        one.run(process)
         places, ops, order = runs[-1]
         ran = {*order}
         assert len(ran) == len(order)

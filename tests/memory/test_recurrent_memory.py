@@ -10,11 +10,11 @@ import pytest
 import cnncost
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory import loops
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.loops import MOST, PARALLEL
 from cnncost.memory.lowering import lower
 from cnncost.memory.opgraph import Op
 from cnncost.memory.predict import MemoryPrediction, predict
+from cnncost.memory.simulation import Simulation
 
 BATCH, FEATURES, UNITS = 64, 16, 32
 STATE = BATCH * UNITS * 4  # bytes of one state
@@ -161,7 +161,7 @@ def test_a_mask_and_kept_states_cost_little(kind: str, mode: str, unroll: bool) 
 
     def peak(layers: list[Any]) -> int:
         spec = {"input": [9, FEATURES], "layers": [*layers, {"Dense": {"units": 8, "activation": "softmax"}}]}
-        return _Simulation(cnncost.analyze(spec, batch=BATCH), mode, None).run().peak
+        return Simulation(cnncost.analyze(spec, batch=BATCH), mode, None).run().peak
 
     layer = {kind: {"units": UNITS, "return_sequences": True, "unroll": unroll}}
     kept = {kind: {"units": UNITS, "return_sequences": True, "unroll": unroll, "stateful": True}}

@@ -6,8 +6,8 @@ import pytest
 
 import cnncost
 from cnncost.memory.constants import KEPT
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import UPDATE, Op
+from cnncost.memory.simulation import Simulation
 
 LAYERS = [
     {"Conv2D": {"filters": 8, "kernel_size": 3, "use_bias": False}},
@@ -19,7 +19,7 @@ LAYERS = [
 def _updates(optimizer: str) -> list[Op]:
     spec = {"input": [8, 8, 3], "layers": LAYERS}
     analysis = cnncost.analyze(spec, batch=2, mode="training", optimizer=optimizer)
-    graph = _Simulation(analysis, "training", optimizer).built()
+    graph = Simulation(analysis, "training", optimizer).built()
     return [op for op in graph.ops if op.phase == UPDATE and op.type == "Mul" and KEPT in op.attrs]
 
 

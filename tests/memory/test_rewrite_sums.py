@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import cnncost
-from cnncost.memory.graph_mode import _Simulation, predict_graph
+from cnncost.memory.graph_mode import predict_graph
 from cnncost.memory.opgraph import OpGraph, Spec
 from cnncost.memory.rewrite_sums import MEMORY, accumulate_sums, expected_peak
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.wires import wires
 
 MIB = 2**20
@@ -81,6 +82,6 @@ def test_measured_peaks(name: str, batch: int, measured: int) -> None:
 
 
 def test_alexnets_first_normalization_alone() -> None:
-    graph = _Simulation(cnncost.analyze("zoo:alexnet-2012"), "inference", None).inference_graph()
+    graph = Simulation(cnncost.analyze("zoo:alexnet-2012"), "inference", None).inference_graph()
     ends = [op.layer for op in graph.ops if op.type == "DestroyTemporaryVariable"]
     assert ends == ["local_response_normalization"]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import cnncost
 from cnncost.memory.edges import Heap
-from cnncost.memory.graph_mode import _Simulation
 from cnncost.memory.opgraph import Op
+from cnncost.memory.simulation import Simulation
 from cnncost.memory.walks import breadth_first, depth_first, last_first
 
 
@@ -42,32 +42,32 @@ _REVERSE = {"MatMul": "", "AvgPoolGrad": "", "Conv2DBackpropInput": "I", "Conv2D
 
 
 @pytest.fixture(scope="module")
-def simulation() -> _Simulation:
+def simulation() -> Simulation:
     model = {"name": "sequential", "input": [48, 48, 1], "layers": LAYERS}
-    found = _Simulation(cnncost.analyze(model, batch=1, mode="training", optimizer="sgd"), "training", "sgd")
+    found = Simulation(cnncost.analyze(model, batch=1, mode="training", optimizer="sgd"), "training", "sgd")
     found.run()
     return found
 
 
-def _ordered(simulation: _Simulation, process: int) -> list[Op]:
+def _ordered(simulation: Simulation, process: int) -> list[Op]:
     assert simulation.nodes is not None
     nodes = simulation.nodes
     return nodes.passed(nodes.places(Heap(2 * process + 1) if process else None))
 
 
-def _reverse(simulation: _Simulation, process: int) -> str:
+def _reverse(simulation: Simulation, process: int) -> str:
     ops = [op for op in _ordered(simulation, process) if op.phase == "backward" and op.type in _REVERSE]
     return " ".join(op.layer + _REVERSE[op.type] for op in ops)
 
 
-def test_updates_stand_where_they_were_captured(simulation: _Simulation) -> None:
+def test_updates_stand_where_they_were_captured(simulation: Simulation) -> None:
     assert simulation.graph is not None
     made = [op for op in simulation.graph.ops if op.type == "AssignSubVariableOp"]
     order = [op for op in _ordered(simulation, 0) if op.type == "AssignSubVariableOp"]
     assert [made.index(op) for op in order] == UPDATES
 
 
-def test_both_captured_orders_of_gradients_are_among_the_processes(simulation: _Simulation) -> None:
+def test_both_captured_orders_of_gradients_are_among_the_processes(simulation: Simulation) -> None:
     orders = {_reverse(simulation, process): process for process in range(60)}
     assert LOW in orders and HIGH in orders
     assert simulation.run(orders[HIGH]).peak > 1.9 * 2_326_956

@@ -10,7 +10,7 @@ from functools import cached_property
 from cnncost.memory.opgraph import FORWARD, Op
 from cnncost.memory.prediction import Held, MemoryPrediction
 from cnncost.memory.spec import Spec
-from cnncost.memory.sweep import Event
+from cnncost.memory.timeline import Event
 from cnncost.memory.xla.assign import Buffer
 from cnncost.memory.xla.compile import Compiled
 
