@@ -34,19 +34,30 @@ ROOM = 1.3  # times the textbook's estimate must be free before a run begins
 BASE = 2**30  # bytes of the framework itself
 
 
-def cases(store: Store) -> list[Case]:
-    """All cases in the order of PLAN, training of large models last, in each part the cheaper model first."""
+def every_case(store: Store) -> list[Case]:
+    """All cases, in no order that means anything."""
     from cnncost.sources.zoo import names
 
     sources = [f"zoo:{name}" for name in names()] + [f"keras:{name}" for name in store.architectures()]
-    totals = {source: analysis_of(Case(source, "inference", None, 1), store).totals for source in sources}
+    return [Case(source, *step) for step in PLAN for source in sources]
+
+
+def ordered(found: Sequence[Case], store: Store) -> list[Case]:
+    """Cases in the order of PLAN, training of large models last, in each part the cheaper model first."""
+    from cnncost.cli.progress import progress
+
+    with progress("reading the models"):  # each of keras.applications is built once, which takes seconds
+        totals = {
+            source: analysis_of(Case(source, "inference", None, 1), store).totals
+            for source in dict.fromkeys(case.source for case in found)
+        }
 
     def place(case: Case) -> tuple[bool, int, int]:
         size = totals[case.source]
         late = case.mode == "training" and (size.params > LARGE or size.macs > SLOW)
         return late, PLAN.index(tuple(case[1:])), size.macs
 
-    return sorted((Case(source, *step) for step in PLAN for source in sources), key=place)
+    return sorted(found, key=place)
 
 
 def measure(case: Case, store: Store, steps: int = 3, limit: float = 1200, processes: int = 1) -> dict[str, Any]:
@@ -159,12 +170,14 @@ def _count(text: str) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     store = Store(args.store, versions())
-    known = cases(store)
-    wanted = [case for case in known if re.search(args.only, str(case))]
+    known = every_case(store)
+    wanted = ordered([case for case in known if re.search(args.only, str(case))], store)
     if not wanted:
         from cnncost.errors import CnncostError
 
         raise CnncostError("no case has such a name", rule="a name is as 'zoo:resnet50 training, sgd, batch 2'")
+    if len(wanted) == len(known):
+        known = wanted
 
     def one(case: Case) -> dict[str, Any]:
         return measure(case, store, args.steps, args.limit, args.processes)

@@ -27,8 +27,18 @@ def heading(analysis: Analysis) -> list[tuple[str, str]]:
         ("batch", exact(analysis.batch)), ("dtype", clean(analysis.dtype)),
     ]  # fmt: skip
     if analysis.mode != "inference" or analysis.optimizer:
-        pairs.append(("mode", f"{analysis.mode}{', ' + clean(analysis.optimizer) if analysis.optimizer else ''}"))
+        text = analysis.mode + (f", {clean(analysis.optimizer)}" if analysis.optimizer else "")
+        pairs.append(("mode", text + updates(analysis.gradient_accumulation_steps)))
     return pairs
+
+
+def updates(steps: int | None) -> str:
+    """How often weights are updated, where that is not in each step, as the end of a line.
+
+    >>> updates(4), updates(None)
+    (', an update every 4 steps', '')
+    """
+    return f", an update every {steps:,} steps" if steps else ""
 
 
 def count_line(value: int, what: str = "") -> str:
@@ -77,8 +87,9 @@ def runtime(analysis: Analysis) -> list[tuple[str, str]]:
             lines += described(analysis, mode)
     if found.resident:
         parts = found.resident
+        slots = f"{parts.optimizer_slots:,}" if parts.optimizer_slots or analysis.mode != "training" else "not counted"
         lines.append(("resident", f"{bytes_line(parts.total)}: weights {parts.weights:,}, optimizer "
-                                  f"{parts.optimizer_slots:,}, input batch {parts.inputs:,} B"))  # fmt: skip
+                                  f"{slots}, input batch {parts.inputs:,} B"))  # fmt: skip
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from cnncost.compare import Verification
 from cnncost.measure.checks import LayerCheck
+from cnncost.report.summary import updates
 from cnncost.report.text import bytes_text, clean, exact, shape_text, shorten, wide, wrapped
 
 _COUNTERS = {"jax": "by XLA's own account", "torch": "by PyTorch's own count"}
@@ -36,9 +37,10 @@ def as_data(result: Verification) -> dict[str, Any]:
 def heading(result: Verification) -> list[str]:
     """What was run: the parts of one line."""
     job, real = result.job, result.measured
+    mode = job.mode + (f", {job.optimizer}" if job.optimizer else "") + updates(job.gradient_accumulation_steps)
+    runner = f"executor {job.executor}" if job.backend == "tensorflow" else f"backend {job.backend}"
     parts = [f"source {clean(result.analysis.source)}", f"batch {job.batch:,}", f"dtype {clean(result.analysis.dtype)}",
-             job.mode + (f", {job.optimizer}" if job.optimizer else ""), f"executor {job.executor}",
-             f"device {clean(real.device)}"]  # fmt: skip
+             mode, runner, f"device {clean(real.device)}"]  # fmt: skip
     return [*parts, ", ".join(f"{clean(name)} {clean(version)}" for name, version in real.versions.items())]
 
 

@@ -116,7 +116,7 @@ def test_a_damaged_file_counts_as_not_there(report, tmp_path: Path, where: int) 
 
 def test_ctrl_c_is_one_line_and_no_report(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in ("pooling-example", "stride-example")]
-    monkeypatch.setattr(report, "cases", lambda store: cases)
+    monkeypatch.setattr(report, "every_case", lambda store: cases)
     monkeypatch.setattr(report, "versions", lambda: NOW)
 
     def measure(case, store, *rest):
@@ -138,7 +138,7 @@ def test_ctrl_c_is_one_line_and_no_report(report, tmp_path: Path, monkeypatch: p
      (["--steps", "0"], 2, "--steps"), (["--processes", "x"], 2, "--processes"), ([], 3, "cannot use")],
 )  # fmt: skip
 def test_wrong_options_are_one_message(report, tmp_path: Path, monkeypatch, capsys, options, code, words) -> None:
-    monkeypatch.setattr(report, "cases", lambda store: [report.Case("zoo:pooling-example", "inference", None, 1)])
+    monkeypatch.setattr(report, "every_case", lambda store: [report.Case("zoo:pooling-example", "inference", None, 1)])
     monkeypatch.setattr(report, "measure", lambda case, *rest: measured(case, 1000))
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("sys.argv", ["x", "--store", str(tmp_path / "file" / "s"), *options])
@@ -151,7 +151,7 @@ def test_wrong_options_are_one_message(report, tmp_path: Path, monkeypatch, caps
 
 def test_a_part_of_the_cases_writes_no_report(report, tmp_path: Path, monkeypatch, capsys) -> None:
     cases = [report.Case(f"zoo:{name}", "inference", None, 1) for name in ("pooling-example", "stride-example")]
-    monkeypatch.setattr(report, "cases", lambda store: cases)
+    monkeypatch.setattr(report, "every_case", lambda store: cases)
     monkeypatch.setattr(report, "versions", lambda: NOW)
     monkeypatch.setattr(report, "measure", lambda case, *rest: measured(case, 1000))
     common = ["x", "--store", str(tmp_path / "s"), "--output", str(tmp_path / "o")]
@@ -246,7 +246,8 @@ def test_a_stored_architecture_needs_no_keras(report, tmp_path: Path, monkeypatc
     for name, value in (("names", {"names": ["Small"]}), ("Small", {"model": model})):
         with gzip.open(tmp_path / "models" / f"{name}.json.gz", "wt") as stream:
             json.dump({"keras": "3", **value}, stream)
-    found = report.cases(report.Store(tmp_path, NOW))
+    store = report.Store(tmp_path, NOW)
+    found = report.ordered(report.every_case(store), store)
     own = [case for case in found if case.source == "keras:Small"]
     assert [case.group for case in own] == [
         "inference, batch 1", "training, sgd, batch 2", "training, adam, batch 2", "inference, batch 4",

@@ -46,6 +46,8 @@ def tiles(analysis: Analysis) -> list[Tile]:
     ]  # fmt: skip
     if memory.resident is not None:
         parts = memory.resident
-        held = f"weights, optimizer {bytes_text(parts.optimizer_slots)}, input {bytes_text(parts.inputs)}"
+        uncounted = analysis.mode == "training" and not parts.optimizer_slots
+        slots = "not counted" if uncounted else bytes_text(parts.optimizer_slots)
+        held = f"weights, optimizer {slots}, input {bytes_text(parts.inputs)}"
         found.append(Tile("Resident", bytes_text(parts.total), f"{parts.total:,} B", held))
     return found
