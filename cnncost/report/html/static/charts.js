@@ -17,7 +17,7 @@ report.charts = () => {
     const drawn = report.chart(id, (chart) => {
       const names = report.names(rows, chart.getDom());
       return {
-        ...report.base(), grid: report.grid(rows.length > 40, !names.named), xAxis: names.axis,
+        ...report.base(), grid: report.grid(rows.length > 40, !names.named, names.named), xAxis: names.axis,
         tooltip: report.tooltip((points) => told(rows[points[0].dataIndex])),
         yAxis: report.axis(report.scale(figure(), rows.reduce((most, row) => Math.max(most, value(row)), 0))),
         dataZoom: report.zoom(rows.length),

@@ -34,7 +34,8 @@ report.axis = (more) => ({
   axisLine: { lineStyle: { color: report.color('--line') } }, axisTick: { lineStyle: { color: report.color('--line') } }, splitLine: { lineStyle: { color: report.color('--line') } },
   nameTextStyle: { color: report.color('--soft') }, ...more, axisLabel: { color: report.color('--soft'), hideOverlap: true, ...more.axisLabel },
 });
-report.grid = (zoom, title) => ({ left: 8, right: 18, top: 14, bottom: (zoom ? 34 : 6) + (title ? 18 : 0), containLabel: true });
+// Slanted names need more room than the chart library leaves them: the distance from the axis too.
+report.grid = (zoom, title, slanted = false) => ({ left: 8, right: 18, top: 14, bottom: (zoom ? 34 : 6) + (title ? 18 : 0) + (slanted ? 16 : 0), containLabel: true });
 report.zoom = (count, more) => (count > 40 && !matchMedia('print').matches ? [{ type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false, ...more },
   { type: 'slider', bottom: 6, height: 16, showDetail: false, brushSelect: false, borderColor: report.color('--line'), backgroundColor: report.color('--wash'), fillerColor: report.color('--accent-wash'), handleStyle: { color: report.color('--accent'), borderColor: report.color('--accent') },
     moveHandleSize: 0, showDataShadow: false, ...more }] : []);
