@@ -180,7 +180,11 @@ def test_a_block_of_a_spec_is_no_model_that_returns() -> None:
         assert predict(analysis, "inference", None, "eager").peak_bytes == 442_368
 
 
-@pytest.mark.parametrize(("name", "measured"), [("gelu", 262_144), ("celu", 262_144), ("mish", 196_608)])
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [("gelu", 262_144), ("celu", 262_144), ("mish", 196_608), ("hard_shrink", 212_992), ("soft_shrink", 360_448),
+     ("sparse_plus", 294_912)],
+)  # fmt: skip
 def test_what_an_activation_is_taken_of_is_a_name(name: str, measured: int) -> None:
     """Measured on TensorFlow 2.21 at batch 2: gelu and celu read it before their last op."""
     conv = {"filters": 8, "kernel_size": 3, "padding": "same", "activation": name}

@@ -82,25 +82,31 @@ def _squareplus(step: Step, x: Value) -> Value:
     return step.add("RealDiv", (step.add("AddV2", (x, root)), _constant(step, 2.0, x)))
 
 
+def _zeros(step: Step, like: Value) -> Value:
+    """``tf.zeros_like``, of which a graph's optimizer makes a constant."""
+    return step.add("ZerosLike", (like,)) if step.eager else _constant(step, 0.0, like)
+
+
 def _hard_shrink(step: Step, x: Value) -> Value:
     far = step.add("Greater", (step.add("Abs", (x,)), _constant(step, 0.5, x)))
-    return step.add("SelectV2", (far, x, _constant(step, 0.0, x)))
+    return step.add("SelectV2", (far, x, _zeros(step, x)))
 
 
 def _soft_shrink(step: Step, x: Value) -> Value:
     add = step.add
     above, lowered = add("Greater", (x, _constant(step, 0.5, x))), add("Sub", (x, _constant(step, 0.5, x)))
     below, raised = add("Less", (x, _constant(step, -0.5, x))), add("AddV2", (x, _constant(step, 0.5, x)))
-    return add("SelectV2", (above, lowered, add("SelectV2", (below, raised, _constant(step, 0.0, x)))))
+    return add("SelectV2", (above, lowered, add("SelectV2", (below, raised, _zeros(step, x)))))
 
 
 def _sparse_plus(step: Step, x: Value) -> Value:
     """0 up to -1, (x + 1)²/4 up to 1, then x."""
     add = step.add
-    low, middle = add("LessEqual", (x, _constant(step, -1.0, x))), add("Less", (x, _constant(step, 1.0, x)))
+    low, zeros = add("LessEqual", (x, _constant(step, -1.0, x))), _zeros(step, x)
+    middle = add("Less", (x, _constant(step, 1.0, x)))
     square = add("Pow", (add("AddV2", (x, _constant(step, 1.0, x))), _constant(step, 2.0, x)))
     bent = add("Mul", (_constant(step, 0.25, x), square))
-    return add("SelectV2", (low, _constant(step, 0.0, x), add("SelectV2", (middle, bent, x))))
+    return add("SelectV2", (low, zeros, add("SelectV2", (middle, bent, x))))
 
 
 def _sparse_sigmoid(step: Step, x: Value) -> Value:
