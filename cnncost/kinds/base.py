@@ -121,11 +121,14 @@ class Kind:
 
     @classmethod
     def required(cls) -> tuple[str, ...]:
-        return tuple(
-            f.name
-            for f in dataclasses.fields(cls)
-            if "arg" in f.metadata and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        )
+        found: tuple[str, ...] | None = cls.__dict__.get("_required")
+        if found is None:
+            found = cls._required = tuple(  # type: ignore[attr-defined]
+                f.name
+                for f in dataclasses.fields(cls)
+                if "arg" in f.metadata and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+            )
+        return found
 
     @classmethod
     def build(cls: type[K], values: Mapping[str, Any]) -> K:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from cnncost.errors import UnsupportedLayer, nearest, printable
@@ -111,5 +112,10 @@ def lookup(name: str) -> type[Kind]:
             rule="every layer is counted, free by rule, or an error",
             nearest=nearest(name, [*_MODULE_OF, *ALIASES]),
         )
+    return _loaded(family, name)
+
+
+@cache
+def _loaded(family: str, name: str) -> type[Kind]:
     found: type[Kind] = getattr(import_module(f"cnncost.kinds.{family}"), name)
     return found

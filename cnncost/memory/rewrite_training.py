@@ -48,20 +48,18 @@ def layout(graph: OpGraph, reads: Sequence[int] | None = None) -> list[Op]:
         elif len(op.outputs) == 1:
             filters.setdefault(op.inputs[1], []).append(op)
     moved = _fuse_bias_gradients(biases, filters)
-    results = [moved.get(value.op.index, value) for value in graph.results]
     returned = sum(value.op.index in moved for value in graph.results)
+    graph.results = [moved.get(value.op.index, value) for value in graph.results]
     if reads is not None and returned == sum(map(reads.__getitem__, moved)):  # the step alone has read them
         if moved:
             graph.ops = [op for op in graph.ops if op.index not in moved]
             for place, op in enumerate(graph.ops):
                 op.index = place
-        graph.results = results
         return graph.ops
     for op in graph.ops if moved else ():
         for place, value in enumerate(op.inputs):
             if value.op.index in moved:
                 op.inputs[place] = moved[value.op.index]
-    graph.results = results
     prune(graph)
     return graph.ops
 

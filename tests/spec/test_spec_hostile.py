@@ -283,11 +283,10 @@ def test_things_that_are_no_files(tmp_path: Path) -> None:
     ids=range(18),
 )  # fmt: skip
 def test_large_and_strange_texts_end_soon(text: str) -> None:
-    """What grows with the square of a text would take minutes; a slow machine needs four seconds for the longest."""
     start = time.process_time()
     with pytest.raises(CnncostError) as caught:
         read_text(text, "spec.yaml")
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 5
     assert len(str(caught.value)) < 1000
 
 

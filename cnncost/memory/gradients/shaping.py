@@ -87,8 +87,7 @@ def _broadcast_to(graph: OpGraph, op: Op, grad: Value, skip: Skip) -> Grads:
     source = op.inputs[0]
     own = (1,) * (len(grad.shape) - len(source.shape)) + source.shape
     axes = tuple(i for i, n in enumerate(own) if n == 1)
-    kept = tuple(1 if i in axes else n for i, n in enumerate(grad.shape))
-    summed = graph.add("Sum", (grad,), (Spec(kept, grad.dtype),), axes=axes, keepdims=True)
+    summed = graph.add("Sum", (grad,), axes=axes, keepdims=True)
     return (reshape(graph, summed, source.shape),)
 
 
