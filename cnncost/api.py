@@ -43,8 +43,8 @@ def analyze(
     name. ``executor`` (graph, xla, eager) and ``allocator`` (requested, bfc) say which step the runtime's memory
     figures are simulated for. ``gradient_accumulation_steps``, Keras's name: an optimizer adds the gradients of so many
     training steps up before it updates the weights; their highest peak is told. ``interval`` bounds the peaks by other
-    orders that TensorFlow's processes take, at three times the work. ``processor`` (host, amx, avx512, avx2): whose
-    kernels run: oneDNN's, which differ in half precision, or TensorFlow's own. Raises CnncostError with ``.location``.
+    orders that TensorFlow's processes take, at three times the work. ``processor`` (host, amx, avx512, avx-vnni, avx2):
+    whose kernels run, oneDNN's or TensorFlow's own. Raises CnncostError with ``.location``.
 
     >>> conv = {"Conv2D": {"filters": 200, "kernel_size": 5, "padding": "same"}}
     >>> totals = analyze({"input": [150, 100, 3], "layers": [conv]}, batch=100).totals

@@ -23,6 +23,11 @@ OWN_KERNELS = (
     f"oneDNN off unless {SWITCH}=1: its own kernels take no addition into a convolution"
 )
 FILTERS = ", and up to 30 MiB for the gradient of each filter"
+NARROW = (
+    "counted is a processor without AVX-512 on which TensorFlow uses oneDNN ({:g} MiB of cache a core): a convolution "
+    "of a single image works on columns"
+)
+_CPU = "/sys/devices/system/cpu/cpu0/"
 _SINGLE = ("float32", "bfloat16")  # what oneDNN computes in on every processor with AVX-512
 
 
@@ -44,14 +49,19 @@ class Processor(NamedTuple):
         if not self.onednn:
             return OWN_KERNELS + (FILTERS if training else "")
         if not half:
-            return ""
+            return "" if self.wide else NARROW.format(self.cache / (1 << 20))
         own = "by oneDNN" if "float16" in self.onednn else "by TensorFlow's own kernels, on large copies"
-        if "bfloat16" not in self.onednn:
+        if not self.wide:
             return (
                 "half precision depends on the processor: counted is one without AVX-512, where it is computed " + own
             )
         tiles = f"{'AMX' if self.tiles else 'AVX-512 without AMX'}, {self.cache >> 20} MiB of cache a core"
         return f"half precision depends on the processor: counted are two threads, {tiles}; float16 is computed {own}"
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has AVX-512, where TensorFlow uses oneDNN."""
+        return "bfloat16" in self.onednn
 
     @property
     def fused(self) -> frozenset[str]:
@@ -62,14 +72,15 @@ class Processor(NamedTuple):
 AVX512 = Processor("avx512", frozenset(_SINGLE), tiles=False, cache=1 << 20)
 AMX = Processor("amx", frozenset((*_SINGLE, "float16")), tiles=True, cache=2 << 20)
 AVX2 = Processor("avx2", frozenset(), tiles=False, cache=1 << 20)
-_KNOWN = {one.name: one for one in (AMX, AVX512, AVX2)}
+AVX_VNNI = Processor("avx-vnni", frozenset(("float32",)), tiles=False, cache=5 << 18)
+_KNOWN = {one.name: one for one in (AMX, AVX512, AVX_VNNI, AVX2)}
 NAMES = (HOST, *_KNOWN)
 
 
 def processor(name: str) -> Processor:
     """``amx`` (Xeons since 2023), ``avx512`` (others with AVX-512 and units for neural networks, AMD's among them),
-    ``avx2`` (those on which TensorFlow leaves oneDNN off), or ``host``, this machine's. Raises CnncostError for another
-    word."""
+    ``avx-vnni`` (Intel's for desks and laps since 2021), ``avx2`` (those on which TensorFlow leaves oneDNN off), or
+    ``host``, this machine's. Raises CnncostError for another word."""
     one_of("processor", name, NAMES)
     return host() if name == HOST else _KNOWN[name]
 
@@ -80,7 +91,28 @@ def host() -> Processor:
         text = _described()
     except OSError:
         text = ""
-    return of_flags(text, os.environ.get(SWITCH, ""))
+    found = of_flags(text, os.environ.get(SWITCH, ""))
+    return found._replace(cache=_second_cache() or found.cache) if found.name == AVX_VNNI.name else found
+
+
+@lru_cache(maxsize=1)
+def _second_cache() -> int:
+    """Bytes of level 2 for each of the cores that share it, as oneDNN counts; 0 where Linux does not tell."""
+    try:
+        size = _line("cache/index2/size").removesuffix("K")
+        sharing, core = (_threads(_line(name)) for name in ("cache/index2/shared_cpu_map", "topology/thread_siblings"))
+        return (int(size) << 10) // max(1, sharing // max(1, core))
+    except (OSError, ValueError):
+        return 0
+
+
+def _threads(mask: str) -> int:
+    return int(mask.replace(",", ""), 16).bit_count()
+
+
+def _line(name: str) -> str:
+    with open(_CPU + name, encoding="ascii", errors="replace") as stream:
+        return stream.readline(4096).strip()
 
 
 @lru_cache(maxsize=1)
@@ -103,8 +135,11 @@ def of_flags(text: str, switch: str = "") -> Processor:
         return AVX2
     if not flags:
         return AVX512
-    half, tiles, wide = "avx512_fp16" in flags, "amx_bf16" in flags, "avx512f" in flags
+    if "avx512f" not in flags:
+        return AVX_VNNI
+    half, tiles = "avx512_fp16" in flags, "amx_bf16" in flags
     known = {(one.onednn, one.tiles): one for one in (AVX512, AMX)}
-    dtypes = frozenset((*(_SINGLE if wide else ("float32",)), *(("float16",) if half else ())))
-    name = "amx-without-fp16" if tiles else "avx512-fp16" if half else "avx2-onednn"
-    return known.get((dtypes, tiles)) or Processor(name, dtypes, tiles, AMX.cache if wide else AVX2.cache)
+    dtypes = frozenset((*_SINGLE, *(("float16",) if half else ())))
+    return known.get((dtypes, tiles)) or Processor(
+        "amx-without-fp16" if tiles else "avx512-fp16", dtypes, tiles, AMX.cache
+    )

@@ -191,7 +191,7 @@ class Analysis:
     def _on(self) -> dict[str, str]:
         """The processor, where the figures depend on it."""
         half = any(row.compute.name in ("float16", "bfloat16") for row in self.layers)
-        return {"processor": self.processor.name} if half or "float32" not in self.processor.onednn else {}
+        return {"processor": self.processor.name} if half or not self.processor.wide else {}
 
     @property
     def ok(self) -> bool:

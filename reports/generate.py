@@ -39,7 +39,7 @@ MEASURED = {
 
 
 def analysis(name: str) -> cnncost.Analysis:
-    return cnncost.analyze(REPORTS[name].source, **REPORTS[name].options)
+    return cnncost.analyze(REPORTS[name].source, processor="avx512", **REPORTS[name].options)
 
 
 def remedies(found: cnncost.Analysis) -> list[str]:

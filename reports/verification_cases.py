@@ -123,9 +123,9 @@ def machine() -> str:
 
 def processor() -> str:
     """Whose kernels compute in float32 here, by the name that an analysis takes: oneDNN's or TensorFlow's own."""
-    from cnncost.processors import AVX2, AVX512, host
+    from cnncost.processors import AVX512, host
 
-    return AVX512.name if "float32" in host().onednn else AVX2.name
+    return AVX512.name if host().wide else host().name
 
 
 def earlier(path: Path) -> dict[Case, dict[str, Any]]:

@@ -126,7 +126,8 @@ def add_simulation(parser: argparse.ArgumentParser) -> None:
                        help="peaks in requested bytes, or in the chunks of TensorFlow's BFC allocator")  # fmt: skip
     group.add_argument("--processor", choices=NAMES,
                        help="whose kernels run: this machine's (host), oneDNN's on AVX-512 with or without AMX and "
-                            "float16 units, which matters in half precision, or TensorFlow's own (avx2)")  # fmt: skip
+                            "float16 units, which matters in half precision, oneDNN's without AVX-512 (avx-vnni), or "
+                            "TensorFlow's own (avx2)")  # fmt: skip
     group.add_argument("--interval", action="store_true",
                        help="bound the peak by other orders that TensorFlow may take (thrice the work)")  # fmt: skip
 

@@ -37,7 +37,7 @@ def predict_graph(
         written = simulation.graph is not None and simulation.graph.written
         peaks = simulation.peaks_of(swept, orders, look) if orders else [swept.peak]
         simulation.untie()
-    notes = [ONE_CHANNEL] if analysis.processor.onednn and _one_channel(swept.ops) else []
+    notes = [ONE_CHANNEL] if analysis.processor.wide and _one_channel(swept.ops) else []
     notes += [NOT_OPTIMIZED] if written else []
     return MemoryPrediction(
         mode, "graph", "requested", swept.peak, min(peaks), max(peaks), Timeline(swept), swept.at, tuple(notes)

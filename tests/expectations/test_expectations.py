@@ -61,7 +61,7 @@ def test_the_zoo_keeps_its_claims(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["typical-cnn", "unet", "mobilenet-v2"])
 def test_claims_of_what_is_so_are_silent_and_of_anything_else_are_not(name: str) -> None:
-    analysis = cnncost.analyze(f"zoo:{name}")
+    analysis = cnncost.analyze(f"zoo:{name}", processor="avx512")
     layers = tuple(
         dataclasses.replace(
             row.layer, expects=tuple(Expected(m, LAYER[m](row), "") for m in LAYER if sensible(m, LAYER[m](row)))

@@ -60,7 +60,7 @@ GROUPED: dict[str, Any] = {
 
 def step(source: dict[str, Any], mode: str = "training", optimizer: str | None = "sgd") -> Simulation:
     chosen = optimizer if mode == "training" else None
-    return Simulation(cnncost.analyze(source, batch=4, mode=mode, optimizer=chosen), mode, chosen)
+    return Simulation(cnncost.analyze(source, batch=4, mode=mode, optimizer=chosen, processor="avx512"), mode, chosen)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def step(source: dict[str, Any], mode: str = "training", optimizer: str | None =
     ],
 )  # fmt: skip
 def test_the_peak_is_the_captured_one(source: dict[str, Any], optimizer: str, captured: int) -> None:
-    analysis = cnncost.analyze(source, batch=4, mode="training", optimizer=optimizer)
+    analysis = cnncost.analyze(source, batch=4, mode="training", optimizer=optimizer, processor="avx512")
     assert predict(analysis, "training", optimizer).peak_bytes == pytest.approx(captured, rel=0.001)
 
 
@@ -103,7 +103,7 @@ def attentive(kind: str, width: int, **arguments: Any) -> dict[str, Any]:
 def test_attention_op_by_op_keeps_what_python_names(source: dict[str, Any], inference: int, training: int) -> None:
     """Queries, keys and values until the layer returns, the logits until its products are made; one process each."""
     for mode, optimizer, captured in (("inference", None, inference), ("training", "sgd", training)):
-        analysis = cnncost.analyze(source, batch=4, mode=mode, optimizer=optimizer)
+        analysis = cnncost.analyze(source, batch=4, mode=mode, optimizer=optimizer, processor="avx512")
         found = predict(analysis, mode, optimizer, executor="eager").peak_bytes
         assert found == pytest.approx(captured, rel=0.004)
 

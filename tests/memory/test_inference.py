@@ -24,7 +24,9 @@ BIG = Spec((1, 100, 100, 1), "float32")  # 40,000 bytes
 
 
 def peak(layers: list[Any], batch: int = 1, shape: tuple[int, ...] = (64, 64, 3)) -> int:
-    found = cnncost.analyze({"input": list(shape), "layers": layers}, batch=batch).memory.inference_peak_bytes
+    found = cnncost.analyze(
+        {"input": list(shape), "layers": layers}, batch=batch, processor="avx512"
+    ).memory.inference_peak_bytes
     assert found is not None
     return found
 
@@ -67,7 +69,7 @@ def test_batch_normalization_costs_its_scale_and_shift() -> None:
     are made later: ten real ones took 143,408, 143,440 or 143,472 bytes."""
     conv = {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same", "use_bias": False}}
     most = 64 * 64 * 8 * 4 + ONEDNN_CONVOLUTION + 2 * 8 * 4
-    analysis = cnncost.analyze({"input": [64, 64, 3], "layers": [conv, "BatchNormalization"]})
+    analysis = cnncost.analyze({"input": [64, 64, 3], "layers": [conv, "BatchNormalization"]}, processor="avx512")
     assert Simulation(analysis, "inference", None).run().peak == most
     assert peak([conv, "BatchNormalization"]) in (most - 2 * 8 * 4, most - 8 * 4, most)
 
@@ -102,7 +104,7 @@ def test_what_is_read_again_is_not_written_over() -> None:
             {"Add": None, "inputs": ["conv", "act"]},
         ],
     }
-    assert cnncost.analyze(spec).memory.inference_peak_bytes == 2 * 64 * 64 * 8 * 4
+    assert cnncost.analyze(spec, processor="avx512").memory.inference_peak_bytes == 2 * 64 * 64 * 8 * 4
 
 
 # -- laws --------------------------------------------------------------------------------------------------------
@@ -111,7 +113,9 @@ def test_what_is_read_again_is_not_written_over() -> None:
 @pytest.mark.parametrize("name", ["vgg16", "unet", "typical-cnn", "lenet5-table"])
 def test_without_constants_bytes_grow_with_the_batch(name: str) -> None:
     """All but oneDNN's scratch is the batch's: four images from two and three (one is laid out differently)."""
-    one, two, three = (predict_inference(cnncost.analyze(f"zoo:{name}", batch=b)).peak_bytes for b in (2, 3, 4))
+    one, two, three = (
+        predict_inference(cnncost.analyze(f"zoo:{name}", batch=b, processor="avx512")).peak_bytes for b in (2, 3, 4)
+    )
     assert abs((three - two) - (two - one)) <= ONEDNN_CONVOLUTION
     assert two > one
 

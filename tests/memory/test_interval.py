@@ -24,7 +24,7 @@ FORK: list[Any] = [
 
 
 def analyzed(layers: list[Any], mode: str = "inference") -> Any:
-    return cnncost.analyze({"input": [64, 64, 3], "layers": layers}, batch=2, mode=mode)
+    return cnncost.analyze({"input": [64, 64, 3], "layers": layers}, batch=2, mode=mode, processor="avx512")
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
@@ -71,7 +71,7 @@ def test_chunks_keep_the_interval() -> None:
 
 def test_a_one_channel_input_is_told_of() -> None:
     """Its convolution takes a scratch that is not predicted."""
-    grey = cnncost.analyze({"input": [32, 32, 1], "layers": [CONV]}, batch=2)
+    grey = cnncost.analyze({"input": [32, 32, 1], "layers": [CONV]}, batch=2, processor="avx512")
     assert "one channel" in predict(grey).notes[0] and not predict(analyzed([CONV])).notes
 
 

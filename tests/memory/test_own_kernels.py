@@ -180,8 +180,8 @@ def test_gradients_of_filters_and_of_biases_are_ops_of_their_own() -> None:
         ("avx2 avx512f", "", "avx2"),  # the first with AVX-512 had no units for neural networks
         ("avx2 avx512f", "1", "avx512"),
         ("avx2", "", "avx2"),
-        ("avx2", "true", "avx2-onednn"),
-        ("avx2 avx_vnni", "", "avx2-onednn"),
+        ("avx2", "true", "avx-vnni"),
+        ("avx2 avx_vnni", "", "avx-vnni"),
         ("avx2 avx512f avx512_fp16 amx_tile amx_bf16", "", "amx"),
         ("avx2 avx512f amx_tile amx_bf16", "", "amx-without-fp16"),
     ],

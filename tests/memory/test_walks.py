@@ -44,7 +44,8 @@ _REVERSE = {"MatMul": "", "AvgPoolGrad": "", "Conv2DBackpropInput": "I", "Conv2D
 @pytest.fixture(scope="module")
 def simulation() -> Simulation:
     model = {"name": "sequential", "input": [48, 48, 1], "layers": LAYERS}
-    found = Simulation(cnncost.analyze(model, batch=1, mode="training", optimizer="sgd"), "training", "sgd")
+    analysis = cnncost.analyze(model, batch=1, mode="training", optimizer="sgd", processor="avx512")
+    found = Simulation(analysis, "training", "sgd")
     found.run()
     return found
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cnncost.processors import host
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
@@ -30,6 +32,10 @@ def run(code: str, folder: Path, **variables: str) -> subprocess.CompletedProces
 
 def plain(done: subprocess.CompletedProcess[str]) -> str:
     return "\n".join(line.rstrip() for line in (done.stdout + done.stderr).splitlines()).rstrip("\n") + "\n"
+
+
+def without_peaks(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if "_peak_" not in line)
 
 
 def show(code: str, output: str) -> None:
@@ -65,6 +71,8 @@ def test_tour(number: int, tour_folder: Path, request: pytest.FixtureRequest) ->
     if output is None:
         return
     shown = plain(done)
+    if not host().wide:  # the figures are those of processors with AVX-512
+        shown, output = (without_peaks(text) for text in (shown, output))
     if request.config.getoption("--update-golden"):
         show(code, shown)
     else:

@@ -22,7 +22,7 @@ ENDINGS = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json"}
 
 @cache
 def analysis(name: str) -> Analysis:
-    return cnncost.analyze(f"zoo:{name}")
+    return cnncost.analyze(f"zoo:{name}", processor="avx512")
 
 
 @pytest.mark.parametrize("form", ENDINGS)

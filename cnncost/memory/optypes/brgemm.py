@@ -28,8 +28,11 @@ _LANES = 16  # float32 numbers of a register: the least block of output channels
 _FILTERS = 1024  # numbers: what the filters of a relo are rounded up to
 
 
-def convolution_scratch(image: Spec, kernel: Spec, output: Spec, strides: Dims, dilations: Dims) -> int:
-    """Bytes; channels last, one or two spatial axes.
+def convolution_scratch(
+    image: Spec, kernel: Spec, output: Spec, strides: Dims, dilations: Dims, relo: bool = True
+) -> int:
+    """Bytes; channels last, one to three spatial axes. ``relo``: whether an input of one channel may be laid out anew,
+    which it is with AVX-512.
 
     >>> square = Spec((4, 32, 32, 1), "float32"), Spec((5, 5, 1, 6), "float32"), Spec((4, 28, 28, 6), "float32")
     >>> convolution_scratch(*square, (1, 1), (1, 1))
@@ -37,12 +40,12 @@ def convolution_scratch(image: Spec, kernel: Spec, output: Spec, strides: Dims, 
     """
     threads = _threads(image, kernel, output)
     *window, channels, _ = kernel.shape
-    relo = 0
+    anew = 0
     wide = image.dtype == "float32" and image.shape[0] > 1 and len(window) == 2 and window[1] > 1
-    if channels == 1 and wide and set(dilations) <= {1}:
-        relo = _relo(image, kernel, output, strides, threads)
-    taps = 1 if relo else kernel.elements // (channels * kernel.shape[-1])
-    return batch_bytes(taps, threads) + relo
+    if relo and channels == 1 and wide and set(dilations) <= {1}:
+        anew = _relo(image, kernel, output, strides, threads)
+    taps = 1 if anew else kernel.elements // (channels * kernel.shape[-1])
+    return batch_bytes(taps, threads) + anew
 
 
 def small(image: Spec, output: Spec) -> bool:

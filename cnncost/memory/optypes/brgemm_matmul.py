@@ -66,11 +66,14 @@ def product_scratch(rows: int, depth: int, columns: int, turned: bool, dtype: st
 def batched_scratch(
     rows: int, depth: int, columns: int, batch: int, turned: tuple[bool, bool], dtype: str, on: Processor = AMX
 ) -> int:  # fmt: skip
-    """The same for several products at once, in float32 too; ``turned``: the first, the second operand.
+    """The same for several products at once, in float32 too; ``turned``: the first, the second operand. Without
+    AVX-512 nothing is copied.
 
     >>> batched_scratch(64, 32, 32, 1, (False, False), "float32")
     1408
     """
+    if not on.wide:
+        return 0
     return _scratch(_Product(rows, depth, columns, batch, turned[0] and rows != 1, THREADS, turned[1]), dtype, on.tiles)
 
 

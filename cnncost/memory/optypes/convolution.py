@@ -53,16 +53,28 @@ def _convolution_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: At
     if inputs[0].dtype not in on.onednn:
         return ()
     if attrs.get("data_format") == "NCHW":
+        if not on.wide:
+            from cnncost.memory.optypes.gemm_convolution import channels_first_scratch
+
+            return channels_first_scratch(inputs[0], inputs[1], outputs[0], attrs.get("strides") or (1, 1))
         if all(taps == 1 for taps in inputs[1].shape[:-2]):
             return (_POINTWISE_FIRST,)
         return (inputs[0].bytes + outputs[0].bytes + ONEDNN_CONVOLUTION + 384,)
-    if len(inputs[1].shape) != 4:
+    image, kernel = inputs[:2]
+    volume, half = len(kernel.shape) != 4, image.dtype != "float32"
+    if volume and half:
         return (ONEDNN_CONVOLUTION,)
     strides, dilations = attrs.get("strides") or (1, 1), attrs.get("dilations") or (1, 1)
-    scratch = convolution_scratch
-    if on.tiles and inputs[0].dtype == "bfloat16":
-        from cnncost.memory.optypes.amx_convolution import amx_scratch as scratch
-    return (scratch(inputs[0], inputs[1], outputs[0], strides, dilations),)
+    if not on.wide and not volume and image.shape[0] == 1:
+        from cnncost.memory.optypes.gemm_convolution import columns_scratch
+
+        scratch = columns_scratch(image, kernel, outputs[0], strides, dilations, on.cache)
+        return (scratch,) if scratch else ()
+    if on.tiles and image.dtype == "bfloat16":
+        from cnncost.memory.optypes.amx_convolution import amx_scratch
+
+        return (amx_scratch(image, kernel, outputs[0], strides, dilations),)
+    return (convolution_scratch(image, kernel, outputs[0], strides, dilations, relo=on.wide),)
 
 
 def _pool_scratch(on: Processor, inputs: Specs, outputs: Specs, attrs: Attrs) -> tuple[int, ...]:
