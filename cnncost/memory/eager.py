@@ -123,7 +123,7 @@ class _Run:
             gone[last].append(buffer)
         for op in self.graph.ops:
             own = self.buffers[op.index]
-            made = self.types[op.type].allocates and not self.types[op.type].shares
+            made = self.types[op.type].allocates and not self.types[op.type].is_view(op)
             held = self._early(op)
             for buffer in own if made else ():
                 self._change(op, self.bytes[buffer], buffer)
@@ -138,7 +138,7 @@ class _Run:
         """Give every output a buffer, and every buffer its end: the last of all values that share it."""
         for op in self.graph.ops:
             kind, own = self.types[op.type], self.buffers[op.index]
-            if kind.shares:
+            if kind.is_view(op):
                 for index in range(len(own)):
                     source, out = op.inputs[index if kind.shares == EACH else 0]
                     own[index] = self.buffers[source.index][out]

@@ -122,7 +122,7 @@ class _Run:
         taken = _FOREIGN
         held = self.early(number, kind) if kind.early is not None else ()
         if op.outputs and kind.allocates:
-            if kind.shares:
+            if kind.shares and kind.is_view(op):
                 self.view(op, kind, inputs, start)
             else:
                 taken = self.forwarded(op, kind.into, start + kind.into, kind.forwards, values)

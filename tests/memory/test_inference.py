@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -328,3 +329,16 @@ def test_ops_that_are_ready_together_are_queued_in_crowds() -> None:
     x = graph.argument("x", Spec((4,), "float32"))
     made = [graph.add("Exp", [x]).op for _ in range(1200)]
     assert scheduled(graph.ops, Tables([0], {}))[1:] == made[::-1]
+
+
+@pytest.mark.parametrize(("batch", "measured"), [(1, 1_792), (2, 9_176)])
+def test_a_transpose_that_moves_axes_of_one_element_is_a_view(batch: int, measured: int) -> None:
+    """Measured: the first permutation writes anew, the second does not."""
+    layers: list[Any] = [
+        {"Permute": [[2, 1]]}, {"Conv1D": {"filters": 4, "kernel_size": 3}}, {"Reshape": [[6, 1, 4]]},
+        {"Permute": [[2, 1, 3]]}, {"Conv2D": {"filters": 4, "kernel_size": [1, 3]}}, "Flatten", {"Dense": 2},
+    ]  # fmt: skip
+    analysis = cnncost.analyze({"name": "tr", "input": [12, 8], "layers": layers}, batch=batch, processor="avx-vnni")
+    found = predict_inference(replace(analysis, processor=analysis.processor._replace(cache=512 << 10)))
+    assert found.peak_bytes == measured
+    assert [e.bytes for e in found.events if e.op.type == "Transpose" and e.bytes > 0] == [batch * 12 * 8 * 4]

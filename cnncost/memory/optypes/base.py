@@ -21,7 +21,7 @@ Scratch = Callable[[Specs, Specs, Attrs], tuple[int, ...]]
 ScratchOn = Callable[[Processor, Specs, Specs, Attrs], tuple[int, ...]]
 Early = Callable[[Specs, Specs, Attrs], tuple[tuple[int, bool], ...]]
 EarlyOn = Callable[[Processor, Specs, Specs, Attrs], tuple[tuple[int, bool], ...]]
-FIRST, EACH = "first", "each"
+FIRST, EACH, ALIGNED = "first", "each", "aligned"
 
 
 def given(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
@@ -38,7 +38,8 @@ class OpType(NamedTuple):
                    dtype, and no other reader left
     ``own``        those of TensorFlow's own kernel, where oneDNN is off
     ``into``       the output that takes it over, where that is not output 0
-    ``shares``     "first": every output is a view of input 0; "each": output i is input i. Nothing is allocated
+    ``shares``     "first": every output is a view of input 0; "each": output i is input i; "aligned": the output is a
+                   view where only axes of one element move (transpose_op.cc). Nothing is allocated
     ``allocates``  False: the outputs belong to somebody else (arguments, constants, variables)
     ``scratch``    byte counts of buffers that live only while it runs, allocated after its outputs
     ``scratch_on`` the same where it depends on the processor
@@ -62,6 +63,14 @@ class OpType(NamedTuple):
     early_on: EarlyOn | None = None
     own: tuple[int, ...] = ()
     lends: int | None = None
+
+    def is_view(self, op: Any) -> bool:
+        """Whether the outputs of this ``op`` are its inputs' buffers."""
+        if self.shares != ALIGNED:
+            return bool(self.shares)
+        shape = op.inputs[0].shape
+        kept = [axis for axis in op.attrs["perm"] if shape[axis] != 1]
+        return kept == sorted(kept)
 
 
 _MODULES = ("source", "elementwise", "shaping", "reduction", "convolution", "matrix", "einsum", "training", "looping")

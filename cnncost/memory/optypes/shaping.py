@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnncost.memory.optypes.base import FIRST, Attrs, OpType, Specs, given
+from cnncost.memory.optypes.base import ALIGNED, FIRST, Attrs, OpType, Specs, given
 from cnncost.memory.spec import Spec
 
 
@@ -41,7 +41,7 @@ def _tile(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 ROWS = (
     *(OpType(name, _reshape, expensive=False, shares=FIRST) for name in ("Reshape", "Squeeze", "ExpandDims")),
     OpType("Shape", _shape_of, expensive=False),
-    OpType("Transpose", _transpose),
+    OpType("Transpose", _transpose, shares=ALIGNED),
     OpType("ConcatV2", _concat),
     OpType("Pack", given),
     OpType("Pad", _pad),
