@@ -61,8 +61,16 @@ class LayoutPass:
     ) -> None:  # fmt: skip
         self.sources = sources
         self.order, self.replaced, self.biases = order, replaced, biases
-        self.ends = ends
-        leads = bytearray(replaced)  # to one of them: the walk passes the others by
+        self.ends, self.loops = ends, loops
+        self.replaces = True in replaced
+        if self.replaces:
+            self._lead()
+        self.merges: Merges | None = None  # made when they are first needed
+
+    def _lead(self) -> None:
+        """What the walk passes."""
+        sources, order, biases, loops = self.sources, self.order, self.biases, self.loops
+        leads = bytearray(self.replaced)  # to one of them: the walk passes the others by
         for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning
             if leads[place]:
                 for source in sources[place]:
@@ -82,10 +90,11 @@ class LayoutPass:
                 for source in own:
                     if source in self.changed:
                         readers[source].append(place)
-        self.merges: Merges | None = None  # made when they are first needed
 
     def replaced_order(self, heap: Heap | None = None) -> list[int]:
         """The replaced nodes in their order, in the memory of a process; None: the source's edges as they were made."""
+        if not self.replaces:
+            return []
         readers = self.readers[:]
         roots = self.roots
         if heap is None:

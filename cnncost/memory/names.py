@@ -19,6 +19,7 @@ _CAPITALS = (
 # Before mul/Mul, the highest first: capitals by the alphabet, then mul.
 _FOREMOST = {"mul": 1} | {name: place for place, name in enumerate(reversed(_CAPITALS), 2)}
 _COUNTED = frozenset(("AddN", "PartitionedCall", "_Arg"))  # some of which are numbered
+_UNSCOPED = _COUNTED | {"Const"}  # whose names need not begin with the scopes of their phase and layer
 _AHEAD = READS | {"Reshape"}  # Cast/ReadVariableOp and Reshape_1 are before mul/y and batchnorm/add/y
 _WRITTEN = {"RealDiv": "truediv"}  # what Python's operator is called
 _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the name has no scope
@@ -83,6 +84,9 @@ class Names:
         self.batched: set[str] = set()  # those of them that are batch normalizations
         self.first: dict[Any, Op] = {}  # of the constants that are equal
         self.updating = (f"{self.scopes[UPDATE]}Const", 0)  # the name of a constant of the update
+        before = self.scopes[FORWARD] < self.scopes[BACKWARD]
+        told = not model.startswith("gradient_tape/")  # by the scopes alone
+        self.turns = {(FORWARD, BACKWARD): not before, (BACKWARD, FORWARD): before} if told else {}
 
     def layer(self, op: Op) -> str:
         """The scope of the op's layer."""
@@ -114,18 +118,23 @@ class Names:
             return _PYTHON.get(kind, kind), op.index
         if phase == BACKWARD and not op.layer:  # of the loss
             return f"gradient_tape/mean_squared_error/{_WRITTEN.get(op.name, op.name)}", op.index
-        stem = self._stem(op) or "sparse_categorical_crossentropy/"
+        return self._stem(op) or "sparse_categorical_crossentropy/", self._place(op)
+
+    def _place(self, op: Op) -> int:
+        """Among the names of its phase and layer."""
         if op.name == REGROUPED:  # capitals sort before the names of other ops
-            return stem, -1
-        return stem, op.index + _BEFORE * self._turn(op)
+            return -1
+        turn = self._turn(op)
+        return op.index + _BEFORE * turn if turn else op.index
 
     def _turn(self, op: Op) -> int:
         """How far an op's name is before or behind those of others of its layer."""
-        if op.phase == BACKWARD:
+        phase = op.phase
+        if phase == BACKWARD:
             if op.name in _FOREMOST:
                 return -_FOREMOST[op.name]
             return self._moment(op) if op.layer in self.moments else 0
-        if op.phase == FORWARD:
+        if phase == FORWARD:
             if op.type in CAPITAL or (op.type in READS and op.name.endswith("bias")):  # Add/ReadVariableOp
                 return -1
             return op.type == "Squeeze"  # moments/Squeeze beside batchnorm/mul
@@ -151,10 +160,43 @@ class Names:
             return 1
         if op.type == "Sum":
             return 4
+        if op.type != "Mul" or op.layer in self.batched:
+            return 0
         read = {value.op.type for value in op.inputs if value.op.phase == FORWARD}
-        if op.layer in self.batched or op.type != "Mul" or not read:
+        if not read:
             return 0
         return 2 if "Neg" in read else 3
+
+    def turned(self, one: Op, two: Op, reader: Op) -> bool:
+        """Whether the second operand of a commutative op has the name that stands first. Few names are made for it:
+        where phases differ, or phase and layer are the same, or grappler made a constant, the rest decides nothing."""
+        phase, again = one.phase, two.phase
+        if reader.phase == UPDATE or phase == UPDATE or again == UPDATE:  # names that are numbered as they are made
+            return self._named(one, two, reader)
+        if one.type in _UNSCOPED or two.type in _UNSCOPED:
+            return self._unscoped(one, two, reader)
+        layer = one.layer
+        if layer and two.layer and "outside" not in one.attrs and "outside" not in two.attrs:
+            if phase is again:
+                if layer is two.layer:
+                    return self._place(two) < self._place(one)
+            elif type(phase) is type(again) is str and (phase, again) in self.turns:
+                return self.turns[phase, again]
+        return self.of(two) < self.of(one)
+
+    def _named(self, one: Op, two: Op, reader: Op) -> bool:
+        first = self.operand(one, reader)
+        return self.operand(two, reader) < first
+
+    def _unscoped(self, one: Op, two: Op, reader: Op) -> bool:
+        """The same of constants and of what is counted."""
+        if (one.type == "Const") is (two.type == "Const") or not _COUNTED.isdisjoint((one.type, two.type)):
+            return self._named(one, two, reader)
+        if one.type == "Const":
+            name = self.operand(one, reader)
+            return bool(name[0]) and self.of(two) < name
+        name = self.operand(two, reader)
+        return not name[0] or name < self.of(one)
 
     def operand(self, op: Op, reader: Op) -> tuple[str, int]:
         """Constants that grappler made come first: their names begin with a capital letter. Equal ones that Keras
@@ -166,10 +208,10 @@ class Names:
         first = self.first.get(self.number(op), op)
         if first.phase == UPDATE != reader.phase:
             return self.updating
-        stem = self._stem(first)
-        if first.phase != FORWARD or not first.layer or first.name != "Const" or not stem:
+        stem = self._stem(first) if first.phase == FORWARD and first.layer and first.name == "Const" else None
+        if not stem:
             return "", op.index
-        others = [source.type for source, _ in reader.inputs]
+        others = [value[0].type for value in reader.inputs]
         behind = not _AHEAD.isdisjoint(others) or (reader.type == "Mul" and "Squeeze" in others)
         return stem, first.index + (2 * _BEFORE if behind else -_BEFORE)
 

@@ -101,12 +101,10 @@ class _Found:
             return read
         if op.type == "AddV2" and op.name == REGROUPED:
             return read
-        operand = self.names.operand
         if len(read) > 2:
-            return sorted(read, key=lambda value: operand(value.op, op))
+            return sorted(read, key=lambda value: self.names.operand(value.op, op))
         one, two = read
-        first, second = operand(one.op, op), operand(two.op, op)
-        return [two, one] if second < first else read
+        return [two, one] if self.names.turned(one[0], two[0], op) else read
 
     def place(self, op: Op, source: Op, index: int) -> int:
         if source.type != "Const":

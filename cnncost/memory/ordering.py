@@ -37,7 +37,7 @@ from cnncost.memory.names import Names
 from cnncost.memory.node_sources import node_sources
 from cnncost.memory.opgraph import COMPILED, FORWARD, UPDATE, Op, Value
 from cnncost.memory.walks import breadth_first, depth_first, last_first
-from cnncost.memory.wires import Wires, wires
+from cnncost.memory.wires import Wires, readers_of, wires
 from cnncost.processors import AVX512
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Sorted(NamedTuple):
 
     def places(self, heap: Heap | None = None) -> list[int]:
         """Places in the executor's node order. ``heap``: the memory of a process."""
+        if not self.layout.replaces and not self.biases:
+            return self.order
         replaced, merged = self.layout.replaced, set(self.biases.values())
         plain = [place for place in self.order if not replaced[place] and place not in merged]
         return plain + self.layout.replaced_order(heap)
@@ -130,7 +132,9 @@ def sorted_nodes(
     walk = _folded_last(folded, depth_first(turned, ends(turned, last)))
     order = late.merged(breadth_first(first, walk), sources, len(ops))
     if mapped:
-        order = breadth_first(sources, last_first(second, order, _ports(ops, sources, biases, late.freed, waiting)))
+        readers = readers_of(second, order)
+        ports = _ports(ops, sources, readers, biases, late.freed, waiting)
+        order = breadth_first(sources, last_first(second, order, readers, ports))
     # A result is returned by one node; where it waits for something, that stands behind an identity of its own.
     returned = (len(results) + len(last), 1) if last else (1,) * len(results)
     replaced = replaced_nodes(edges, len(walked), fused)
@@ -165,12 +169,12 @@ def _folded_last(folded: set[int], walk: list[int]) -> list[int]:
     """Constants that shapes were folded to, and that wait for what had the shape, were added to the graph's end."""
     if not folded:
         return walk
-    return [place for place in walk if place not in folded] + [place for place in walk if place in folded]
+    return sorted(walk, key=folded.__contains__)
 
 
 def _ports(
-    ops: Sequence[Op], sources: Sequence[Sequence[int]], biases: dict[int, int], freed: dict[int, int],
-    waiting: Sequence[Op],
+    ops: Sequence[Op], sources: Sequence[Sequence[int]], readers: Sequence[Sequence[int]], biases: dict[int, int],
+    freed: dict[int, int], waiting: Sequence[Op],
 ) -> dict[int, dict[int, int]]:  # fmt: skip
     """Where an op reads an output that is not the first of another's, by that one, then by the reader; what has no data
     stands behind all. ``waiting``: the ops that wait without data."""
@@ -180,12 +184,12 @@ def _ports(
             found[source][place] = _BEHIND
     for place, constant in freed.items():
         found[constant][place] = _BEHIND
-    several = {op.index for op in ops if len(op.outputs) > 1 and op.index not in biases}
-    apart = several.isdisjoint
-    for op in [op for op, own in zip(ops, sources, strict=False) if not apart(own)] if several else ():
-        for read, index in op.inputs:
-            if index and read.index not in biases:
-                found[read.index][op.index] = index
+    count = len(ops)
+    for several in [op for op in ops if len(op.outputs) > 1 and op.index not in biases]:
+        for reader in readers[several.index]:
+            for read, index in ops[reader].inputs if reader < count else ():
+                if index and read is several:
+                    found[several.index][reader] = index
     for op in waiting:
         for before in op.controls:
             found[before.index][op.index] = _BEHIND

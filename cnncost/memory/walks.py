@@ -42,14 +42,13 @@ def breadth_first(sources: Sources, start: Sequence[int]) -> list[int]:
     return order
 
 
-def last_first(sources: Sources, start: Sequence[int], ports: Mapping[int, Mapping[int, int]]) -> list[int]:
+def last_first(
+    sources: Sources, start: Sequence[int], readers: Sequence[list[int]], ports: Mapping[int, Mapping[int, int]]
+) -> list[int]:
     """Reverse post-order of a walk down the edges from what waits for nothing, the last of ``start`` first, and the
-    last reader first (graph_view.cc: SortTopologically). A node's readers stand by the output that they read, those
-    without data last: ``ports`` has the outputs behind the first, by source and reader."""
-    readers: list[list[int]] = [[] for _ in sources]
-    for place in start:
-        for source in sources[place]:
-            readers[source].append(place)
+    last reader first (graph_view.cc: SortTopologically). A node's ``readers``, which stand in the order of ``start``,
+    are sorted by the output that they read, those without data last: ``ports`` has the outputs behind the first, by
+    source and reader."""
     for source, behind in ports.items():
         if len(readers[source]) > 1:
             readers[source].sort(key=partial(_port, behind))

@@ -13,6 +13,7 @@ from cnncost.memory.edges import Heap
 from cnncost.memory.opgraph import Op
 from cnncost.memory.simulation import Simulation
 from cnncost.memory.walks import breadth_first, depth_first, last_first
+from cnncost.memory.wires import readers_of
 
 
 def _conv(filters: int, size: int, activation: str, padding: str = "same") -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _graphs() -> st.SearchStrategy[list[list[int]]]:
 @given(_graphs())
 def test_every_walk_has_each_node_once_and_what_it_waits_for_first(sources: list[list[int]]) -> None:
     start = depth_first(sources, list(range(len(sources))))
-    for order in (breadth_first(sources, start), last_first(sources, start, {})):
+    for order in (breadth_first(sources, start), last_first(sources, start, readers_of(sources, start), {})):
         assert sorted(order) == list(range(len(sources)))
         place = {node: at for at, node in enumerate(order)}
         assert all(place[source] < place[node] for node in order for source in sources[node])
@@ -96,5 +97,6 @@ def test_every_walk_has_each_node_once_and_what_it_waits_for_first(sources: list
 def test_the_last_root_is_walked_first_and_readers_without_data_stand_last() -> None:
     """0 and 1 wait for nothing; 2, 3 and 4 read 0, 4 without data; 5 reads 1 and 2."""
     sources = [[], [], [0], [0], [0], [1, 2]]
-    assert last_first(sources, [0, 1, 4, 2, 3, 5], {}) == [0, 4, 2, 3, 1, 5]
-    assert last_first(sources, [0, 1, 4, 2, 3, 5], {0: {4: 1}}) == [0, 2, 3, 4, 1, 5]
+    start = [0, 1, 4, 2, 3, 5]
+    assert last_first(sources, start, readers_of(sources, start), {}) == [0, 4, 2, 3, 1, 5]
+    assert last_first(sources, start, readers_of(sources, start), {0: {4: 1}}) == [0, 2, 3, 4, 1, 5]
