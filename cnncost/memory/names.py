@@ -248,8 +248,11 @@ class Names:
         if op.phase == UPDATE:
             return (self._numbered(self._updating(op, used)), op.index) if op.layer else ("Add", 0)
         weight = "bias" if op.attrs["variable"].name.endswith("/bias") else "kernel"
-        scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
-        return f"{scope}{self.layer(op)}{weight}", op.index
+        stem = self._stem(op) if op.phase == FORWARD else None
+        if stem is None:
+            scope = self._scope(op) if isinstance(op.phase, Scoped) else self.scopes[FORWARD]
+            stem = f"{scope}{self.layer(op)}"
+        return stem + weight, op.index
 
     def state(self, op: Op, used: dict[int, str], steps: set[int]) -> tuple[str, int]:
         """The same with the counter's read, ``Add/ReadVariableOp``, and a seed's, ``LAYER_1/Add/ReadVariableOp``."""

@@ -50,7 +50,7 @@ class _Found:
     def all(self) -> None:
         """Most ops wait for just what ``edges`` says: they read no constant, and nothing sorts their operands."""
         ops, found, shared, biases = self.edges.ops, self.ops, self.shared, self.biases
-        special = set(self.edges.kinds.get("Const", ())).union(biases)
+        plain = set(self.edges.kinds.get("Const", ())).union(biases).isdisjoint
         for op, own in zip(ops, self.edges.sources, strict=True):
             attrs, kind = op.attrs, op.type
             if attrs:
@@ -58,14 +58,15 @@ class _Found:
                     shared[op.index] = 0
                 if FREED in attrs:
                     self.late.freed[op.index] = self.numbered(attrs[FREED])
-            if not own and kind not in STEERED:
+            if kind in STEERED or not plain(own) or op.controls:
+                own = self.places(op)
+            elif not own:
                 found.append(own)
                 continue
-            if op.controls or kind in STEERED or not special.isdisjoint(own):
-                own = self.places(op)
-            elif kind in _COMMUTATIVE and len(op.inputs) > 1:
+            elif kind in _COMMUTATIVE and len(own) > 1:
                 read = self.operands(op)
-                own = own if read is op.inputs else [value[0].index for value in read]
+                if read is not op.inputs:
+                    own = [value[0].index for value in read]
             if shared and not shared.keys().isdisjoint(own):
                 self.late.own[op.index] = [self.other(place) if place in shared else place for place in own]
             found.append(own)
@@ -78,7 +79,10 @@ class _Found:
             places = [self.biases.get(place, place) if read[0].index else place]
         else:
             read = self.operands(op)
-            places = [self.place(op, value[0], value[1]) for value in read]
+            places = [
+                self.place(op, value[0], value[1]) if value[1] or value[0].type == "Const" else value[0].index
+                for value in read
+            ]
         own: list[int] = []
         if INVERTED in attrs:
             own = self.inverted(op, read, places)
@@ -134,7 +138,7 @@ class _Found:
         return place
 
     def numbered(self, source: Op, inverted: bool = False) -> int:
-        key = number(source, inverted)
+        key = number(source, True) if inverted else self.names.number(source)
         parts = source.attrs.get(MADE_OF)
         if parts is None:
             return self.constant(key)

@@ -114,8 +114,9 @@ def sorted_nodes(
     used = _used(ops)
     states = [(op.index, op) for op in stateful(edges.of(*STATEFUL))] if apart is None else apart.states()
     waiting = [op for op in ops if op.controls]
-    awaiting, last = _awaited(edges, states, kept, names, used, waiting)
-    found, beyond = [value.op.index for value in results], _ends(states, names, used)
+    awaiting, last, behind = _awaited(edges, states, kept, names, used, waiting)
+    found = [value.op.index for value in results]
+    beyond = _ends(states, names, used) if behind is None else behind
 
     def ends(sources: Sequence[Sequence[int]], waiting: list[int]) -> list[int]:
         every = [*found, *waiting, *beyond]
@@ -209,14 +210,15 @@ def _turned(back: Sequence[Op], sources: Sequence[Sequence[int]]) -> Sequence[Se
 
 def _awaited(
     edges: Wires, states: Sequence[State], kept: Sequence[Op], names: Names, used: dict[int, str], waiting: Sequence[Op]
-) -> tuple[list[int], list[int]]:  # fmt: skip
-    """What the result waits for, by name, and what is left of that, in its order (``awaited``)."""
+) -> tuple[list[int], list[int], list[int] | None]:  # fmt: skip
+    """What the result waits for, by name, what is left of that, in its order (``awaited``), and what has a name behind
+    the result's; None where the names that are waited for are others (``_ends``)."""
     if not states or not names.optimizer or branches(edges.kinds, edges.of("FloorMod")):
         named_first = sorted(kept, key=names.of)
         places = [op.index for op in named_first]
         if names.optimizer:
-            return places, places
-        return places, reduced((op.index, op.type in READS) for op in named_first)
+            return places, places, None
+        return places, reduced((op.index, op.type in READS) for op in named_first), None
     passed = {source.index for op in waiting for source in op.controls}
     steps = stepped(edges.of("AssignVariableOp"))
     led = {*READS, COMPILED}  # what these make is read
@@ -228,8 +230,12 @@ def _awaited(
             named.setdefault(name, []).append((number, place, dropped))
         else:
             named[names.like(op, used, place)] = [(0, place, dropped)]
-    keys = [key for name in sorted(named) for key in (named[name] if len(named[name]) == 1 else sorted(named[name]))]
-    return [place for _, place, _ in keys], reduced((place, dropped) for _, place, dropped in keys)
+    groups = [named[name] if len(named[name]) == 1 else sorted(named[name]) for name in sorted(named)]
+    keys = [key for group in groups for key in group]
+    places = [place for _, place, _ in keys]
+    behind = sum(len(group) for name, group in named.items() if name > _RESULT[0])
+    beyond = None if steps else places[len(places) - behind :]
+    return places, reduced((place, dropped) for _, place, dropped in keys), beyond
 
 
 def _used(ops: Sequence[Op]) -> dict[int, str]:
