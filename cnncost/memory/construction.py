@@ -30,6 +30,7 @@ def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -
     turn = rank[:]
     for place in order:
         turn[place] = _COMING
+    moved = False
     for place in order:
         own = latest = rank[place]
         for source in sources[place]:
@@ -41,9 +42,12 @@ def constructed(places: Sequence[int], sources: Sources, order: Sequence[int]) -
             turn[place] = own
             continue
         turn[place] = latest
+        moved = True
         for source in sources[place]:
             if turn[source] == latest > rank[source] > own:
                 return _one_by_one(places, sources, rank)
+    if not moved:
+        return list(places)
     keys = [2 * last + (last > own) for last, own in zip(turn, rank, strict=True)]
     return sorted(places, key=keys.__getitem__)
 

@@ -63,7 +63,7 @@ class Late(NamedTuple):
         one = {place: constant for constant, several in self.equal.items() for place in several}
         if over:
             order = [place for place in order if place not in over]
-        return list(dict.fromkeys([one.get(place, place) for place in order]))
+        return list(dict.fromkeys(map(one.get, order, order)))
 
 
 def made_late(product: Op, constants: Sequence[Op]) -> dict[str, Sequence[Op]]:

@@ -13,6 +13,7 @@ from cnncost.memory.regroup import CAPITAL, REGROUPED
 from cnncost.memory.wires import Wires
 
 _BEFORE = 1 << 40
+_NUMBERS = (float, int)
 _CAPITALS = (
     "EluGrad", "Neg_1", "Relu6Grad", "ReluGrad", "SeluGrad", "Sigmoid", "SigmoidGrad", "SoftsignGrad", "TanhGrad",
 )  # fmt: skip
@@ -28,7 +29,7 @@ _PYTHON = {"Mul": "mul", "Sub": "sub", "AddV2": "add"}  # the same where the nam
 def number(constant: Op, inverted: bool = False) -> Any:
     """What is the same for equal constants: 1 − 0.999 and 0.001 are, in 32 bits; ``inverted``: of the reciprocal."""
     value, spec = constant.attrs.get("value"), constant.outputs[0]
-    return _number(value, spec, inverted) if isinstance(value, float | int) else (str(value), spec)
+    return _number(value, spec, inverted) if isinstance(value, _NUMBERS) else (str(value), spec)
 
 
 @lru_cache(maxsize=1024, typed=True)  # layers have the same few
@@ -269,7 +270,9 @@ class Names:
             stem = self.kinds.get(op)
             if stem is None:
                 stem = self.kinds[op] = self._updating(op, used)
-            found = self.copies[number] = self._numbered(stem)
+            count = self.counts.get(stem, 0)
+            self.counts[stem] = count + 1
+            found = self.copies[number] = f"{stem}_{count}" if count else stem
         return found
 
     def _updating(self, op: Op, used: dict[int, str]) -> str:

@@ -100,10 +100,10 @@ class _Found:
 
     def operands(self, op: Op) -> list[Value]:
         """What an op reads; commutative ones sort it by name, unless grappler has put it so."""
-        read = op.inputs
-        if len(read) < 2 or op.type not in _COMMUTATIVE or KEPT in op.attrs:
+        read, kind = op.inputs, op.type
+        if kind not in _COMMUTATIVE or len(read) < 2 or KEPT in op.attrs:
             return read
-        if op.type == "AddV2" and op.name == REGROUPED:
+        if kind == "AddV2" and op.name == REGROUPED:
             return read
         if len(read) > 2:
             return sorted(read, key=lambda value: self.names.operand(value.op, op))

@@ -235,7 +235,7 @@ def _awaited(
     places = [place for _, place, _ in keys]
     behind = sum(len(group) for name, group in named.items() if name > _RESULT[0])
     beyond = None if steps else places[len(places) - behind :]
-    return places, reduced((place, dropped) for _, place, dropped in keys), beyond
+    return places, reduced([(place, dropped) for _, place, dropped in keys]), beyond
 
 
 def _used(ops: Sequence[Op]) -> dict[int, str]:
