@@ -51,9 +51,10 @@ def without_workspaces(edges: Wires, sources: Sources) -> Sources:
 
 
 class LayoutPass:
-    """What is the same in every process. ``order``: the nodes before the pass, ``sources``: what each of them waits
-    for; ``replaced``: which of them the pass replaces; ``biases``: the place of the bias's gradient that each filter's
-    is merged with; ``ends``: how many edges lead to each node behind them; ``loops``: whether edges lead back."""
+    """What is the same in every process; nothing is walked where the pass replaces no node. ``order``: the nodes before
+    the pass, ``sources``: what each of them waits for; ``replaced``: which of them the pass replaces; ``biases``: the
+    place of the bias's gradient that each filter's is merged with; ``ends``: how many edges lead to each node behind
+    them; ``loops``: whether edges lead back."""
 
     def __init__(
         self, sources: Sources, order: Sequence[int], biases: Mapping[int, int], replaced: Sequence[bool],
@@ -68,7 +69,7 @@ class LayoutPass:
         self.merges: Merges | None = None  # made when they are first needed
 
     def _lead(self) -> None:
-        """What the walk passes."""
+        """What the walk passes by, and the edges that it takes."""
         sources, order, biases, loops = self.sources, self.order, self.biases, self.loops
         leads = bytearray(self.replaced)  # to one of them: the walk passes the others by
         for place in (*reversed(order), *(reversed(order) if loops else ())):  # again: a loop leads to its beginning

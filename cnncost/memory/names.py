@@ -169,8 +169,8 @@ class Names:
         return 2 if "Neg" in read else 3
 
     def turned(self, one: Op, two: Op, reader: Op) -> bool:
-        """Whether the second operand of a commutative op has the name that stands first. Few names are made for it:
-        where phases differ, or phase and layer are the same, or grappler made a constant, the rest decides nothing."""
+        """Whether the second operand of a commutative op has the name that stands first. Few names are made for it: two
+        phases are told by their scopes, two ops of one layer by their places, and grappler's constants are first."""
         phase, again = one.phase, two.phase
         if reader.phase == UPDATE or phase == UPDATE or again == UPDATE:  # names that are numbered as they are made
             return self._named(one, two, reader)
@@ -186,6 +186,7 @@ class Names:
         return self.of(two) < self.of(one)
 
     def _named(self, one: Op, two: Op, reader: Op) -> bool:
+        """The same by the names themselves, which are numbered in the order of the operands."""
         first = self.operand(one, reader)
         return self.operand(two, reader) < first
 

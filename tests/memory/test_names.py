@@ -8,7 +8,7 @@ import pytest
 
 import cnncost
 from cnncost.memory.names import Names, entered, number
-from cnncost.memory.opgraph import BACKWARD, Op, OpGraph, Spec
+from cnncost.memory.opgraph import BACKWARD, FORWARD, UPDATE, Op, OpGraph, Scoped, Spec
 from cnncost.memory.simulation import Simulation
 
 WIDE = Spec((2, 8), "float32")
@@ -49,6 +49,27 @@ def test_which_of_a_layers_gradients_is_first(types: tuple[str, str]) -> None:
     first, second = _gradients(*types)
     names = Names("model", "sgd")
     assert names.of(second) < names.of(first)
+
+
+@pytest.mark.parametrize("model", ["model", "a", "gradient_tape/x"])
+def test_operands_are_turned_as_their_names_are_sorted(model: str) -> None:
+    """Also those whose names need not be made."""
+    graph = OpGraph()
+    found = []
+    for phase in (FORWARD, BACKWARD, Scoped(BACKWARD, "again/"), UPDATE):
+        for layer in ("", "b", "a", Scoped("a", "inner/")):
+            graph.phase, graph.layer = phase, layer
+            found += [graph.add(type_, (), (WIDE,)).op for type_ in ("Abs", "Squeeze", "AddN", "_Arg", "ReluGrad")]
+            found += [graph.constant(1.5).op, graph.constant(2.5, name="made").op]
+            found.append(graph.add("Abs", (), (WIDE,), outside=True).op)
+    for phase, layer in ((FORWARD, "a"), (BACKWARD, "b"), (UPDATE, "")):
+        graph.phase, graph.layer = phase, layer
+        for one in found:
+            for two in found:
+                reader = graph.add("Mul", (one.out(), two.out()), (WIDE,)).op
+                names, other = Names(model, "sgd"), Names(model, "sgd")
+                first = other.operand(one, reader)
+                assert names.turned(one, two, reader) == (other.operand(two, reader) < first), (one, two)
 
 
 def test_the_gradient_of_a_compiled_call_has_no_scope() -> None:
