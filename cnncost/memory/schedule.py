@@ -85,17 +85,18 @@ def schedule(places: Sequence[int], edges: Wires, tables: Tables | None = None) 
         while inline:
             index = inline.popleft()
             order.append(index)
-            crowd: list[int] | None = None
-            last = -1
             ready = readers[index]
-            if len(ready) == 1 and not inline and not silent:  # most ops have one reader, which then runs at once
+            while len(ready) == 1 and not inline and not silent:  # most ops have one reader, which then runs at once
                 reader = ready[0]
                 waits = pending[reader] - 1
                 if waits:
                     pending[reader] = waits
+                    ready = []
                 else:
-                    inline.append(reader)
-                continue
+                    order.append(reader)
+                    ready = readers[reader]
+            crowd: list[int] | None = None
+            last = -1
             for reader in ready:  # grows by the readers of what is no op
                 waits = pending[reader] - 1
                 if waits:
