@@ -106,7 +106,7 @@ class Stamp:
         ops, layer, phase, wide = self.u.graph.ops, weight.handle.layer, self.phase, (weight.spec,)
         own = _Own(self.u, weight, self.own)
         made: list[Op] = []
-        handle = Value(weight.handle, 0)
+        handle = first_of((weight.handle, 0))
         values = [handle] * self.count + [*self.behind, handle, grad]
         number = len(ops)
         for place, type_, name, read, controls, outputs, attrs, variable in self.likes:
@@ -137,7 +137,7 @@ class _Own:
         if name.startswith(self.like):
             if op.type == "_Arg":
                 path = self.own + name[len(self.like) :]
-                self.found[name] = u.graph.variables[path] = Variable(op, u.slots[path].spec, path, False)
+                self.found[name] = u.graph.variables[path] = Variable(op, u.slots[path], path, False)
                 op.name = path
             op.attrs = {**op.attrs, "variable": self.found[name]}
         elif op.type in READS:

@@ -11,11 +11,10 @@ from cnncost.memory.late_constants import SEVERAL
 from cnncost.memory.opgraph import Op, OpGraph, Value, Variable
 from cnncost.memory.optimizers import Optimizer, StateVariable, slots
 from cnncost.memory.sparse import SPARSE, apply, dense, is_sparse, rows
-from cnncost.memory.spec import Spec
+from cnncost.memory.spec import Dims, Spec
 
 Number = float
 Operand = Value | Number
-_NO_HANDLE = OpGraph().argument("slot", Spec((), "resource")).op
 
 
 class Updates:
@@ -24,10 +23,12 @@ class Updates:
     def __init__(self, graph: OpGraph, choice: Optimizer, trained: Sequence[Variable]) -> None:
         self.graph, self.choice = graph, choice
         weights = [StateVariable(variable.name, variable.spec.shape, variable.spec.dtype) for variable in trained]
-        self.slots: dict[str, Variable] = {}
+        self.slots: dict[str, Spec] = {}
+        # most slots have their weight's
+        specs: dict[tuple[Dims, str], Spec] = {variable.spec: variable.spec for variable in trained}
         for slot in slots(choice, weights):
             name = slot.path if slot.path not in self.slots else f"{slot.path}_{len(self.slots)}"
-            self.slots[name] = Variable(_NO_HANDLE, Spec(slot.shape, slot.dtype), name, False)
+            self.slots[name] = specs.get(slot[1:]) or Spec(slot.shape, slot.dtype)
         self.prefix = [name for name in self.slots if name.endswith("/iteration")][-1].rsplit("/", 1)[0]
         self.last_write: dict[str, Op] = {}
         self.reads: dict[str, list[Op]] = {}
@@ -45,7 +46,7 @@ class Updates:
     def accumulator(self, weight: Variable) -> Variable:
         """The sum of the gradients since the last update; after an update, the zeros of a constant."""
         path = f"{self.prefix}/{weight.name.replace('/', '_')}_gradient_accumulator"
-        return self.graph.variable(path, self.slots[path].spec, trainable=False, constant=self.choice.between)
+        return self.graph.variable(path, self.slots[path], trainable=False, constant=self.choice.between)
 
     def slot(self, weight: Variable, name: str) -> Variable:
         return self._declared(f"{self.prefix}/{weight.name.replace('/', '_')}_{name}")
@@ -54,7 +55,7 @@ class Updates:
         return self._declared(f"{self.prefix}/{name}")
 
     def _declared(self, path: str) -> Variable:
-        return self.graph.variable(path, self.slots[path].spec, trainable=False)
+        return self.graph.variable(path, self.slots[path], trainable=False)
 
     def read(self, variable: Variable) -> Value:
         value = self.graph.read(variable)
