@@ -12,8 +12,9 @@ nothing is done in place, and an op's operands are freed when the next op has it
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, chain, repeat
+from itertools import accumulate
 from operator import sub
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from cnncost.memory.wires import Wires, wires
 
 MEMORY = 256 << 20  # bytes: memory_limit of the CPU device (Bytes(256 << 20) in threadpool_device_factory.cc)
 SHARE = 0.8  # of it, above which sums are rewritten
+_UNREAD = -1
 
 
 def accumulate_sums(
@@ -34,7 +36,10 @@ def accumulate_sums(
     sums = [op for op in graph.ops if op.type == "AddN" and len(op.inputs) > 2]
     if not sums:
         return []
-    expected = expected_peak(graph, edges or wires(graph.ops), created)
+    edges = edges or wires(graph.ops)
+    if sum(edges.sizes) <= SHARE * memory:  # all at once would fit
+        return []
+    expected = expected_peak(graph, edges, created)
     if expected.bytes <= SHARE * memory:
         return []
     found = [op for op in sums if any(map(expected.alive, op.inputs))]
@@ -47,19 +52,20 @@ def accumulate_sums(
 
 
 class Expected(NamedTuple):
-    """What grappler expects of a step: the most ``bytes`` that are alive at once, and ``at`` which turn. By value: the
-    turn that makes it (``made``), and that of its last reader, its own where nobody reads it (``last``)."""
+    """What grappler expects of a step: the most ``bytes`` that are alive at once, and ``at`` which turn; the turn of
+    each op (``turns``), and by value that of its last reader, or of the op that makes it where nobody reads it
+    (``last``)."""
 
     bytes: int
     at: int
     first: list[int]  # the number of each op's first value
-    made: list[int]
+    turns: list[int]
     last: list[int]
 
     def alive(self, value: Value) -> bool:
         """At the peak. An op's operands are freed when the next op has its outputs."""
-        number = self.first[value.op.index] + value.index
-        return self.made[number] <= self.at < self.last[number] + 2
+        place = value.op.index
+        return self.turns[place] <= self.at < self.last[self.first[place] + value.index] + 2
 
 
 def expected_peak(graph: OpGraph, edges: Wires, created: Sequence[int] | None = None) -> Expected:
@@ -70,20 +76,24 @@ def expected_peak(graph: OpGraph, edges: Wires, created: Sequence[int] | None = 
     order = breadth_first(sources, created or range(len(ops)))
     for turn, place in enumerate(order):
         turns[place] = turn
-    made = list(chain.from_iterable(map(repeat, turns, map(sub, first[1:], first))))
-    last = made[:]
-    for turn, own in enumerate(map(reads.__getitem__, order)):
-        for value in own:
+    last = [_UNREAD] * len(sizes)
+    for turn, place in enumerate(order):
+        for value in reads[place]:
             last[value] = turn
     for source, index in graph.results:
         last[first[source.index] + index] = len(ops)
-    changes = [0] * (len(ops) + 3)
-    for size, begin, end in zip(sizes, made, last, strict=True):
-        changes[begin] += size
-        changes[end + 2] -= size
-    lives = list(accumulate(changes[: len(ops)]))
+    if _UNREAD in last:
+        for value in [value for value, turn in enumerate(last) if turn == _UNREAD]:
+            last[value] = turns[bisect_right(first, value) - 1]
+    freed = [0] * (len(ops) + 3)
+    for size, turn in zip(sizes, last, strict=True):
+        freed[turn + 2] += size
+    before = list(accumulate(sizes, initial=0))  # the bytes of all values before each
+    ends = list(map(before.__getitem__, first))
+    made = list(map(sub, ends[1:], ends))  # by each op
+    lives = list(accumulate(map(sub, map(made.__getitem__, order), freed)))
     peak = max(lives, default=0)
-    return Expected(peak, lives.index(peak) if peak > 0 else 0, first, made, last)
+    return Expected(peak, lives.index(peak) if peak > 0 else 0, first, turns, last)
 
 
 def _accumulation(total: Op) -> list[Op]:
