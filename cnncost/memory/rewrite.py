@@ -182,13 +182,13 @@ def merge_equals(graph: OpGraph, count: list[int]) -> None:
     first: dict[Any, list[Op]] = {}  # by type and inputs
     through: dict[int, Value] = {}
     for op in graph.ops:
-        for value in op.inputs:
-            if value[0].index in through:
-                op.inputs = [_merged(through, value) for value in op.inputs]
-                break
-        if not op.inputs or op.controls or not op.outputs or op.type in _OWN:
-            continue
-        if count[op.inputs[0].op.index] < 2:
+        own = op.inputs
+        if through:
+            for value in own:
+                if value[0].index in through:
+                    own = op.inputs = [_merged(through, value) for value in own]
+                    break
+        if not own or count[own[0][0].index] < 2 or op.controls or not op.outputs or op.type in _OWN:
             continue
         alike = first.setdefault(_key(op), [])
         same = next((other for other in alike if _equal(op, other)), None) if alike else None
