@@ -107,7 +107,7 @@ class _Reverse:
 
     def _run(self, last: Sequence[Op]) -> None:
         ready = deque(last)
-        uses, missing, taped = self.uses, self.missing, self.taped
+        uses, missing, taped, found = self.uses, self.missing, self.taped, self.found
         while ready:
             op = ready.popleft()
             for value, grad in zip(op.inputs, self._gradients(op), strict=True):
@@ -115,7 +115,10 @@ class _Reverse:
                 place = source.index
                 key = (place, value[1])
                 if grad is not None:
-                    self._keep(key, grad)
+                    if key in found:
+                        self._keep(key, grad)
+                    else:
+                        found[key] = [grad]
                 left = uses[key] = uses[key] - 1
                 if left or not taped[place]:
                     continue
@@ -124,26 +127,40 @@ class _Reverse:
                     ready.append(source)
 
     def _keep(self, key: Key, grad: Value) -> None:
-        grads = self.found.setdefault(key, [])
+        grads = self.found[key]
         grads.append(grad)
         if len(grads) > _MIN_COUNT and len(grads) * grad.spec.elements * 4 > _MIN_BYTES:
             self.found[key] = [self._sum(grads)]
 
     def _gradients(self, op: Op) -> Sequence[Value | None]:
         """The gradients of an op's inputs; nothing is emitted where none of its outputs has one."""
-        nothing = (None,) * len(op.inputs)
         found, number = self.found, op.index
         if len(op.outputs) == 1:
             own = found.pop((number, 0), None)
-            grads: list[list[Value] | None] = [own]
             if own is None:
-                return nothing
-        else:
-            grads = [found.pop((number, i), None) for i in range(len(op.outputs))]
-            if not any(grads):
-                return nothing
+                return (None,) * len(op.inputs)
+            self.graph.layer = op.layer
+            first = own[0] if len(own) == 1 else self._sum(own)
+            plain = op.type not in _OTHERWISE and "recompute" not in op.attrs and not self.stops
+            return self._ruled(op, first) if plain and not is_sparse(first) else self._otherwise(op, [first])
+        grads = [found.pop((number, i), None) for i in range(len(op.outputs))]
+        if not any(grads):
+            return (None,) * len(op.inputs)
         self.graph.layer = op.layer
-        values = [None if own is None else own[0] if len(own) == 1 else self._sum(own) for own in grads]
+        return self._otherwise(op, [None if own is None else self._sum(own) for own in grads])
+
+    def _ruled(self, op: Op, grad: Value) -> Sequence[Value | None]:
+        """By the rule of the op's type, from its first output's gradient."""
+        if not has_gradient(op):
+            return (None,) * len(op.inputs)
+        taped = self.taped
+        skip = [place for place, value in enumerate(op.inputs) if not taped[value[0].index]]
+        return gradient_of(op)(self.graph, op, grad, frozenset(skip) if skip else _NOTHING)
+
+    def _otherwise(self, op: Op, values: list[Value | None]) -> Sequence[Value | None]:
+        """Of an op with several outputs, or where the tape ends, or that runs others; of rows alone. ``values``: its
+        outputs' gradients."""
+        nothing = (None,) * len(op.inputs)
         first = values[0]
         if op.type == "ReadVariableOp":
             self.variables.setdefault(op.attrs["variable"].name, []).extend(v for v in values if v is not None)
@@ -163,15 +180,9 @@ class _Reverse:
             from cnncost.memory.gradients.recomputing import recompute_gradient
 
             return recompute_gradient(self, op, values)
-        if not has_gradient(op):
-            return nothing
-        if op.type in _SEVERAL:
+        if op.type in _SEVERAL and has_gradient(op):
             return _SEVERAL[op.type](self.graph, op, values)
-        if first is None:
-            return nothing
-        taped = self.taped
-        skip = [place for place, value in enumerate(op.inputs) if not taped[value[0].index]]
-        return gradient_of(op)(self.graph, op, first, frozenset(skip) if skip else _NOTHING)
+        return nothing if first is None else self._ruled(op, first)
 
     def _cast_rows(self, op: Op, grad: Value) -> Value:
         source, (values, indices) = op.inputs[0].spec, grad.op.inputs
@@ -222,3 +233,4 @@ _SEVERAL = {
     "Unpack": _unpack,
     "_UnpackView": _unpack,
 }
+_OTHERWISE = frozenset((*_LEAVES, *_SEVERAL, "ReadVariableOp", "While"))

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from cnncost.memory.optypes import infer
-from cnncost.memory.spec import Dims, Spec
+from cnncost.memory.spec import Dims, Spec, scalar
 from cnncost.processors import AVX512
 
 __all__ = [
@@ -206,7 +206,7 @@ class OpGraph:
 
     def constant(self, value: Any, spec: Spec | None = None, name: str = "Const") -> Value:
         """A constant tensor (a float32 scalar unless ``spec`` says otherwise)."""
-        return self.add("Const", (), (spec or Spec((), "float32"),), name, value=value)
+        return self.add("Const", (), (spec or scalar("float32"),), name, value=value)
 
     def variable(self, name: str, spec: Spec, trainable: bool = True, constant: bool = False) -> Variable:
         """The variable ``name``, declared at its first use: a function takes its captures in that order."""
@@ -224,7 +224,7 @@ class OpGraph:
 
     def assign(self, type_: str, variable: Variable, value: Value, name: str = "") -> Op:
         """An ``AssignVariableOp``, ``AssignAddVariableOp`` or ``AssignSubVariableOp``; it is never pruned."""
-        op = self.add(type_, (Value(variable.handle, 0), value), (), name, variable=variable).op
+        op = self.add(type_, (first_of((variable.handle, 0)), value), (), name, variable=variable).op
         self.kept.append(op)
         return op
 

@@ -33,6 +33,12 @@ class Spec(NamedTuple):
         return self.elements * SIZES[self.dtype]
 
 
+@lru_cache(maxsize=16)
+def scalar(dtype: str) -> Spec:
+    """One number."""
+    return Spec((), dtype)
+
+
 @lru_cache(maxsize=1024)  # a network has many layers of a shape
 def reduced(shape: Dims, axes: tuple[int, ...], keepdims: bool = False) -> Dims:
     """A shape without these axes, or with ones in their place.

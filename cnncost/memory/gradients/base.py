@@ -13,7 +13,7 @@ from importlib import import_module
 from cnncost.errors import UnsupportedLayer
 from cnncost.memory.lowering.model import NotSimulated
 from cnncost.memory.opgraph import Op, OpGraph, Value
-from cnncost.memory.spec import Dims, Spec, reduced
+from cnncost.memory.spec import Dims, Spec, reduced, scalar
 
 Grads = Sequence[Value | None]
 Skip = frozenset[int]
@@ -72,7 +72,7 @@ def reshape(graph: OpGraph, value: Value, shape: Dims) -> Value:
 
 
 def constant(graph: OpGraph, number: float, dtype: str) -> Value:
-    return graph.constant(number, Spec((), dtype))
+    return graph.constant(number, scalar(dtype))
 
 
 def reduce_to(graph: OpGraph, grad: Value, shape: Dims, other: Dims) -> Value:

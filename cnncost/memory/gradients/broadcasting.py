@@ -11,9 +11,9 @@ from cnncost.memory.spec import Spec
 
 
 def _reduced(graph: OpGraph, op: Op, first: Value | None, second: Value | None) -> Grads:
-    x, y = op.inputs
-    gx = None if first is None else reduce_to(graph, first, x.shape, y.shape)
-    gy = None if second is None else reduce_to(graph, second, y.shape, x.shape)
+    x, y = (value.shape for value in op.inputs)
+    gx = None if first is None else reduce_to(graph, first, x, y)
+    gy = None if second is None else reduce_to(graph, second, y, x)
     return gx, gy
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cnncost.memory.opgraph import Op, OpGraph, Spec, Value, Variable
-from cnncost.memory.spec import Dims
+from cnncost.memory.spec import Dims, scalar
 from cnncost.results import Analysis, LayerCost
 from cnncost.tensor import DTYPES, Shape
 
@@ -92,7 +92,7 @@ class Step:
 
     def number(self, value: Any, like: Value) -> Value:
         """A scalar constant of another value's dtype."""
-        return self.graph.constant(value, Spec((), like.dtype))
+        return self.graph.constant(value, scalar(like.dtype))
 
     # -- views -------------------------------------------------------------------------------------------------
 

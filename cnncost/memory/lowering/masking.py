@@ -27,6 +27,8 @@ _TAKES_AWAY = frozenset(("MultiHeadAttention", "GroupQueryAttention"))  # their 
 
 def read_mask(step: Step, name: str, kind: Any, inputs: list[Value]) -> Value | None:
     """The mask of the output that follows from the inputs'. Called before the layer."""
+    if not step.masks:
+        return None
     masks = [step.mask(value) for value in inputs]
     if not any(mask is not None for mask in masks):
         return None

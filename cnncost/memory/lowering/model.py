@@ -143,7 +143,7 @@ def _input(step: Step, row: LayerCost) -> Value:
 def _autocast(step: Step, row: LayerCost, read: list[Value]) -> list[Value]:
     """Keras casts a layer's floating inputs to its compute dtype."""
     compute = row.compute
-    if not compute.floating:
+    if not compute.floating or all(value.dtype == compute.name for value in read):
         return read
     made = [step.cast(value, compute.name) if DTYPES[value.dtype].floating else value for value in read]
     for value, cast in zip(read, made, strict=True):

@@ -35,7 +35,7 @@ def normalize(
 ) -> Value:
     """``tf.nn.batch_normalization``: x·inv + (offset - mean·inv), inv = rsqrt(variance + epsilon)·scale."""
     add = step.add
-    inv = add("Rsqrt", (add("AddV2", (variance, step.graph.constant(epsilon, Spec((), x.dtype)))),))
+    inv = add("Rsqrt", (add("AddV2", (variance, step.number(epsilon, x))),))
     if scale is not None:
         inv = add("Mul", (inv, scale), name="mul")
     scaled = add("Mul", (x, inv), name="mul_1")
@@ -121,7 +121,7 @@ def _affine(
     add = step.add
     gamma = _shaped(step, row, "gamma", x.dtype, dims)
     beta = _shaped(step, row, "beta", x.dtype, dims)
-    inv = add("Rsqrt", (add("AddV2", (variance, step.graph.constant(epsilon, Spec((), x.dtype)))),))
+    inv = add("Rsqrt", (add("AddV2", (variance, step.number(epsilon, x))),))
     if gamma is not None:
         inv = add("Mul", (inv, gamma))
     shift = add("Mul", (add("Neg", (mean,)), inv))
@@ -206,9 +206,8 @@ def _rms_normalization(step: Step, row: LayerCost, kind: Any, inputs: list[Value
 
 def _moving(step: Step, row: LayerCost, name: str, old: Value, new: Value, momentum: float) -> Value:
     """moving·momentum + batch·(1 - momentum), assigned."""
-    constant = step.graph.constant
-    kept = step.add("Mul", (old, constant(momentum, Spec((), old.dtype))))
-    taken = step.add("Mul", (new, constant(1 - momentum, Spec((), old.dtype))))
+    kept = step.add("Mul", (old, step.number(momentum, old)))
+    taken = step.add("Mul", (new, step.number(1 - momentum, old)))
     variable = step.variable(row, name)
     value = step.add("AddV2", (kept, taken))
     step.graph.assign("AssignVariableOp", variable, step.cast(value, variable.spec.dtype))
