@@ -220,3 +220,13 @@ def test_a_real_step(name: str, mode: str) -> None:
     measured = Counter(change.bytes for change in real.changes if change.bytes >= 4096)
     simulated = Counter(event.bytes for event in prediction.events if event.bytes >= 4096)
     assert (measured & simulated).total() >= 0.9 * max(measured.total(), simulated.total())
+
+
+@pytest.mark.parametrize(("batch", "measured"), [(1, 3_961), (2, 9_489)])
+def test_one_sequence_has_a_state_that_looks_like_a_bias(batch: int, measured: int) -> None:
+    """Keras's ``ops.add`` then makes a BiasAdd of the sum of both products; scalars of a few bytes are left out."""
+    layers: list[Any] = [{"LSTM": {"units": 16, "return_sequences": True}}, {"GRU": {"units": 8}}, {"Dense": 4}]
+    analysis = cnncost.analyze({"name": "lstm", "input": [12, 8], "layers": layers}, batch=batch)
+    loop = next(op for op in lower(analysis).graph.ops if op.type == "While").attrs["loop"]
+    assert Counter(op.type for op in loop.graph.ops)["BiasAdd"] == (2 if batch == 1 else 1)
+    assert predict(analysis).peak_bytes == pytest.approx(measured, rel=0.04)

@@ -10,6 +10,7 @@ from cnncost.memory.lowering.activation import activate
 from cnncost.memory.lowering.base import Step
 from cnncost.memory.lowering.convolution import conv1d, dilated
 from cnncost.memory.lowering.dropping import drop
+from cnncost.memory.lowering.merging import ops_add
 from cnncost.memory.opgraph import Spec, Value
 from cnncost.memory.spec import Dims
 from cnncost.results import LayerCost
@@ -127,7 +128,7 @@ def _lstm(row: LayerCost, kind: Any, prefix: str) -> Cell:
             return _gates(step, kind, weights, x, h, masks)
         (x,), _ = _dropped(step, kind, x, h, masks, 1)
         z = step.add("MatMul", (x, weights.read(step, "kernel")))
-        z = step.add("AddV2", (z, step.add("MatMul", (h, weights.read(step, "recurrent_kernel")))))
+        z = ops_add(step, z, step.add("MatMul", (h, weights.read(step, "recurrent_kernel"))))
         if kind.use_bias:
             z = _add_bias(step, z, weights.read(step, "bias"))
         return _split(step, z, 4)
