@@ -1,8 +1,9 @@
 """The scratch pad of oneDNN's forward convolutions in float32 and float16 (jit_brgemm_conv_utils.cpp:
 ``init_scratchpad``).
 
-What is told here depends on shapes and on the number of threads alone. A processor with AVX-512 and without AMX, and
-``THREADS`` threads, are assumed; where caches and the estimated speed of blocks decide, the commonest case is taken.
+What is told here depends on shapes and on the number of threads alone. A processor with AVX-512 and without AMX (or
+with AVX2 alone: ``relo``), and ``THREADS`` threads, are assumed; where caches and the estimated speed of blocks decide,
+the commonest case is taken.
 
 - Each thread has a batch of pairs of blocks, one pair for each position of the kernel, in whole pages.
 - A convolution whose input and output are below 8 KiB, and whose output channels are one block, has one thread

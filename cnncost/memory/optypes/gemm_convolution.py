@@ -1,5 +1,5 @@
 """The scratch pad of oneDNN's forward convolutions by matrix product (oneDNN 3.7, the one inside TensorFlow 2.21:
-gemm_convolution_utils.cpp, ``init_conf``), channels last, in float32.
+gemm_convolution_utils.cpp, ``init_conf``), in float32.
 
 TensorFlow hands the filters of a batch of one image over as they are. Without AVX-512 no other kernel of oneDNN takes
 them so: this one lays the input out as columns, one for each output position, and multiplies. Booked are the columns
@@ -46,7 +46,7 @@ def columns_scratch(image: Spec, kernel: Spec, output: Spec, strides: Dims, dila
             if rows:
                 threads, positions = THREADS, rows * wide
         columns = taps * image.shape[-1] * positions
-    buffers = [threads * columns, threads * image.elements // image.shape[0]]
+    buffers = [threads * columns, threads * image.elements]
     booked = sum(_SIZE * buffer + _ALIGNED for buffer in buffers if buffer)
     tensors = image.bytes + kernel.bytes + output.bytes
     return booked if booked <= min(_MOST, _TIMES * THREADS * tensors) else 0
